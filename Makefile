@@ -1,0 +1,56 @@
+# Everything a newcomer or CI needs; `make help` lists it.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
+
+# The locks pin every package by hash. The project itself is installed without dependencies and without build isolation,
+# so that no step fetches anything unpinned.
+$(VENV)/run.stamp: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sensorium needs Python 3.11 or newer; this is " + sys.version.split()[0] + " (choose another: make PYTHON=python3.12 …)")'
+	@echo "Installing the pinned packages into $(VENV) (once)…"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --require-hashes --no-deps -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp requirements-dev.lock
+	@echo "Installing the pinned development packages into $(VENV) (once)…"
+	@$(PIP) install --require-hashes --no-deps -r requirements-dev.lock
+	@touch $@
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: $(VENV)/run.stamp ## Create .venv with the pinned packages and the sensorium command
+
+.PHONY: demo
+demo: $(VENV)/run.stamp ## Run the whole stack with 50 simulated devices (SECONDS=20 to stop by itself)
+	@$(BIN)/sensorium demo $(if $(filter command line environment,$(origin SECONDS)),--seconds $(SECONDS))
+
+.PHONY: check
+check: $(VENV)/dev.stamp ## Lint, types and import boundaries
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+.PHONY: test
+test: $(VENV)/dev.stamp ## Every test this machine can run (REQUIRE_SERVICES=1: a skip is a failure)
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: bench
+bench: $(VENV)/dev.stamp ## Flat-out throughput, latency and CPU per message of the whole pipeline
+	@$(BIN)/python tests/bench/pipeline.py $(ARGS)
+
+.PHONY: lock
+lock: $(VENV)/dev.stamp ## Compile the lock files anew from pyproject.toml
+	@$(BIN)/uv pip compile -q pyproject.toml --extra build --universal --generate-hashes --no-emit-index-url --no-header -o requirements.lock
+	@$(BIN)/uv pip compile -q pyproject.toml --extra build --extra dev -c requirements.lock --universal --generate-hashes --no-emit-index-url --no-header -o requirements-dev.lock
+
+.PHONY: clean
+clean: ## Remove .venv and caches
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build ./*.egg-info

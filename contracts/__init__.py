@@ -1,0 +1,1 @@
+"""What crosses a process boundary: messages, names, and the rules that every service keeps."""

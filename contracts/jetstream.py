@@ -1,0 +1,262 @@
+"""The stream server: one connection that is kept up, streams as declared, acknowledged publishing, ordered reading."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+from collections.abc import Awaitable, Callable
+from typing import Self
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, KeyValueConfig, RetentionPolicy, StreamConfig
+from nats.js.errors import BucketNotFoundError, NotFoundError
+from nats.js.kv import KeyValue
+
+from contracts.logs import Log
+from contracts.streams import DEFAULT_PARTITIONS, PARTITIONS_KEY, Stream
+
+OLDEST_SERVER = (2, 14)
+"""The first server version whose consumers can be reset, on which ordered reading rests."""
+
+ACK_WAIT_S = 300.0
+MAX_ACK_PENDING = 4096
+PULL_EXPIRES_S = 30.0
+
+
+class NotAcknowledgedError(Exception):
+    """The stream refused a message, or did not answer in time: it has to be published again."""
+
+
+class Link:
+    """A connection to the stream server, kept up until `close`.
+
+    `connect` waits until there is a server, however long that takes; after it, the link reconnects by itself and
+    `up` tells whether it is connected. `generation` grows with each reconnection.
+    """
+
+    def __init__(self, url: str, token: str, name: str, log: Log) -> None:
+        self._url, self._token, self._name, self._log = url, token, name, log
+        self._client = Client()
+        self.generation = 0
+
+    @property
+    def up(self) -> bool:
+        """Whether there is a connection now."""
+        return self._client.is_connected
+
+    @property
+    def client(self) -> Client:
+        """Give the raw connection."""
+        return self._client
+
+    @property
+    def js(self) -> JetStreamContext:
+        """Give the JetStream side of the connection."""
+        return self._client.jetstream()
+
+    async def connect(self) -> Self:
+        """Connect, waiting for the server. Raises RuntimeError if the server is too old."""
+
+        async def lost() -> None:
+            self._log.warning("stream.disconnected", url=self._url)
+
+        async def back() -> None:
+            self.generation += 1
+            self._log.info("stream.reconnected", url=self._url)
+
+        async def failed(error: Exception) -> None:
+            self._log.debug("stream.error", error=repr(error))
+
+        await self._client.connect(
+            self._url,
+            name=self._name,
+            token=self._token or None,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.25,  # type: ignore[arg-type]  # it sleeps for it: fractions work
+            connect_timeout=2,
+            disconnected_cb=lost,
+            reconnected_cb=back,
+            error_cb=failed,
+        )
+        version = self._client.connected_server_version
+        if (version.major, version.minor) < OLDEST_SERVER:
+            wanted = ".".join(map(str, OLDEST_SERVER))
+            raise RuntimeError(f"the stream server is nats-server {version}; {wanted} or newer is needed")
+        return self
+
+    async def close(self) -> None:
+        """Close the connection, at once; a second time does nothing."""
+        with contextlib.suppress(NatsError, OSError):
+            await self._client.close()
+
+
+async def ensure_stream(js: JetStreamContext, stream: Stream, partitions: int = DEFAULT_PARTITIONS) -> int:
+    """Create `stream` and its consumers where they are missing; an existing stream is left as it is.
+
+    Returns the number of partitions that the stream was made with.
+    """
+    try:
+        info = await js.stream_info(stream.name)
+    except NotFoundError:
+        info = await js.add_stream(
+            StreamConfig(
+                name=stream.name,
+                subjects=[stream.subjects],
+                retention=RetentionPolicy(stream.retention),
+                discard=DiscardPolicy(stream.discard),
+                max_bytes=stream.max_bytes,
+                max_age=stream.max_age,
+                metadata={PARTITIONS_KEY: str(partitions)},
+            )
+        )
+    # A work queue keeps each message for one consumer and wants every message acknowledged by itself.
+    policy = AckPolicy.EXPLICIT if stream.retention == "workqueue" else AckPolicy.ALL
+    for consumer in stream.consumers:
+        await js.add_consumer(
+            stream.name,
+            ConsumerConfig(
+                durable_name=consumer,
+                ack_policy=policy,
+                ack_wait=ACK_WAIT_S,
+                max_ack_pending=MAX_ACK_PENDING,
+                max_deliver=-1,
+            ),
+        )
+    return int((info.config.metadata or {}).get(PARTITIONS_KEY, DEFAULT_PARTITIONS))
+
+
+async def ensure_bucket(js: JetStreamContext, bucket: str) -> KeyValue:
+    """Open the key-value bucket, creating it where it is missing."""
+    try:
+        return await js.key_value(bucket)
+    except BucketNotFoundError:
+        return await js.create_key_value(KeyValueConfig(bucket=bucket, history=1))
+
+
+class Publisher:
+    """Publishes and waits for the stream's own acknowledgement, for many messages at once."""
+
+    def __init__(self, link: Link, timeout: float = 5.0) -> None:
+        self._link, self._timeout = link, timeout
+        self._waiting: dict[str, asyncio.Future[None]] = {}
+        self._tokens = itertools.count()
+        self._inbox = ""
+
+    async def start(self) -> None:
+        """Listen for acknowledgements."""
+        self._inbox = self._link.client.new_inbox()
+        await self._link.client.subscribe(f"{self._inbox}.*", cb=self._answered)
+
+    async def publish(self, subject: str, data: bytes) -> None:
+        """Return once the stream has stored `data`. Raises NotAcknowledgedError; it may have been stored even so."""
+        token = str(next(self._tokens))
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[token] = answer
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._link.client.publish(subject, data, reply=f"{self._inbox}.{token}")
+                await answer
+        except (TimeoutError, NatsError) as error:
+            raise NotAcknowledgedError(f"{subject}: {error or 'no answer from the stream server'}") from error
+        finally:
+            del self._waiting[token]
+
+    async def _answered(self, message: Msg) -> None:
+        waiting = self._waiting.get(message.subject.rpartition(".")[2])
+        if waiting is None or waiting.done():
+            return
+        if message.headers and message.headers.get("Status"):
+            waiting.set_exception(NotAcknowledgedError(f"no stream takes this subject ({message.headers['Status']})"))
+        elif (error := json.loads(message.data).get("error")) is not None:
+            waiting.set_exception(NotAcknowledgedError(error.get("description", "refused")))
+        else:
+            waiting.set_result(None)
+
+
+class OrderedReader:
+    """Reads one durable consumer strictly in order, each message once, from what was last acknowledged.
+
+    A consumer hands out what an earlier reader left unacknowledged only after its ack wait, and behind newer
+    messages. So the reader first resets the consumer to its acknowledged floor, and does so again on each sign that
+    the order is broken: a redelivery, a gap, a new connection. The caller then sees messages again that it has not
+    acknowledged, in order. One reader a consumer at a time.
+    """
+
+    def __init__(self, link: Link, stream: str, consumer: str, ahead: int = 256) -> None:
+        self._link, self._stream, self._consumer, self._ahead = link, stream, consumer, ahead
+        self._queue: asyncio.Queue[Msg] = asyncio.Queue()
+        self._asked = 0  # messages asked for and not handed out yet
+        self._asked_at = 0.0
+        self._last = 0  # consumer sequence of the last message handed out
+        self._generation = -1
+        self._unsubscribe: Callable[[], Awaitable[None]] | None = None
+        self._inbox = ""
+
+    async def read(self, wait: float = 5.0) -> list[Msg]:
+        """Return the messages that are there, in order; waits up to `wait` seconds for the first.
+
+        Empty if none came. Raises nats errors if the server is away; call again.
+        """
+        if self._generation != self._link.generation or self._unsubscribe is None:
+            await self._reset()
+        await self._ask()
+        messages: list[Msg] = []
+        try:
+            async with asyncio.timeout(wait):
+                first = await self._queue.get()
+        except TimeoutError:
+            if asyncio.get_running_loop().time() - self._asked_at > 2 * PULL_EXPIRES_S:
+                self._generation = -1  # not even the end of the request was heard
+            return messages
+        for message in itertools.chain([first], iter(self._take, None)):
+            if message.headers and "Status" in message.headers:
+                self._asked = self._queue.qsize()  # a request has ended: ask anew
+                continue
+            sequence = message.metadata.sequence
+            if sequence is None or message.metadata.num_delivered != 1 or sequence.consumer != self._last + 1:
+                self._generation = -1  # out of order: start again from the floor
+                break
+            self._last = sequence.consumer
+            self._asked -= 1
+            messages.append(message)
+        return messages
+
+    async def close(self) -> None:
+        """Stop reading; what is not acknowledged comes to the next reader."""
+        if self._unsubscribe is not None:
+            await self._unsubscribe()
+            self._unsubscribe = None
+
+    def _take(self) -> Msg | None:
+        return None if self._queue.empty() else self._queue.get_nowait()
+
+    async def _reset(self) -> None:
+        await self.close()
+        generation = self._link.generation
+        client = self._link.client
+        answer = await client.request(f"$JS.API.CONSUMER.RESET.{self._stream}.{self._consumer}", b"", timeout=5)
+        if (error := json.loads(answer.data).get("error")) is not None:
+            raise NotFoundError(code=error.get("code"), description=error.get("description"))
+        self._queue, self._asked, self._last = asyncio.Queue(), 0, 0
+        self._inbox = client.new_inbox()
+        queue = self._queue
+
+        async def arrived(message: Msg) -> None:
+            queue.put_nowait(message)
+
+        subscription = await client.subscribe(self._inbox, cb=arrived)
+        self._unsubscribe = subscription.unsubscribe
+        self._generation = generation
+
+    async def _ask(self) -> None:
+        """Keep between half of `ahead` and `ahead` messages asked for: the queue is bounded by that."""
+        if self._asked > self._ahead // 2:
+            return
+        want = self._ahead - self._asked
+        self._asked, self._asked_at = self._ahead, asyncio.get_running_loop().time()
+        request = json.dumps({"batch": want, "expires": int(PULL_EXPIRES_S * 1e9)}).encode()
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
+        await self._link.client.publish(subject, request, reply=self._inbox)

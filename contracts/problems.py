@@ -1,0 +1,71 @@
+"""HTTP interfaces: errors as problem details (RFC 9457), and the bearer key that every request needs."""
+
+import hmac
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(HTTPException):
+    """An answer that says what is wrong: `title` is constant for its `type`, `detail` is about this request."""
+
+    def __init__(self, status: HTTPStatus, slug: str, title: str, detail: str) -> None:
+        super().__init__(status_code=status, detail=detail)
+        self.slug = slug
+        self.title = title
+
+
+def _body(status: int, slug: str, title: str, detail: str) -> dict[str, object]:
+    return {"type": f"urn:sensorium:problem:{slug}", "title": title, "status": status, "detail": detail}
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of `app` a problem document."""
+
+    async def on_http(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, StarletteHTTPException)  # noqa: S101 - registered for this type only
+        phrase = HTTPStatus(error.status_code).phrase
+        slug = getattr(error, "slug", phrase.lower().replace(" ", "-"))
+        body = _body(error.status_code, slug, getattr(error, "title", phrase), str(error.detail))
+        return JSONResponse(body, status_code=error.status_code, media_type=MEDIA_TYPE, headers=error.headers)
+
+    async def on_invalid(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
+        errors = [{"at": ".".join(str(part) for part in e["loc"]), "problem": e["msg"]} for e in error.errors()]
+        detail = "; ".join(f"{e['at']}: {e['problem']}" for e in errors)
+        body = _body(422, "invalid-request", "The request is not valid", detail) | {"errors": errors}
+        return JSONResponse(body, status_code=422, media_type=MEDIA_TYPE)
+
+    async def on_unexpected(_: Request, __: Exception) -> JSONResponse:
+        body = _body(500, "unexpected", "Unexpected error", "This is a bug in the service; its log has the details.")
+        return JSONResponse(body, status_code=500, media_type=MEDIA_TYPE)
+
+    app.add_exception_handler(StarletteHTTPException, on_http)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(Exception, on_unexpected)
+
+
+_bearer = HTTPBearer(auto_error=False, description="The service's API key")
+
+
+def require_key(key: str) -> Callable[..., None]:
+    """Build a dependency that lets a request through only with `Authorization: Bearer <key>`."""
+
+    def check(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
+        given = credentials.credentials if credentials else ""
+        if not hmac.compare_digest(given.encode(), key.encode()):
+            raise HTTPException(
+                HTTPStatus.UNAUTHORIZED,
+                "Send the API key in the header 'Authorization: Bearer KEY'.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+
+    return check

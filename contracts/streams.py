@@ -1,0 +1,71 @@
+"""Names and shapes of the streams, their consumers and buckets, and which partition a device belongs to.
+
+Retention by interest keeps a message until every consumer named here has acknowledged it, so these consumers are
+made together with their stream, before the first message. Nothing is ever discarded to make room: a full stream
+refuses (`discard=new`), and whoever publishes holds what it has.
+"""
+
+import zlib
+from dataclasses import dataclass
+from typing import Literal
+
+DEFAULT_PARTITIONS = 16
+
+DAY_S = 86_400.0
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A stream as it is created; `max_age` in seconds (0: for ever), `max_bytes` on disk."""
+
+    name: str
+    subjects: str
+    retention: Literal["interest", "limits", "workqueue"]
+    discard: Literal["new", "old"]
+    max_bytes: int
+    max_age: float = 0.0
+    consumers: tuple[str, ...] = ()
+
+
+PROCESSOR = "processor"
+ALERTING = "alerting"
+DEVICES_API = "devices_api"
+INGEST = "ingest"
+
+TELEMETRY = Stream("TELEMETRY", "telemetry.*", "interest", "new", 16 * GIB, consumers=(PROCESSOR, ALERTING))
+DERIVED = Stream("DERIVED", "derived.*", "interest", "new", 4 * GIB, consumers=(ALERTING,))
+PRESENCE = Stream("PRESENCE", "presence.*", "interest", "new", GIB, consumers=(DEVICES_API,))
+DEADLETTERS = Stream("DEADLETTERS", "deadletters.*", "limits", "old", 4 * GIB, max_age=30 * DAY_S)
+REPLAYS = Stream("REPLAYS", "replays", "workqueue", "new", GIB, consumers=(INGEST,))
+
+DEVICES_BUCKET = "devices"
+"""Key-value bucket with a DeviceRecord for each registered device; keys as `contracts.devices.kv_key` gives them."""
+
+PARTITIONS_KEY = "sensorium.partitions"
+"""Where a stream's metadata records how many partitions it was made with."""
+
+
+def partition_of(device: str, partitions: int) -> int:
+    """Partition of `device`, from 0 to `partitions` - 1; the same in every process, version and machine."""
+    return zlib.crc32(device.encode()) % partitions
+
+
+def telemetry_subject(partition: int) -> str:
+    """Subject of a partition's ReadingBatches."""
+    return f"telemetry.{partition}"
+
+
+def derived_subject(partition: int) -> str:
+    """Subject of a partition's DerivedBatches."""
+    return f"derived.{partition}"
+
+
+def presence_subject(partition: int) -> str:
+    """Subject of a partition's Presence messages."""
+    return f"presence.{partition}"
+
+
+def deadletter_subject(reason: str) -> str:
+    """Subject of the dead letters that have `reason`."""
+    return f"deadletters.{reason}"

@@ -1,0 +1,50 @@
+"""The embedded time-series store: one SQLite database that processor writes and devices_api reads.
+
+A point is `(series, ts)`; writing it twice changes nothing but the last write wins. A value's type is its SQLite
+storage class: REAL is a number, INTEGER 0 or 1 a boolean, TEXT text. Columns that hold values have no affinity, so
+SQLite never converts one into another. Times are ns since 1970 UTC.
+"""
+
+from contracts.readings import Value
+
+ROLLUP_WIDTH = 60_000_000_000
+"""Width of a rollup's window in ns: one minute, aligned to the epoch."""
+
+SCHEMA_VERSION = 1
+"""`PRAGMA user_version` of a database with this schema."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS series (
+    id     INTEGER PRIMARY KEY,
+    device TEXT NOT NULL,
+    metric TEXT NOT NULL,
+    UNIQUE (device, metric)
+);
+CREATE TABLE IF NOT EXISTS point (
+    series   INTEGER NOT NULL,
+    ts       INTEGER NOT NULL,
+    value    NOT NULL,
+    received INTEGER NOT NULL,
+    flags    TEXT,
+    PRIMARY KEY (series, ts)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rollup_1m (
+    series INTEGER NOT NULL,
+    start  INTEGER NOT NULL,
+    count  INTEGER NOT NULL,
+    sum    REAL NOT NULL,
+    min    REAL NOT NULL,
+    max    REAL NOT NULL,
+    first  REAL NOT NULL,
+    last   REAL NOT NULL,
+    PRIMARY KEY (series, start)
+) WITHOUT ROWID;
+"""
+
+IS_BOOLEAN = "typeof(value) = 'integer'"
+"""SQL: the value is a boolean, not a number."""
+
+
+def from_sql(value: float | str) -> Value:
+    """Turn a stored value into what was written: SQLite hands booleans back as integers."""
+    return bool(value) if isinstance(value, int) else value

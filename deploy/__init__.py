@@ -1,0 +1,1 @@
+"""How Sensorium runs: on one machine (`local`) or many."""

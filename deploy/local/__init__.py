@@ -1,0 +1,1 @@
+"""One machine: `sensorium up` and what it starts."""

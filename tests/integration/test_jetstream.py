@@ -1,0 +1,86 @@
+"""The link to the stream server, against the real one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from contracts import logs, streams
+from contracts.jetstream import Link, NotAcknowledgedError, OrderedReader, Publisher, ensure_stream
+from tests.conftest import TOKEN, Server
+
+
+@pytest.fixture
+async def link(stream: Server) -> AsyncIterator[Link]:
+    link = await Link(stream.nats_url, TOKEN, "test", logs.quiet()).connect()
+    yield link
+    await link.close()
+
+
+async def publish(link: Link, *bodies: bytes) -> None:
+    publisher = Publisher(link)
+    await publisher.start()
+    for body in bodies:
+        await publisher.publish("telemetry.0", body)
+
+
+async def read(reader: OrderedReader, count: int) -> list[bytes]:
+    bodies: list[bytes] = []
+    async with asyncio.timeout(10):
+        while len(bodies) < count:
+            bodies += [message.data for message in await reader.read()]
+    return bodies
+
+
+async def test_a_reader_gets_everything_in_order(link: Link) -> None:
+    await ensure_stream(link.js, streams.TELEMETRY)
+    bodies = [b"%d" % n for n in range(1000)]
+    reader = OrderedReader(link, "TELEMETRY", "processor", ahead=64)
+    reading = asyncio.create_task(read(reader, 1000))
+    await publish(link, *bodies)
+    assert await reading == bodies
+
+
+async def test_a_new_reader_begins_at_what_was_not_acknowledged(link: Link) -> None:
+    await ensure_stream(link.js, streams.TELEMETRY)
+    await publish(link, b"0", b"1", b"2", b"3")
+    first = OrderedReader(link, "TELEMETRY", "processor", ahead=2)
+    messages = await first.read()
+    await messages[0].ack()
+    await link.client.flush()
+    await first.close()
+    assert await read(OrderedReader(link, "TELEMETRY", "processor"), 3) == [b"1", b"2", b"3"]
+
+
+async def test_a_message_stays_until_every_consumer_has_acknowledged_it(link: Link) -> None:
+    await ensure_stream(link.js, streams.TELEMETRY)
+    await publish(link, b"0")
+    for consumer, left in (("processor", 1), ("alerting", 0)):
+        [message] = await OrderedReader(link, "TELEMETRY", consumer).read()
+        await message.ack_sync()
+        async with asyncio.timeout(5):
+            while (await link.js.stream_info("TELEMETRY")).state.messages != left:
+                await asyncio.sleep(0.01)
+
+
+async def test_reading_goes_on_after_the_server_was_killed(link: Link, stream: Server) -> None:
+    await ensure_stream(link.js, streams.TELEMETRY)
+    reader = OrderedReader(link, "TELEMETRY", "processor")
+    await publish(link, b"0", b"1")
+    assert await read(reader, 2) == [b"0", b"1"]
+    stream.kill()
+    stream.start()
+    async with asyncio.timeout(10):
+        while link.generation == 0:
+            await asyncio.sleep(0.01)
+    assert await read(reader, 2) == [b"0", b"1"], "they were not acknowledged"
+
+
+async def test_publishing_what_no_stream_takes_is_refused(link: Link) -> None:
+    with pytest.raises(NotAcknowledgedError, match="no stream takes this subject"):
+        await publish(link, b"0")
+
+
+async def test_an_existing_stream_keeps_its_partitions(link: Link) -> None:
+    assert await ensure_stream(link.js, streams.TELEMETRY, partitions=4) == 4
+    assert await ensure_stream(link.js, streams.TELEMETRY, partitions=16) == 4
