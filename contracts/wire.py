@@ -6,6 +6,9 @@ import msgspec
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""All that decoding raises: on bytes that are no MessagePack, on text that is no UTF-8, and on nesting without end."""
+
 
 class SchemaError(ValueError):
     """The bytes are not a message this reader knows: another schema version, or no such message at all."""
@@ -31,7 +34,7 @@ class Wire(Generic[T]):
         """Read one message. Raises SchemaError, saying which version was found, and never anything else."""
         try:
             return self._decoder.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except _UNREADABLE as error:
             found = _version(data)
             known = "no known message" if found is None else f"schema version {found!r}"
             raise SchemaError(f"{self._message.__name__}: {known}: {error}") from error
@@ -40,6 +43,6 @@ class Wire(Generic[T]):
 def _version(data: bytes) -> object:
     try:
         parts: Any = msgspec.msgpack.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNREADABLE:
         return None
     return parts[0] if isinstance(parts, list) and parts else None

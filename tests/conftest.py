@@ -7,11 +7,11 @@ import socket
 import subprocess
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 from pytest_socket import disable_socket, enable_socket
 
@@ -91,9 +91,8 @@ class Server:
         if not self.monitor_port:
             return True
         try:
-            with urllib.request.urlopen(f"{self.monitor_url}/healthz", timeout=1) as answer:
-                return bool(answer.status == 200)
-        except OSError:
+            return httpx.get(f"{self.monitor_url}/healthz", timeout=1).is_success
+        except httpx.HTTPError:
             return False
 
     def kill(self) -> None:

@@ -1,7 +1,8 @@
 """The link to the stream server, against the real one."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 import pytest
 
@@ -15,6 +16,20 @@ async def link(stream: Server) -> AsyncIterator[Link]:
     link = await Link(stream.nats_url, TOKEN, "test", logs.quiet()).connect()
     yield link
     await link.close()
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(10):
+        while not await condition():  # noqa: ASYNC110 - the server tells nobody: it has to be asked
+            await asyncio.sleep(0.01)
+
+
+async def holds(link: Link, messages: int) -> bool:
+    return (await link.js.stream_info("TELEMETRY")).state.messages == messages
+
+
+async def reconnected(link: Link) -> bool:
+    return link.generation > 0
 
 
 async def publish(link: Link, *bodies: bytes) -> None:
@@ -58,9 +73,7 @@ async def test_a_message_stays_until_every_consumer_has_acknowledged_it(link: Li
     for consumer, left in (("processor", 1), ("alerting", 0)):
         [message] = await OrderedReader(link, "TELEMETRY", consumer).read()
         await message.ack_sync()
-        async with asyncio.timeout(5):
-            while (await link.js.stream_info("TELEMETRY")).state.messages != left:
-                await asyncio.sleep(0.01)
+        await until(partial(holds, link, left))
 
 
 async def test_reading_goes_on_after_the_server_was_killed(link: Link, stream: Server) -> None:
@@ -70,9 +83,7 @@ async def test_reading_goes_on_after_the_server_was_killed(link: Link, stream: S
     assert await read(reader, 2) == [b"0", b"1"]
     stream.kill()
     stream.start()
-    async with asyncio.timeout(10):
-        while link.generation == 0:
-            await asyncio.sleep(0.01)
+    await until(partial(reconnected, link))
     assert await read(reader, 2) == [b"0", b"1"], "they were not acknowledged"
 
 

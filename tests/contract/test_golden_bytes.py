@@ -1,0 +1,110 @@
+"""Bytes that other versions of Sensorium have written: they must be read for as long as their version is supported.
+
+A change that breaks one of these needs a new schema version beside the old one, not new bytes here.
+"""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from contracts.alerts import AlertEvent, encode_alert_event
+from contracts.deadletters import DEAD_LETTER, DeadLetter
+from contracts.derived import DERIVED_BATCH, DerivedBatch, Window
+from contracts.devices import DeviceRecord, decode_record, encode_record
+from contracts.presence import PRESENCE_MESSAGE, Presence
+from contracts.readings import READING_BATCH, Reading, ReadingBatch
+from contracts.wire import SchemaError, Wire
+
+TS = 1767225600250000000
+
+GOLDEN: dict[str, tuple[Wire[Any], msgspec.Struct, str]] = {
+    "reading_batch": (
+        READING_BATCH,
+        ReadingBatch(
+            1,
+            3,
+            [
+                Reading("orchard-07", TS, TS + 5, {"soil": 31.5, "open": True, "state": "idle"}),
+                Reading("orchard-08", TS, TS, {"soil": -1.0}, {"clock": "45000"}),
+            ],
+        ),
+        "9301039295aa6f7263686172642d3037cf18867251fce0b280cf18867251fce0b28583a4736f696ccb403f800000000000a46f70656ec3a57374617465a469646c658095aa6f7263686172642d3038cf18867251fce0b280cf18867251fce0b28081a4736f696ccbbff000000000000081a5636c6f636ba53435303030",
+    ),
+    "derived_batch": (
+        DERIVED_BATCH,
+        DerivedBatch(1, 0, [Window("orchard-07", "soil", TS, 60_000_000_000, 2, 3.0, 1.0, 2.0, 1.0, 2.0)]),
+        "930100919aaa6f7263686172642d3037a4736f696ccf18867251fce0b280cf0000000df847580002cb4008000000000000cb3ff0000000000000cb4000000000000000cb3ff0000000000000cb4000000000000000",
+    ),
+    "presence": (
+        PRESENCE_MESSAGE,
+        Presence(1, "orchard-07", "online", TS),
+        "9401aa6f7263686172642d3037a66f6e6c696e65cf18867251fce0b280",
+    ),
+    "dead_letter": (
+        DEAD_LETTER,
+        DeadLetter(1, "malformed", "not JSON", "devices/orchard-07/telemetry", b"{\xff", TS, "ingest", "orchard-07"),
+        "9901a96d616c666f726d6564a86e6f74204a534f4ebc646576696365732f6f7263686172642d30372f74656c656d65747279c4027bffcf18867251fce0b280a6696e67657374aa6f7263686172642d3037c2",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_a_message_has_the_bytes_it_has_always_had(name: str) -> None:
+    wire, message, golden = GOLDEN[name]
+    assert wire.encode(message).hex() == golden
+    assert wire.decode(bytes.fromhex(golden)) == message
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_a_later_version_is_refused_by_name(name: str) -> None:
+    wire, message, _ = GOLDEN[name]
+    later = msgspec.msgpack.encode([2, *msgspec.to_builtins(message)[1:]])
+    with pytest.raises(SchemaError, match="schema version 2"):
+        wire.decode(later)
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+@pytest.mark.parametrize("data", [b"", b"\x00", b"\xc1", b"{}", b"\x91\x01", b"\x91\xff", b"\xa1\xff", b"\x95" * 2000])
+def test_other_bytes_are_refused_and_nothing_else_is_raised(name: str, data: bytes) -> None:
+    with pytest.raises(SchemaError):
+        GOLDEN[name][0].decode(data)
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_a_field_added_at_the_end_is_skipped_by_an_older_reader(name: str) -> None:
+    wire, message, _ = GOLDEN[name]
+    longer = msgspec.msgpack.encode([*msgspec.msgpack.decode(wire.encode(message)), "new"])
+    assert wire.decode(longer) == message
+
+
+def test_a_number_that_msgpack_writes_as_an_integer_is_read_as_a_number() -> None:
+    data = msgspec.msgpack.encode([1, 0, [["d", 1, 1, {"a": 5}, {}]]])
+    value = READING_BATCH.decode(data).readings[0].values["a"]
+    assert value == 5.0
+    assert isinstance(value, float)
+
+
+def test_a_device_record_is_json_that_a_person_can_read() -> None:
+    record = DeviceRecord(1, "orchard-07", enabled=True, profile="pump", tags={"site": "north"}, groups=["a"])
+    data = (
+        b'{"schema_version":1,"id":"orchard-07","enabled":true,"profile":"pump","tags":{"site":"north"},"groups":["a"]}'
+    )
+    assert encode_record(record) == data
+    assert decode_record(data) == record
+
+
+def test_an_alert_event_is_the_json_that_receivers_know() -> None:
+    event = AlertEvent(
+        1, "n1", "a1", "firing", "r1", "too hot", "critical", "orchard-07", "temperature", 91.5, 90.0, TS, TS + 1
+    )
+    assert encode_alert_event(event) == (
+        b'{"schema_version":1,"id":"n1","alert_id":"a1","state":"firing","rule_id":"r1","rule":"too hot",'
+        b'"severity":"critical","device":"orchard-07","metric":"temperature","value":91.5,"threshold":90.0,'
+        b'"started_at":1767225600250000000,"changed_at":1767225600250000001}'
+    )
+
+
+def test_wire_writes_equal_messages_as_equal_bytes() -> None:
+    again = Wire(Presence)
+    assert again.encode(Presence(1, "d", "seen", 1)) == PRESENCE_MESSAGE.encode(Presence(1, "d", "seen", 1))

@@ -1,0 +1,44 @@
+"""Names: partitions, keys and topics."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts import streams, topics
+from contracts.devices import kv_key
+
+devices = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+
+
+def test_a_partition_never_changes() -> None:
+    assert [streams.partition_of(device, 16) for device in ("pump-001", "env-001", "Kiln East", "ß")] == [4, 3, 3, 7]
+
+
+@given(devices, st.integers(1, 64))
+def test_a_partition_is_one_of_those_there_are(device: str, partitions: int) -> None:
+    assert 0 <= streams.partition_of(device, partitions) < partitions
+
+
+@given(devices)
+def test_a_key_has_only_characters_that_the_bucket_allows(device: str) -> None:
+    assert re.fullmatch(r"[-/_=a-zA-Z0-9]+", kv_key(device))
+
+
+@given(devices, devices)
+def test_two_devices_never_share_a_key(one: str, other: str) -> None:
+    assert (kv_key(one) == kv_key(other)) == (one == other)
+
+
+@pytest.mark.parametrize("device", ["a", "Kiln East", "24:0a:c4", "ß", "x" * 256])
+def test_what_fits_a_topic_level_is_a_device_id(device: str) -> None:
+    assert topics.device_id_problem(device) is None
+
+
+@pytest.mark.parametrize(
+    ("device", "problem"),
+    [("", "empty"), ("a/b", "one of"), ("+", "one of"), ("#", "one of"), ("a\n", "control"), ("x" * 257, "256 bytes")],
+)
+def test_what_does_not_fit_is_none_and_says_why(device: str, problem: str) -> None:
+    assert problem in str(topics.device_id_problem(device))
