@@ -4,6 +4,8 @@ Broker and stream are two processes because `sync_interval` is set for a whole s
 before it answers, and the broker stores single messages, for which that would be ten times slower.
 """
 
+import getpass
+import os
 import shutil
 import sysconfig
 from pathlib import Path
@@ -11,10 +13,18 @@ from pathlib import Path
 MAX_PAYLOAD = 8 << 20
 """Largest message in bytes that either server takes."""
 
+RECEIVE_WINDOW = 4096
+"""How many messages the broker hands to one ingest before it waits for acknowledgements."""
+
 
 def nats_server() -> str:
     """Path of the nats-server program that the wheel brought."""
     return shutil.which("nats-server", path=sysconfig.get_path("scripts")) or "nats-server"
+
+
+def mosquitto() -> str | None:
+    """Path of the mosquitto program, which Debian keeps out of most users' PATH, or None if it is not installed."""
+    return shutil.which("mosquitto", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
 
 
 def stream_config(directory: Path, host: str, port: int, monitor_port: int, token: str) -> str:
@@ -40,19 +50,24 @@ server_name: sensorium-broker
 listen: "{host}:-1"
 max_payload: {MAX_PAYLOAD}
 jetstream {{ store_dir: "{directory}" }}
-mqtt {{ listen: "{host}:{mqtt_port}", ack_wait: "5s", max_ack_pending: 8192 }}
+mqtt {{ listen: "{host}:{mqtt_port}", ack_wait: "5s", max_ack_pending: {RECEIVE_WINDOW} }}
 """
 
 
 def mosquitto_config(directory: Path, host: str, mqtt_port: int) -> str:
-    """Mosquitto as MQTT broker: sessions on disk, and no limit below what ingest's receive window sets."""
+    """Mosquitto as MQTT broker.
+
+    It writes what it holds to disk every `autosave_interval` seconds, not message by message: a crash of Mosquitto
+    itself loses what it had acknowledged since. nats-server, the default, writes each message before it answers.
+    """
     return f"""
 listener {mqtt_port} {host}
+user {getpass.getuser()}
 allow_anonymous true
 persistence true
 persistence_location {directory}/
 autosave_interval 5
-max_inflight_messages 0
+max_inflight_messages {RECEIVE_WINDOW}
 max_queued_messages 0
 max_queued_bytes 1073741824
 """

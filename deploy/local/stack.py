@@ -1,0 +1,174 @@
+"""The stack on one machine: which processes it is made of, and how each is told about the others."""
+
+import fcntl
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from deploy.local import keys, ports, servers
+from deploy.local.supervisor import Program
+
+HOST = "127.0.0.1"
+PARTITIONS = 4
+"""On one machine each partition costs an fsync a batch, and there is one processor to share them: see decision 0004."""
+
+SERVERS, SERVICES, INTAKE, LOAD = range(4)
+"""Tiers, in the order of starting; stopping goes the other way."""
+
+
+class StackError(Exception):
+    """The stack cannot start; the message says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `sensorium up` was asked for. `broker` is `nats`, `mosquitto`, or `mqtt://HOST:PORT` of one that runs."""
+
+    data_dir: Path
+    broker: str = "nats"
+    mqtt_port: int = 1883
+    api_port: int = 8080
+    alerting_port: int = 8081
+    nats_port: int = 4222
+
+
+class Stack:
+    """The programs of a stack, its addresses and its keys.
+
+    Building one takes the data directory for this process alone, and writes the servers' configuration there. Raises
+    StackError, or PortInUseError.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.directory = options.data_dir.resolve()
+        self.mqtt_host, self.mqtt_port = _broker_address(options)
+        self._check_ports()
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = _take(self.directory)
+        self.key_file = self.directory / "admin.key"
+        self.key = keys.load_or_make(self.key_file)
+        self._token = keys.load_or_make(self.directory / "stream.token")
+        self._monitor_port, ingest_port, processor_port, simulators_port = ports.free(HOST, 4)
+        self.urls = {
+            "ingest": f"http://{HOST}:{ingest_port}",
+            "processor": f"http://{HOST}:{processor_port}",
+            "devices_api": f"http://{HOST}:{options.api_port}",
+            "alerting": f"http://{HOST}:{options.alerting_port}",
+            "simulators": f"http://{HOST}:{simulators_port}",
+        }
+
+    def programs(self) -> list[Program]:
+        """List what has to run, servers first."""
+        found = [
+            self._server(
+                "stream",
+                servers.stream_config(
+                    self.directory / "stream", HOST, self.options.nats_port, self._monitor_port, self._token
+                ),
+            )
+        ]
+        if self.options.broker == "nats":
+            found.append(self._server("broker", servers.broker_config(self.directory / "broker", HOST, self.mqtt_port)))
+        elif self.options.broker == "mosquitto":
+            found.append(self._mosquitto())
+        store = str(self.directory / "timeseries.sqlite3")
+        found += [
+            self._service(
+                "ingest",
+                INTAKE,
+                self._stream("INGEST_")
+                | {
+                    "INGEST_MQTT_HOST": self.mqtt_host,
+                    "INGEST_MQTT_PORT": str(self.mqtt_port),
+                    "INGEST_NATS_MONITOR_URL": f"http://{HOST}:{self._monitor_port}",
+                    "INGEST_UNKNOWN_DEVICE": "register",
+                    "INGEST_PARTITIONS": str(PARTITIONS),
+                },
+            ),
+            self._service("processor", SERVICES, self._stream("PROCESSOR_") | {"PROCESSOR_STORE": store}),
+            self._service(
+                "devices_api",
+                SERVICES,
+                self._stream("DEVICES_API_")
+                | {
+                    "DEVICES_API_STORE": store,
+                    "DEVICES_API_DATABASE_URL": f"sqlite+aiosqlite:///{self.directory / 'registry.sqlite3'}",
+                    "DEVICES_API_KEY": self.key,
+                },
+            ),
+            self._service(
+                "alerting",
+                SERVICES,
+                self._stream("ALERTING_")
+                | {
+                    "ALERTING_DATABASE_URL": f"sqlite+aiosqlite:///{self.directory / 'alerting.sqlite3'}",
+                    "ALERTING_KEY": self.key,
+                },
+            ),
+        ]
+        return found
+
+    def simulators(self, env: dict[str, str]) -> Program:
+        """Describe the simulated fleet, for the demo."""
+        broker = {"SIMULATORS_MQTT_HOST": self.mqtt_host, "SIMULATORS_MQTT_PORT": str(self.mqtt_port)}
+        return self._service("simulators", LOAD, broker | env)
+
+    def _check_ports(self) -> None:
+        wanted = {"--api-port": self.options.api_port, "--alerting-port": self.options.alerting_port}
+        wanted["--nats-port"] = self.options.nats_port
+        if self.options.broker in ("nats", "mosquitto"):
+            wanted["--mqtt-port"] = self.options.mqtt_port
+        for option, port in wanted.items():
+            ports.check(HOST, port, option)
+
+    def _stream(self, prefix: str) -> dict[str, str]:
+        url = f"nats://{HOST}:{self.options.nats_port}"
+        return {f"{prefix}NATS_URL": url, f"{prefix}NATS_TOKEN": self._token}
+
+    def _service(self, name: str, tier: int, env: dict[str, str]) -> Program:
+        prefix = f"{name.upper()}_"
+        port = self.urls[name].rpartition(":")[2]
+        common = {f"{prefix}HOST": HOST, f"{prefix}PORT": port, f"{prefix}DRAIN_SECONDS": "3"}
+        return Program(name, [sys.executable, "-m", name], tier, common | env)
+
+    def _server(self, name: str, config: str) -> Program:
+        path = self.directory / f"{name}.conf"
+        path.touch(mode=0o600)
+        path.write_text(config)
+        return Program(name, [servers.nats_server(), "-c", str(path)], SERVERS)
+
+    def _mosquitto(self) -> Program:
+        program = servers.mosquitto()
+        if program is None:
+            raise StackError("mosquitto is not installed: install the package 'mosquitto', or use --broker nats")
+        store = self.directory / "mosquitto"
+        store.mkdir(exist_ok=True)
+        path = self.directory / "mosquitto.conf"
+        path.write_text(servers.mosquitto_config(store, HOST, self.mqtt_port))
+        return Program("broker", [program, "-c", str(path)], SERVERS)
+
+
+def _broker_address(options: Options) -> tuple[str, int]:
+    if options.broker in ("nats", "mosquitto"):
+        return HOST, options.mqtt_port
+    url = urlsplit(options.broker)
+    if url.scheme != "mqtt" or not url.hostname or url.username or url.password:
+        raise StackError(
+            f"--broker {options.broker}: use nats, mosquitto or mqtt://HOST[:PORT]; "
+            "a user and password go into INGEST_MQTT_USERNAME and INGEST_MQTT_PASSWORD"
+        )
+    return url.hostname, url.port or 1883
+
+
+def _take(directory: Path) -> object:
+    """Lock `directory` for as long as the returned object lives."""
+    lock = (directory / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StackError(
+            f"{directory} is in use by another stack: stop it, or choose another with --data-dir"
+        ) from None
+    return lock
