@@ -1,0 +1,214 @@
+"""`sensorium demo`: the whole stack with a simulated fleet, live on the terminal, every reading accounted for at the end."""
+
+import asyncio
+import contextlib
+import json
+import tempfile
+import time
+from collections.abc import Awaitable, Iterator
+from pathlib import Path
+from random import SystemRandom
+
+import httpx
+from rich.console import Console
+from rich.live import Live
+
+from contracts import logs
+from deploy.local import ports
+from deploy.local.observe import Observer
+from deploy.local.stack import HOST, Options, Stack
+from deploy.local.supervisor import Supervisor
+from deploy.local.up import interrupted, ready, running
+from deploy.local.view import Series, Snapshot, milliseconds, percentile, render
+from simulators.fleet import Device, fleet
+from simulators.probe import Probe
+from simulators.verify import Verdict, verify
+
+MALFORMED = 0.01
+"""Share of the fleet's messages that are malformed on purpose, so that there are dead letters to look at."""
+
+_REFRESH_S = 0.5
+_PROBE_S = 0.5
+_UNITS = {"environment": ("temperature", "°C"), "meter": ("power", "W"), "pump": ("pressure", "bar")}
+_RULES = (
+    {
+        "name": "pump over pressure",
+        "metric": "pressure",
+        "operator": "gt",
+        "value": 8,
+        "clear": 7,
+        "severity": "critical",
+    },
+    {"name": "stuffy room", "metric": "co2", "operator": "gt", "value": 1200, "clear": 1100, "severity": "info"},
+)
+
+
+async def demo(*, seconds: float, devices: int, seed: int, broker: str) -> int:
+    """Run the demo for `seconds`, or until Ctrl-C where it is 0. Returns 0, or 1 if a reading was lost."""
+    began = time.monotonic()
+    console = Console(highlight=False)
+    stopping = interrupted()
+    with tempfile.TemporaryDirectory(prefix="sensorium-demo-") as directory:
+        stack = Stack(_options(Path(directory), broker))
+        client = httpx.AsyncClient(headers={"Authorization": f"Bearer {stack.key}"}, timeout=5)
+        async with running(stack, SystemRandom()) as supervisor, client:
+            console.print("Starting broker, stream, ingest, processor, devices_api and alerting…")
+            if not await _unless(stopping, ready(stack, supervisor)):
+                return 0
+            members = fleet(seed, devices)
+            await _register(stack, client, members)
+            console.print(_invitation(stack, members))
+            ledger = Path(directory) / "ledger.sqlite3"
+            supervisor.start(stack.simulators(_load(ledger, devices, seed, seconds)))
+            seen = Snapshot(devices=devices, series=_shown(members))
+            await _watch(stack, client, console, seen, stopping, seconds, began)
+            console.print("Asking the query API for every reading that the fleet sent…")
+            await supervisor.stop("simulators")
+            patience = 10.0 if seconds else 3.0  # after Ctrl-C all has to be over within 10 s
+            verdict = await verify(ledger, stack.urls["devices_api"], stack.key, wait_seconds=patience)
+            await Observer(stack, client, seen).refresh()
+    _summarise(console, verdict, seen)
+    return 1 if verdict.lost else 0
+
+
+def _options(directory: Path, broker: str) -> Options:
+    """Take the usual ports where they are free, and others beside a stack that runs already."""
+    return Options(
+        data_dir=directory,
+        broker=broker,
+        mqtt_port=ports.preferred_or_free(HOST, 1883),
+        api_port=ports.preferred_or_free(HOST, 8080),
+        alerting_port=ports.preferred_or_free(HOST, 8081),
+        nats_port=ports.preferred_or_free(HOST, 4222),
+    )
+
+
+async def _unless(stopping: asyncio.Event, work: Awaitable[None]) -> bool:
+    """Wait for `work`, or give it up when `stopping` is set; returns whether it was finished."""
+    working, stopped = asyncio.ensure_future(work), asyncio.create_task(stopping.wait())
+    await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not working.done():
+        working.cancel()
+        return False
+    await working
+    return True
+
+
+async def _register(stack: Stack, client: httpx.AsyncClient, members: list[Device]) -> None:
+    """Register the fleet and make the alert rules, through the APIs as an operator would."""
+    for member in members:
+        device = {"id": member.id, "name": member.id, "profile": member.kind}
+        (await client.post(f"{stack.urls['devices_api']}/api/v1/devices", json=device)).raise_for_status()
+    for rule in _RULES:
+        (await client.post(f"{stack.urls['alerting']}/api/v1/rules", json=rule)).raise_for_status()
+
+
+def _invitation(stack: Stack, members: list[Device]) -> str:
+    """Say where the APIs are, with two lines to paste."""
+    bearer = f'curl -s -H "Authorization: Bearer {stack.key}"'
+    return (
+        f"\nDevices API {stack.urls['devices_api']}/docs   alerting API {stack.urls['alerting']}/docs\n"
+        f"API key {stack.key}\n"
+        f"Try, in another terminal:\n"
+        f"{bearer} {stack.urls['devices_api']}/api/v1/devices/{members[0].id}/telemetry/latest\n"
+        f'{bearer} "{stack.urls["alerting"]}/api/v1/alerts?state=firing"\n'
+    )
+
+
+def _load(ledger: Path, devices: int, seed: int, seconds: float) -> dict[str, str]:
+    return {
+        "SIMULATORS_DEVICES": str(devices),
+        "SIMULATORS_SEED": str(seed),
+        "SIMULATORS_LEDGER": str(ledger),
+        "SIMULATORS_MALFORMED": str(MALFORMED),
+        "SIMULATORS_SECONDS": str(seconds),
+    }
+
+
+def _shown(members: list[Device]) -> list[Series]:
+    """Choose two devices of each kind for the screen."""
+    found: list[Series] = []
+    for kind, (metric, unit) in _UNITS.items():
+        found += [Series(member.id, metric, unit) for member in members if member.kind == kind][:2]
+    return found
+
+
+async def _watch(  # noqa: PLR0913 - what the loop needs, once
+    stack: Stack,
+    client: httpx.AsyncClient,
+    console: Console,
+    seen: Snapshot,
+    stopping: asyncio.Event,
+    seconds: float,
+    began: float,
+) -> None:
+    """Show the stack at work until `seconds` have passed, or `stopping` is set."""
+    observer = Observer(stack, client, seen)
+    footer = "Ctrl-C stops the demo and accounts for every reading."
+    probing = asyncio.create_task(_probe(stack, seen))
+    first_stored = False
+    with _screen(console) as live:
+        try:
+            async with asyncio.timeout(seconds or None):
+                while not stopping.is_set():
+                    await observer.refresh()
+                    if seen.stored and not first_stored:
+                        first_stored = True
+                        console.print(f"First reading stored {time.monotonic() - began:.1f} s after the start.")
+                    if live is not None:
+                        live.update(render(seen, footer), refresh=True)
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(stopping.wait(), _REFRESH_S)
+        except TimeoutError:
+            pass  # its time is over
+        finally:
+            probing.cancel()
+            await asyncio.gather(probing, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def _screen(console: Console) -> Iterator[Live | None]:
+    """Draw on a terminal; where the output goes to a file or a pipe there is nothing to draw on."""
+    if not console.is_terminal:
+        yield None
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        yield live
+
+
+async def _probe(stack: Stack, seen: Snapshot) -> None:
+    """Measure publish → queryable again and again."""
+    async with Probe(stack.mqtt_host, stack.mqtt_port, stack.urls["devices_api"], stack.key) as probe:
+        while True:
+            with contextlib.suppress(TimeoutError, httpx.HTTPError):
+                seen.latencies_ms.append(await probe.measure() * 1000)
+            await asyncio.sleep(_PROBE_S)
+
+
+def _summarise(console: Console, verdict: Verdict, seen: Snapshot) -> None:
+    p50, p99 = percentile(seen.latencies_ms, 0.5), percentile(seen.latencies_ms, 0.99)
+    console.print(
+        f"\n[bold]Every reading that the broker acknowledged, as the query API has it:[/]\n"
+        f"  published             {verdict.published:>8}\n"
+        f"  stored                {verdict.stored:>8}\n"
+        f"  dead-lettered         {verdict.dead_lettered:>8}   malformed on purpose, kept with the reason\n"
+        f"  duplicates            {verdict.duplicates:>8}\n"
+        f"  lost                  {verdict.lost:>8}\n"
+        f"  publish → queryable   p50 {milliseconds(p50)}, p99 {milliseconds(p99)} ({len(seen.latencies_ms)} probes)\n"
+        f"  alerts                {seen.fired} fired, {seen.resolved} resolved\n"
+    )
+    for example in verdict.examples:
+        console.print(f"  {example}")
+    result = {
+        "published": verdict.published,
+        "stored": verdict.stored,
+        "dead_lettered": verdict.dead_lettered,
+        "duplicates": verdict.duplicates,
+        "lost": verdict.lost,
+        "latency_p50_ms": None if p50 is None else round(p50, 1),
+        "latency_p99_ms": None if p99 is None else round(p99, 1),
+        "alerts_fired": seen.fired,
+        "alerts_resolved": seen.resolved,
+    }
+    console.out(json.dumps(result), highlight=False)
