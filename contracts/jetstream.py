@@ -58,7 +58,9 @@ class Link:
         return self._client.jetstream()
 
     async def connect(self) -> Self:
-        """Connect, waiting for the server. Raises RuntimeError if the server is too old."""
+        """Connect, waiting for the server, unless that is done. Raises RuntimeError if the server is too old."""
+        if self._client.is_connected:
+            return self
 
         async def lost() -> None:
             self._log.warning("stream.disconnected", url=self._url)
@@ -146,7 +148,9 @@ class Publisher:
         self._inbox = ""
 
     async def start(self) -> None:
-        """Listen for acknowledgements."""
+        """Listen for acknowledgements; a second time does nothing."""
+        if self._inbox:
+            return
         self._inbox = self._link.client.new_inbox()
         await self._link.client.subscribe(f"{self._inbox}.*", cb=self._answered)
 

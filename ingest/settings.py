@@ -1,0 +1,54 @@
+"""What ingest can be told, by its environment."""
+
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from contracts.settings import StreamSettings
+from contracts.streams import DEFAULT_PARTITIONS
+
+MIB = 1 << 20
+
+
+class Settings(StreamSettings):
+    """Variables `INGEST_*`."""
+
+    model_config = SettingsConfigDict(env_prefix="INGEST_")
+
+    port: int = Field(default=8082, ge=0, le=65535, description="Port of the same; 0 takes a free one")
+    mqtt_host: str = Field(default="127.0.0.1", min_length=1, description="MQTT broker")
+    mqtt_port: int = Field(default=1883, ge=1, le=65535, description="Port of the MQTT broker")
+    mqtt_username: str = Field(default="", description="User name at the broker, where it wants one")
+    mqtt_password: SecretStr = Field(default=SecretStr(""), description="Password at the broker, where it wants one")
+    mqtt_protocol: Literal["3.1.1", "5"] = Field(default="3.1.1", description="MQTT version to speak")
+    client_id: str = Field(
+        default="ingest", min_length=1, max_length=128, description="Name of the session that the broker keeps"
+    )
+    session_expiry_seconds: int = Field(
+        default=7 * 86_400, ge=60, le=0xFFFFFFFE, description="How long the broker keeps the session; MQTT 5 only"
+    )
+    nats_monitor_url: str = Field(
+        default="http://127.0.0.1:8222", pattern="^https?://", description="Monitoring of the stream server, for /varz"
+    )
+    require_fsync: bool = Field(
+        default=True, description="Take nothing unless the stream server fsyncs before it acknowledges"
+    )
+    unknown_device: Literal["register", "quarantine"] = Field(
+        default="quarantine", description="Readings of devices that nobody registered: register them, or dead-letter"
+    )
+    partitions: int = Field(
+        default=DEFAULT_PARTITIONS, ge=1, le=256, description="Partitions of a stream that ingest creates"
+    )
+    receive_window: int = Field(
+        default=8_192, ge=64, le=65_535, description="Most messages held unacknowledged; then the broker has to wait"
+    )
+    linger_ms: float = Field(default=10.0, ge=0, le=1_000, description="How long a batch waits for more readings")
+    batch_readings: int = Field(default=500, ge=1, le=10_000, description="Most readings of one batch")
+    payload_bytes: int = Field(default=MIB, ge=1_024, le=4 * MIB, description="Largest payload")
+    reading_metrics: int = Field(default=1_000, ge=1, le=10_000, description="Most metrics of one reading")
+    name_bytes: int = Field(default=256, ge=1, le=1_024, description="Longest name of a metric")
+    text_bytes: int = Field(default=8_192, ge=1, le=MIB, description="Longest text value")
+    clock_ahead_seconds: float = Field(
+        default=300.0, ge=0, le=86_400 * 365, description="How far ahead of ours a device's clock may be"
+    )
