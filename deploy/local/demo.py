@@ -1,4 +1,4 @@
-"""`sensorium demo`: the whole stack with a simulated fleet, live on the terminal, every reading accounted for at the end."""
+"""`sensorium demo`: the whole stack with a simulated fleet, live, and every reading accounted for at the end."""
 
 import asyncio
 import contextlib
@@ -12,17 +12,15 @@ from random import SystemRandom
 import httpx
 from rich.console import Console
 from rich.live import Live
+from simulators.probe import Probe
+from simulators.verify import Verdict, verify
 
-from contracts import logs
 from deploy.local import ports
 from deploy.local.observe import Observer
 from deploy.local.stack import HOST, Options, Stack
-from deploy.local.supervisor import Supervisor
 from deploy.local.up import interrupted, ready, running
 from deploy.local.view import Series, Snapshot, milliseconds, percentile, render
 from simulators.fleet import Device, fleet
-from simulators.probe import Probe
-from simulators.verify import Verdict, verify
 
 MALFORMED = 0.01
 """Share of the fleet's messages that are malformed on purpose, so that there are dead letters to look at."""
@@ -134,7 +132,7 @@ def _shown(members: list[Device]) -> list[Series]:
     return found
 
 
-async def _watch(  # noqa: PLR0913 - what the loop needs, once
+async def _watch(
     stack: Stack,
     client: httpx.AsyncClient,
     console: Console,
