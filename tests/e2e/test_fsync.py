@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
@@ -47,26 +48,48 @@ def test_the_fsync_comes_before_the_puback(stack: Running, tmp_path: Path) -> No
         tracer.communicate()
 
     seen = calls(output)
-    written = [(at, call) for _, at, call in seen if re.match(r"p?write(64|v)?\(", call) and MARKER in call]
-    assert written, "the stream server writes the reading to a file"
-    at_write, write = written[0]
-    file = re.search(r"\((\d+),", write)
+    writes = [call for call in seen if re.match(r"p?write(64|v)?\(", call.text) and MARKER in call.text]
+    assert writes, "the stream server writes the reading to a file"
+    file = re.search(r"\((\d+),", writes[0].text)
     assert file is not None
-    synced = [at for _, at, call in seen if re.match(rf"f(data)?sync\({file[1]}\)", call) and at > at_write]
-    assert synced, "the stream server fsyncs that file"
-    told = pubacks(seen, pids["ingest"])
-    assert at_write < synced[0] < told[0]
+    syncs = [
+        call for call in seen if re.match(rf"f(data)?sync\({file[1]}\)", call.text) and call.begun > writes[0].begun
+    ]
+    assert syncs, "the stream server fsyncs that file"
+    assert syncs[0].ended < pubacks(seen, pids["ingest"])[0].begun
 
 
-def calls(output: Path) -> list[tuple[int, float, str]]:
-    """Read the trace: process, time, call; a call that was interrupted by another's line counts from its end."""
-    found = []
+@dataclass
+class Call:
+    """A system call of one thread."""
+
+    thread: int
+    begun: float
+    ended: float
+    text: str
+
+
+def calls(output: Path) -> list[Call]:
+    """Read the trace; a call that other threads' lines interrupt is put together again."""
+    found: list[Call] = []
+    unfinished: dict[int, Call] = {}
     for line in output.read_text(errors="replace").splitlines():
-        if match := LINE.match(line):
-            found.append((int(match["pid"]), float(match["at"]), match["call"]))
-    return found
+        match = LINE.match(line)
+        if match is None:
+            continue
+        thread, at, text = int(match["pid"]), float(match["at"]), match["call"]
+        if text.startswith("<... "):
+            call = unfinished.pop(thread, None)
+            if call is not None:
+                call.ended, call.text = at, call.text + text.partition("resumed>")[2]
+                found.append(call)
+        elif text.endswith("<unfinished ...>"):
+            unfinished[thread] = Call(thread, at, at, text.removesuffix("<unfinished ...>").rstrip())
+        else:
+            found.append(Call(thread, at, at, text))
+    return sorted(found, key=lambda call: call.begun)
 
 
-def pubacks(seen: list[tuple[int, float, str]], ingest: int) -> list[float]:
-    """Return when ingest sent PUBACKs."""
-    return [at for pid, at, call in seen if pid == ingest and re.match(PUBACK, call)]
+def pubacks(seen: list[Call], ingest: int) -> list[Call]:
+    """Return the calls with which ingest sent PUBACKs."""
+    return [call for call in seen if call.thread == ingest and re.match(PUBACK, call.text)]
