@@ -10,12 +10,12 @@ from prometheus_client import CollectorRegistry
 
 from contracts.backoff import keep_running
 from contracts.logs import Log
-from simulators.devices import Device
-from simulators.fleet import Fleet
+from simulators.fleet import fleet
 from simulators.ledger import About, Ledger
 from simulators.metrics import Metrics
 from simulators.mqtt import Broker, Connection
 from simulators.schedule import Schedule
+from simulators.sender import Sender
 from simulators.settings import Settings
 
 now = time.time_ns  # noqa: TID251 - the composition root reads the clock
@@ -35,23 +35,28 @@ class App:
         self._task: asyncio.Task[None] | None = None
         self._connections: list[Connection] = []
         self.ledger: Ledger | None = None
-        self.fleet: Fleet | None = None
+        self.sender: Sender | None = None
 
     @property
     def registry(self) -> CollectorRegistry:
         """Hold this instance's metrics."""
         return self._metrics.registry
 
+    @property
+    def reconnects(self) -> int:
+        """How often a connection came back."""
+        return sum(connection.reconnects for connection in self._connections)
+
     def waiting_for(self) -> list[str]:
         """Name the broker until every connection is up; a fleet that is done is ready."""
-        return [] if self.fleet is not None and self.fleet.up else ["broker"]
+        return [] if self.sender is not None and self.sender.up else ["broker"]
 
     async def start(self) -> None:
         """Open the ledger and begin. Raises LedgerError if the ledger cannot be used."""
         if self._task is not None:
             return
         s, rng = self._settings, Random()  # noqa: S311 - spreads reconnections, nothing more
-        indices = range(s.first, s.first + s.devices)
+        members = fleet(s.seed, s.devices, s.first)
         if s.ledger:
             about = About(s.seed, s.devices, s.first, s.rate, s.seconds, s.malformed)
             self.ledger = Ledger(Path(s.ledger), about, now(), self._log)
@@ -59,12 +64,12 @@ class App:
         outlets = {}
         count = min(s.devices, s.connections)
         for n in range(count):
-            share = indices[n::count]
+            share = members[n::count]
             connection = Connection(
                 broker,
-                client_id=f"simulator-{Device(share[0]).id}",
-                devices=[Device(index).id for index in share],
-                acked=lambda number: self.fleet.acked(number) if self.fleet else None,
+                client_id=f"simulator-{share[0].id}",
+                devices=[device.id for device in share],
+                acked=lambda number: self.sender.acked(number) if self.sender else None,
                 reconnected=self._metrics.reconnects.inc,
                 window=s.window,
                 rng=rng,
@@ -72,24 +77,27 @@ class App:
             )
             self._connections.append(connection)
             outlets.update(dict.fromkeys(share, connection))
-        fleet = Fleet(
-            schedule=Schedule(indices, s.rate, s.seconds, s.seed),
-            seed=s.seed,
+        sender = Sender(
+            schedule=Schedule(members, s.rate, s.seconds, s.seed),
             malformed=s.malformed,
             outlets=dict(outlets),
             ledger=self.ledger,
             metrics=self._metrics,
             now=now,
         )
-        self.fleet = fleet
+        self.sender = sender
         self._metrics.watch(
-            unacked=lambda: fleet.unacked,
+            unacked=lambda: sender.unacked,
             connected=lambda: sum(connection.up for connection in self._connections),
             queued=lambda: self.ledger.queued if self.ledger else 0,
         )
         for connection in self._connections:
             connection.start()
-        self._task = asyncio.create_task(keep_running("fleet", fleet.run, rng, self._log))
+        self._task = asyncio.create_task(keep_running("fleet", sender.run, rng, self._log))
+
+    async def settled(self, seconds: float) -> bool:
+        """Wait for up to `seconds` until everything published is acknowledged; returns whether it is."""
+        return all(await asyncio.gather(*(connection.settle(seconds) for connection in self._connections)))
 
     async def stop(self) -> None:
         """Stop publishing, wait for outstanding acknowledgements, say offline, and complete the ledger."""
@@ -101,7 +109,7 @@ class App:
             await task
         drain = self._settings.drain_seconds
         try:
-            await asyncio.gather(*(connection.settle(drain * _ACKS_SHARE) for connection in self._connections))
+            await self.settled(drain * _ACKS_SHARE)
             await asyncio.gather(*(connection.stop(drain * _FAREWELL_SHARE) for connection in self._connections))
         finally:
             if self.ledger is not None:

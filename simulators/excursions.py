@@ -50,8 +50,8 @@ def excursion_at(seed: int, index: int, ordinal: int, ts: int) -> tuple[float, f
     return min(1.0, (ts - found.start) / RAMP, (found.end - ts) / RAMP), found.peak
 
 
-def ground_truth(seed: int, pumps: dict[int, int], start: int, end: int) -> list[Excursion]:
-    """Every excursion that lies wholly in `start`..`end`, by start; `pumps` maps device index to ordinal."""
+def ground_truth(pumps: list[tuple[int, int, int]], start: int, end: int) -> list[Excursion]:
+    """Every excursion that lies wholly in `start`..`end`, by start; `pumps` are seed, index and ordinal of each."""
     slots = range(start // SLOT, end // SLOT + 1)
-    found = (excursion_in(seed, index, ordinal, slot) for slot in slots for index, ordinal in pumps.items())
+    found = (excursion_in(*pump, slot) for slot in slots for pump in pumps)
     return sorted((e for e in found if e and start <= e.start and e.end <= end), key=lambda e: (e.start, e.index))

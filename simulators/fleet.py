@@ -1,165 +1,163 @@
-"""The fleet at work: each device's readings, recorded and published when they are due."""
+"""The three kinds of devices and the values they measure: pure functions of seed, device and time.
 
-import asyncio
+Times are ns since 1970 UTC. A device has daily curves of its own, slow drift and a little noise on each reading.
+"""
+
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from functools import lru_cache
+from math import cos, pi, sin
+from typing import Literal
 
-from contracts import topics
-from simulators.devices import Device, values
-from simulators.metrics import Metrics
-from simulators.payloads import broken, encode_values, fault, payload
-from simulators.schedule import SECOND, Schedule
+from contracts.readings import Value
+from simulators.excursions import Excursion, excursion_at, ground_truth
+from simulators.noise import uniforms
 
-_TICK_S = 0.001
-_BURST = 64
-"""Messages sent before the loop is given a chance to read acknowledgements."""
+Kind = Literal["environment", "meter", "pump"]
+KINDS: tuple[Kind, ...] = ("environment", "meter", "pump")
 
+PREFIXES: dict[Kind, str] = {"environment": "env", "meter": "meter", "pump": "pump"}
+"""How the ids of each kind begin."""
 
-class Outlet(Protocol):
-    """A connection to the broker, as the fleet sees it."""
+METRICS: dict[Kind, tuple[str, ...]] = {
+    "environment": ("temperature", "humidity", "co2", "battery"),
+    "meter": ("voltage", "current", "power", "energy"),
+    "pump": ("pressure", "flow", "vibration", "running", "state"),
+}
+"""Every metric of each kind. Units: °C, %, ppm, % · V, A, W, kWh · bar, l/min, mm/s, boolean, idle|run|fault."""
 
-    up: bool
-    accepted: asyncio.Event
+DAY = 86_400_000_000_000
+HOUR = DAY // 24
+INSTALLED = 1_577_836_800_000_000_000
+"""2020-01-01: when energy counters began at zero."""
 
-    @property
-    def room(self) -> bool:
-        """Whether another message may be published."""
-
-    @property
-    def unacked(self) -> int:
-        """How many messages wait for their acknowledgement."""
-
-    def publish(self, topic: str, payload: bytes, number: int | None) -> None:
-        """Publish at QoS 1."""
-
-
-class Record(Protocol):
-    """A ledger, as the fleet sees it."""
-
-    @property
-    def room(self) -> bool:
-        """Whether another message may be recorded."""
-
-    def record(
-        self, device: str, ts: int, values: bytes | None, published: int, fault: tuple[str, bytes] | None
-    ) -> int:
-        """Enter a message; returns its number."""
-
-    def acked(self, number: int, at: int) -> None:
-        """Enter an acknowledgement."""
+_TRAITS, _NOISE, _DUTY = 1, 2, 3
+_DUTY_SLOT = 300_000_000_000
+_POWER_FACTOR = 0.95
+_BATTERY_LIFE = 400 * DAY
 
 
-@dataclass
-class Progress:
-    """Counts so far. `behind_s` is how late the last message was sent, `worst_behind_s` the most that any was."""
+@dataclass(frozen=True)
+class Device:
+    """One device of the fleet that `seed` makes.
 
-    published: int = 0
-    acked: int = 0
-    malformed: int = 0
-    behind_s: float = 0.0
-    worst_behind_s: float = 0.0
-    began: int = 0
-    ended: int = 0
-
-
-class Fleet:
-    """Sends what `schedule` says, over `outlets` by device index; give `acked` to the connections.
-
-    An open loop: a message that is late (the broker is away, a window or the ledger's queue is full) is sent as soon
-    as it can be, with the time of that moment, and none is skipped.
+    `index` counts all kinds, which take turns; `ordinal` counts the devices of its kind from 0.
     """
 
-    def __init__(
-        self,
-        *,
-        schedule: Schedule,
-        seed: int,
-        malformed: float,
-        outlets: dict[int, Outlet],
-        ledger: Record | None,
-        metrics: Metrics,
-        now: Callable[[], int],
-    ) -> None:
-        self._schedule, self._seed, self._malformed = schedule, seed, malformed
-        self._outlets, self._ledger, self._metrics, self._now = outlets, ledger, metrics, now
-        self._devices = {index: Device(index) for index in outlets}
-        self._names = {index: (d.id, topics.telemetry(d.id)) for index, d in self._devices.items()}
-        self._last_ts = dict.fromkeys(outlets, 0)
-        self._all = list({id(outlet): outlet for outlet in outlets.values()}.values())
-        self._number = 0
-        self.progress = Progress()
-        self.done = asyncio.Event()
+    seed: int
+    index: int
 
     @property
-    def up(self) -> bool:
-        """Whether every connection is up."""
-        return all(outlet.up for outlet in self._all)
+    def kind(self) -> Kind:
+        """Give the kind."""
+        return KINDS[self.index % len(KINDS)]
 
     @property
-    def unacked(self) -> int:
-        """How many messages wait for the broker's acknowledgement."""
-        return sum(outlet.unacked for outlet in self._all)
+    def ordinal(self) -> int:
+        """Count within the kind."""
+        return self.index // len(KINDS)
 
-    async def run(self) -> None:
-        """Wait for the broker, then send everything. Called again after a failure, it goes on where it was."""
-        for outlet in self._all:
-            await outlet.accepted.wait()
-        progress, schedule = self.progress, self._schedule
-        progress.began = progress.began or self._now()
-        while True:
-            elapsed = self._now() - progress.began
-            if schedule.over(self._number, elapsed):
-                break
-            wait = self._send_due(elapsed)
-            progress.ended = self._now()
-            await asyncio.sleep(wait)
-        self._metrics.done.set(1)
-        self.done.set()
+    @property
+    def id(self) -> str:
+        """Device id, such as `env-001`."""
+        return f"{PREFIXES[self.kind]}-{self.ordinal + 1:03d}"
 
-    def acked(self, number: int) -> None:
-        """Note the broker's acknowledgement of message `number`."""
-        if self._ledger is not None:
-            self._ledger.acked(number, self._now())
-        self.progress.acked += 1
-        self._metrics.acked.inc()
 
-    def _send_due(self, elapsed: int) -> float:
-        """Send a burst of what is due `elapsed` ns after the start; returns how many seconds to wait."""
-        progress, schedule = self.progress, self._schedule
-        for _ in range(_BURST):
-            if schedule.over(self._number, elapsed):
-                return 0
-            late = elapsed - schedule.due_at(self._number)
-            if late < 0:
-                return max(_TICK_S, min(0.1, -late / SECOND))
-            index = schedule.device(self._number)
-            outlet = self._outlets[index]
-            if not schedule.flat_out:
-                progress.behind_s = late / SECOND
-                progress.worst_behind_s = max(progress.worst_behind_s, progress.behind_s)
-                self._metrics.behind.set(progress.behind_s)
-            if not (outlet.room and (self._ledger is None or self._ledger.room)):
-                return _TICK_S
-            self._send(index, schedule.turn(self._number), outlet)
-            self._number += 1
-        return 0
+def fleet(seed: int, devices: int, first: int = 0) -> list[Device]:
+    """List the `devices` devices of a fleet from index `first` on: the three kinds in turn."""
+    return [Device(seed, index) for index in range(first, first + devices)]
 
-    def _send(self, index: int, turn: int, outlet: Outlet) -> None:
-        now = self._now()
-        ts = self._last_ts[index] = max(now, self._last_ts[index] + 1)
-        name, topic = self._names[index]
-        kind = fault(self._seed, index, turn, self._malformed)
-        if kind:
-            encoded, body = None, broken(kind, ts)
-            self.progress.malformed += 1
-            self._metrics.malformed.inc()
-        else:
-            encoded = encode_values(values(self._seed, self._devices[index], ts))
-            body = payload(ts, encoded)
-        number = self.progress.published
-        if self._ledger is not None:
-            number = self._ledger.record(name, ts, encoded, now, (kind, body) if kind else None)
-        outlet.publish(topic, body, number)
-        self.progress.published += 1
-        self._metrics.published.inc()
+
+def excursions(members: list[Device], start: int, end: int) -> list[Excursion]:
+    """Give the ground truth: every overpressure of a pump among `members` that lies wholly in `start`..`end`."""
+    pumps = [(member.seed, member.index, member.ordinal) for member in members if member.kind == "pump"]
+    return ground_truth(pumps, start, end)
+
+
+def values(device: Device, ts: int) -> dict[str, Value]:
+    """Give what `device` measures at `ts`: the same for the same arguments, whatever was asked before."""
+    return _CURVES[device.kind](device, ts)
+
+
+@lru_cache(maxsize=100_000)
+def _traits(seed: int, index: int) -> tuple[float, ...]:
+    return uniforms(seed, _TRAITS, index, 0)
+
+
+def _day(ts: int) -> float:
+    """Give the angle of the time of day: 0 at midnight, 2π at the next."""
+    return 2 * pi * (ts % DAY) / DAY
+
+
+def _drift(ts: int, phase: float) -> float:
+    """Slow movement between -1 and 1, of two periods that never meet."""
+    hours = ts / HOUR
+    return 0.6 * sin(2 * pi * (hours / 5.3 + phase)) + 0.4 * sin(2 * pi * (hours / 1.7 + 3 * phase))
+
+
+def _environment(device: Device, ts: int) -> dict[str, Value]:
+    base, swing, phase, damp, people, age, *_ = _traits(device.seed, device.index)
+    n = uniforms(device.seed, _NOISE, device.index, ts)
+    day = _day(ts)
+    warmth = (1.5 + 2.5 * swing) * cos(day - 2 * pi * 15 / 24) + 0.8 * _drift(ts, phase)  # warmest at 15:00
+    occupied = max(0.0, cos(day - 2 * pi * 13 / 24)) * (200 + 400 * people)
+    charge = 100 - 80 * ((ts / _BATTERY_LIFE + age) % 1.0)
+    return {
+        "temperature": round(19 + 4 * base + warmth + 0.2 * (n[0] - 0.5), 2),
+        "humidity": round(40 + 15 * damp - 2.5 * warmth + 1.0 * (n[1] - 0.5), 1),
+        "co2": float(round(430 + occupied + 25 * (1 + _drift(ts, phase + 0.3)) + 20 * (n[2] - 0.5))),
+        "battery": round(charge, 1),
+    }
+
+
+def _meter(device: Device, ts: int) -> dict[str, Value]:
+    size, phase, volts, past, *_ = _traits(device.seed, device.index)
+    n = uniforms(device.seed, _NOISE, device.index, ts)
+    day = _day(ts)
+    mean = 400 + 2600 * size  # W
+    load = mean * (1 - 0.45 * cos(day) - 0.25 * cos(2 * day - 2 * pi * phase / 8))
+    power = load * (1 + 0.06 * (n[0] - 0.5))
+    voltage = round(228 + 4 * volts - 2 * load / 5100 + 1.2 * _drift(ts, phase) + 0.8 * (n[1] - 0.5), 1)
+    hours = (ts - INSTALLED) / HOUR
+    swings = 0.45 * sin(day) + 0.125 * (sin(2 * day - 2 * pi * phase / 8) + sin(2 * pi * phase / 8))
+    energy = mean / 1000 * (hours - 24 / (2 * pi) * swings)  # the integral of `load`: the counter never runs back
+    return {
+        "voltage": voltage,
+        "current": round(power / (voltage * _POWER_FACTOR), 3),
+        "power": round(power, 1),
+        "energy": round(5000 * past + energy, 4),
+    }
+
+
+def _pump(device: Device, ts: int) -> dict[str, Value]:
+    level, phase, strength, wear, *_ = _traits(device.seed, device.index)
+    n = uniforms(device.seed, _NOISE, device.index, ts)
+    busy = 0.75 + 0.2 * sin(_day(ts) - pi / 2)  # share of five-minute slots in which it runs: most at noon
+    running = uniforms(device.seed, _DUTY, device.index, ts // _DUTY_SLOT)[0] < busy
+    state = "run" if running else "idle"
+    if running:
+        pressure = 3.5 + 1.5 * level + 0.4 * _drift(ts, phase) + 0.2 * (n[0] - 0.5)
+        flow = 80 + 60 * strength + 6 * _drift(ts, phase + 0.5) + 3 * (n[1] - 0.5)
+        vibration = 1.2 + 1.2 * wear + 0.3 * (n[2] - 0.5)
+    else:
+        pressure, flow, vibration = 0.6 + 0.1 * n[0], 0.0, 0.05 + 0.05 * n[2]
+    height, peak = excursion_at(device.seed, device.index, device.ordinal, ts)
+    if height > 0:
+        running, state = True, "fault"
+        pressure += (peak - pressure) * height + 0.2 * (n[3] - 0.5)
+        flow *= 1 - 0.7 * height
+        vibration += 6 * height
+    return {
+        "pressure": round(pressure, 2),
+        "flow": round(flow, 1),
+        "vibration": round(vibration, 2),
+        "running": running,
+        "state": state,
+    }
+
+
+_CURVES: dict[Kind, Callable[[Device, int], dict[str, Value]]] = {
+    "environment": _environment,
+    "meter": _meter,
+    "pump": _pump,
+}

@@ -14,7 +14,7 @@ class Metrics:
             "simulators_published", "Messages published, when handed to the connection", registry=self.registry
         )
         self.acked = Counter(
-            "simulators_acked", "Messages acknowledged, when the broker's PUBACK comes", registry=self.registry
+            "simulators_acknowledged", "Messages acknowledged, when the broker's PUBACK comes", registry=self.registry
         )
         self.malformed = Counter(
             "simulators_malformed", "Published messages that are malformed on purpose", registry=self.registry

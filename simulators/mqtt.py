@@ -77,6 +77,7 @@ class Connection:
         self._idle.set()
         self.accepted = asyncio.Event()
         self.up = False
+        self.reconnects = 0
         client = Client(CallbackAPIVersion.VERSION2, client_id, clean_session=False)
         client.max_inflight_messages = 0  # the window is kept here; paho's costs a walk over it for each PUBACK
         client.connect_timeout = CONNECT_S
@@ -202,6 +203,7 @@ class Connection:
             self._log.warning("mqtt.refused", client_id=self._client_id, reason=str(reason))
             return
         if self.accepted.is_set():
+            self.reconnects += 1
             self._reconnected()
         self.up = True
         self.accepted.set()

@@ -2,6 +2,8 @@
 
 from random import Random
 
+from simulators.fleet import Device
+
 SECOND = 1_000_000_000
 
 
@@ -12,7 +14,7 @@ class Schedule:
     a second of each device; with 0, everything is due at once.
     """
 
-    def __init__(self, devices: range, rate: float, seconds: float, seed: int) -> None:
+    def __init__(self, devices: list[Device], rate: float, seconds: float, seed: int) -> None:
         self._order = list(devices)
         Random(seed).shuffle(self._order)  # noqa: S311 - a simulation wants repeatable randomness
         self._total_rate = rate * len(self._order)
@@ -28,8 +30,8 @@ class Schedule:
         """How many messages there are, or None where the end is a matter of time alone."""
         return round(self._total_rate * self._seconds) if self._total_rate and self._seconds else None
 
-    def device(self, number: int) -> int:
-        """Index of the device that sends message `number`."""
+    def device(self, number: int) -> Device:
+        """Give the device that sends message `number`."""
         return self._order[number % len(self._order)]
 
     def turn(self, number: int) -> int:
