@@ -1,17 +1,15 @@
 """Which devices may send: what the registry says, and what happens to those it does not know. Pure."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 
 from contracts.deadletters import Reason
 from contracts.devices import DeviceRecord
-from ingest.outcomes import Decoded
-
-REMEMBERED = 10_000
-"""How many unknown devices are remembered as announced."""
 
 REPEAT_NS = 10_000_000_000
 """How long after announcing an unknown device it is announced again, if it is still unknown."""
+
+MOST_ANNOUNCED = 10_000
+"""How many unknown devices are announced within that time; the others wait for their next reading after it."""
 
 
 class Admission:
@@ -19,33 +17,31 @@ class Admission:
 
     def __init__(self, record_of: Callable[[str], DeviceRecord | None], *, register: bool) -> None:
         self._record_of, self._register = record_of, register
-        self._announced: OrderedDict[str, int] = OrderedDict()
+        self._announced: dict[str, int] = {}  # oldest first
 
-    def admit(self, decoded: Decoded, received: int) -> bool:
-        """Step 3. Admit: take the readings away from a device that may not send.
+    # Step 3. Admit: a device that is disabled, or not registered, may not send.
+    def refusal(self, device: str) -> Reason | None:
+        """Why nothing is taken from `device`, or None."""
+        record = self._record_of(device)
+        if record is None:
+            return None if self._register else Reason.UNKNOWN_DEVICE
+        return None if record.enabled else Reason.DEVICE_DISABLED
 
-        Returns whether the device is to be announced, so that it gets registered.
-        """
-        record = self._record_of(decoded.device)
-        if record is not None:
-            if not record.enabled:
-                self._refuse(decoded, Reason.DEVICE_DISABLED, "the device is disabled in the registry")
+    def announces(self, device: str, now: int) -> bool:
+        """Whether `device`, which has sent a reading at `now` ns, is to be announced so that it gets registered."""
+        if not self._register or self._record_of(device) is not None:
             return False
-        if not self._register:
-            self._refuse(decoded, Reason.UNKNOWN_DEVICE, "the device is not registered; register it, then replay this")
+        announced = self._announced
+        while announced and (oldest := next(iter(announced))) and now - announced[oldest] >= REPEAT_NS:
+            del announced[oldest]
+        if device in announced or len(announced) >= MOST_ANNOUNCED:
             return False
-        return bool(decoded.readings) and self._first_time(decoded.device, received)
-
-    def _refuse(self, decoded: Decoded, reason: Reason, detail: str) -> None:
-        if decoded.readings:
-            decoded.readings = []
-            decoded.rejected = [(reason, detail)]
-
-    def _first_time(self, device: str, now: int) -> bool:
-        if now - self._announced.get(device, -REPEAT_NS) < REPEAT_NS:
-            return False
-        self._announced[device] = now
-        self._announced.move_to_end(device)
-        if len(self._announced) > REMEMBERED:
-            self._announced.popitem(last=False)
+        announced[device] = now
         return True
+
+
+REFUSED = {
+    Reason.UNKNOWN_DEVICE: "the device is not registered; register it, then replay this",
+    Reason.DEVICE_DISABLED: "the device is disabled in the registry; enable it, then replay this",
+}
+"""What a dead letter says about each refusal."""

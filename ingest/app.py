@@ -1,30 +1,29 @@
 """Composition root of ingest: the only file that builds adapters, and reads the clock."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from random import SystemRandom
 
 from prometheus_client import CollectorRegistry
 
-from contracts import streams
 from contracts.backoff import keep_running
 from contracts.directory import Directory
-from contracts.jetstream import Link, Publisher, ensure_bucket, ensure_stream
+from contracts.jetstream import Link
 from contracts.logs import Log
 from ingest.admit import Admission
 from ingest.decode import Decoder
+from ingest.limits import Limits
 from ingest.metrics import Metrics
 from ingest.monitor import Monitor
-from ingest.mqtt import Session
+from ingest.mqtt import Broker
 from ingest.pipeline import Pipeline
 from ingest.replays import Replays
 from ingest.settings import Settings
-from ingest.stream import Writer
-from ingest.values import Limits
+from ingest.stream import Stream
 
-_POLL_S = 0.5
+FSYNC = "fsync on every acknowledgement (sync_interval: always)"
+_DRAIN_SHARE = 0.6  # of drain_seconds; the rest is for letting go of everything
 
 
 class App:
@@ -36,23 +35,29 @@ class App:
         self._settings, self._log, self._rng = settings, log, SystemRandom()
         self._metrics = Metrics()
         self._link = Link(settings.nats_url, settings.nats_token.get_secret_value(), settings.client_id, log)
-        self._publisher = Publisher(self._link)
         self._directory = Directory(self._link, log)
-        self._metrics.devices.set_function(self._directory.__len__)
-        self._monitor = Monitor(settings.nats_monitor_url)
-        limits = Limits(**{name: getattr(settings, name) for name in Limits.__dataclass_fields__})
         self._pipeline = Pipeline(
-            Decoder(limits, int(settings.clock_ahead_seconds * 1e9)),
+            Decoder(
+                Limits(settings.payload_bytes, settings.reading_metrics, settings.name_bytes, settings.text_bytes),
+                int(settings.clock_ahead_seconds * 1e9),
+            ),
             Admission(self._directory.get, register=settings.unknown_device == "register"),
-            self._write,
             self._metrics,
+            window=settings.receive_window,
             linger=settings.linger_ms / 1000,
-            limit=settings.receive_window,
+            batch_readings=settings.batch_readings,
         )
-        self._writer = Writer(self._publisher, self._rng, log, self._metrics.retries.inc)
+        monitor = Monitor(settings.nats_monitor_url) if settings.require_fsync else None
+        self._stream = Stream(
+            self._link, monitor, settings.partitions, self._pipeline.divide, self._metrics, self._rng, log
+        )
         now = time.time_ns  # noqa: TID251 - the composition root reads the clock
-        self._session = Session(settings, self._pipeline, now, self._rng, self._metrics, log)
-        self._durable = asyncio.Event()
+        self._broker = Broker(settings, self._pipeline, now, self._rng, self._metrics, log)
+        self._metrics.watch(
+            held=lambda: self._pipeline.held,
+            devices=lambda: len(self._directory),
+            connected=lambda: self._broker.connected,
+        )
         self._sources: list[asyncio.Task[None]] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -66,70 +71,66 @@ class App:
         missing = []
         if not self._link.up:
             missing.append("stream server")
-        elif not self._durable.is_set():
-            missing.append("fsync on every acknowledgement (sync_interval: always)")
-        elif not self._directory.loaded.is_set():
+        elif self._stream.made and not self._stream.ready:
+            missing.append(FSYNC)
+        elif not self._stream.made:
+            missing.append("stream TELEMETRY")
+        if not self._directory.loaded.is_set():
             missing.append("bucket devices")
-        if not self._session.connected:
+        if not self._broker.connected:
             missing.append("broker")
         return missing
 
     async def start(self) -> None:
-        """Begin: the stream first, then the broker."""
-        self._spawn(self._tasks, "stream", self._begin)
+        """Begin; what is missing is waited for in the background."""
+        self._tasks = [
+            self._keep("stream", self._stream.keep_ready),
+            self._keep("directory", self._follow_directory),
+            self._keep("pipeline", lambda: self._pipeline.run(self._stream.write, self._broker.acknowledge)),
+        ]
+        self._sources = [
+            self._keep("broker", self._take_from_broker),
+            self._keep("replays", self._take_replays),
+        ]
 
     async def stop(self) -> None:
         """Take in nothing more, write and acknowledge what is held, and disconnect.
 
-        What the stream does not take in time stays unacknowledged: the broker has it still.
+        What the stream does not take in time stays unacknowledged: the broker has it still, and sends it again.
         """
-        self._pipeline.stop_intake()
-        if self._link.up:
-            # The broker's connection is needed for the last acknowledgements, so draining comes before closing it.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.drain_seconds / 2):
+        await _end(self._sources)
+        try:
+            if self._tasks and self._link.up:
+                async with asyncio.timeout(self._settings.drain_seconds * _DRAIN_SHARE):
                     await self._pipeline.drained()
-        for task in [*self._sources, *self._tasks]:
-            task.cancel()
-        await asyncio.gather(*self._sources, *self._tasks, return_exceptions=True)
-        self._sources, self._tasks = [], []
-        await self._link.close()
+        except TimeoutError:
+            self._log.warning("drain.left_unacknowledged", messages=self._pipeline.held)
+        finally:
+            await _end(self._tasks)
+            await self._broker.close()
+            await self._link.close()
 
-    async def _begin(self) -> None:
-        await self._link.connect()
-        await self._publisher.start()
-        self._spawn(self._tasks, "server", self._watch_server)
-        self._spawn(self._tasks, "directory", self._directory.follow)
-        await self._durable.wait()
+    async def _follow_directory(self) -> None:
+        await self._stream.until_ready()
+        await self._directory.follow()
+
+    async def _take_from_broker(self) -> None:
+        """Take nothing until it can be written and its device be known."""
+        await self._stream.until_ready()
         await self._directory.loaded.wait()
-        self._spawn(self._tasks, "pipeline", self._pipeline.run)
-        self._spawn(self._sources, "broker", self._session.run)
-        self._spawn(self._sources, "replays", Replays(self._link, self._pipeline, self._log).run)
+        await self._broker.run()
 
-    async def _write(self, messages: list[tuple[str, bytes]]) -> None:
-        """Write, but never to a server that acknowledges before it fsyncs."""
-        await self._durable.wait()
-        await self._writer.write(messages)
+    async def _take_replays(self) -> None:
+        await self._stream.until_ready()
+        await self._directory.loaded.wait()
+        await Replays(self._link, self._pipeline, self._log).run()
 
-    async def _watch_server(self) -> None:
-        """Prepare and check the stream server at first, and after each reconnection: it may be another server."""
-        checked = -1
-        while True:
-            generation = self._link.generation
-            if checked != generation and self._link.up:
-                self._durable.clear()
-                await self._make_streams()
-                if not self._settings.require_fsync or await self._monitor.fsyncs():
-                    self._durable.set()
-                    checked = generation
-            await asyncio.sleep(_POLL_S)
+    def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        return asyncio.create_task(keep_running(name, work, self._rng, self._log), name=f"ingest-{name}")
 
-    async def _make_streams(self) -> None:
-        js, partitions = self._link.js, self._settings.partitions
-        for stream in (streams.DEADLETTERS, streams.PRESENCE, streams.REPLAYS):
-            await ensure_stream(js, stream, partitions)
-        self._pipeline.partitions = await ensure_stream(js, streams.TELEMETRY, partitions)
-        await ensure_bucket(js, streams.DEVICES_BUCKET)
 
-    def _spawn(self, tasks: list[asyncio.Task[None]], name: str, work: Callable[[], Awaitable[None]]) -> None:
-        tasks.append(asyncio.create_task(keep_running(name, work, self._rng, self._log), name=name))
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    tasks.clear()

@@ -1,101 +1,124 @@
 """What is written to the stream together, and acknowledged together after it. Pure."""
 
-from collections import Counter
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 
 from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
 from contracts.presence import PRESENCE_MESSAGE, Presence
 from contracts.readings import READING_BATCH, Reading, ReadingBatch
 from contracts.streams import deadletter_subject, partition_of, presence_subject, telemetry_subject
-from ingest.outcomes import Arrival, Decoded
+from ingest.outcomes import Arrival, Outcome
 
-BATCH_READINGS = 500
-BATCH_BYTES = 2 << 20
-"""A batch is closed at this many bytes of payload: well below what the stream server takes in one message."""
+BATCH_BYTES = 4 << 20
+"""Largest batch; a larger one is written as two. One reading within the limits is always smaller."""
 
 KEPT_BYTES = 4 << 20
-"""How much of a rejected payload is kept: all that a broker set up by us lets through."""
+"""How much of a rejected payload is kept: the most that a setting allows for a good one."""
+
+Outgoing = tuple[str, bytes]
+"""Subject and body of one message for the stream."""
 
 
 class Cycle:
-    """Collects messages, by partition.
+    """Collects messages; each is counted once, in `outcomes`, by outcome and reason.
 
-    `outcomes` counts what became of the messages, by outcome and reason; the other counts are of their parts.
+    `receipts` has what acknowledges each message at its source, in the order of arrival; `stored` is set for those
+    who wait. `bytes` is the payloads'.
     """
+
+    __slots__ = (
+        "_letters",
+        "_partitions",
+        "_presences",
+        "_readings",
+        "batches",
+        "bytes",
+        "flags",
+        "no_values",
+        "outcomes",
+        "plain",
+        "readings",
+        "receipts",
+        "stored",
+        "untimed",
+    )
 
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
-        self._open: dict[int, list[Reading]] = {}
-        self._open_bytes: Counter[int] = Counter()
-        self._closed: list[tuple[str, bytes]] = []
+        self._readings: defaultdict[int, list[Reading]] = defaultdict(list)
+        self._letters: list[DeadLetter] = []
+        self._presences: list[Presence] = []
+        self.receipts: list[object] = []
+        self.stored: list[asyncio.Event] = []
+        self.bytes = 0
+        self.plain = 0  # messages stored whole with one reading, nearly all: not in `outcomes` but by `settle`
         self.readings = 0
-        self.batches = 0
-        self.outcomes: Counter[tuple[str, str]] = Counter()
-        self.rejections: Counter[str] = Counter()
+        self.batches: list[int] = []
+        self.no_values = 0
+        self.untimed = 0
         self.flags: Counter[str] = Counter()
-        self.missing = 0
+        self.outcomes: Counter[tuple[Outcome, str]] = Counter()
 
-    def add(self, arrival: Arrival, decoded: Decoded, *, announce: bool) -> None:
-        """Step 4. Batch: take in what one message says, each part under its own subject."""
-        readings = decoded.readings
-        if readings:
-            partition = partition_of(decoded.device, self._partitions)
-            batch = self._open.setdefault(partition, [])
-            for reading in readings:
-                batch.append(reading)
-                if reading.flags:
-                    self.flags.update(reading.flags.keys())
-                if len(batch) >= BATCH_READINGS:
-                    batch = self._close(partition)
-            self._open_bytes[partition] += len(arrival.payload)
-            if self._open_bytes[partition] > BATCH_BYTES:
-                self._close(partition)
-            self.readings += len(readings)
-            self.missing += decoded.missing
-            self.outcomes["stored", ""] += 1
-        elif decoded.rejected:
-            self.outcomes["rejected", decoded.rejected[0][0].value] += 1
-        elif decoded.state:
-            self.outcomes["stored", "presence"] += 1
-        else:
-            self.outcomes["ignored", decoded.ignored] += 1
-        for reason, detail in decoded.rejected:
-            self.reject(arrival, decoded.device, reason, detail)
-        if decoded.state or announce:
-            self._tell(Presence(1, decoded.device, decoded.state or "seen", arrival.received))
+    # Step 4. Batch: readings go to their device's partition, in the order of arrival.
+    def add_one(self, partition: int, reading: Reading) -> None:
+        """Take in a message that is one reading without flags."""
+        self._readings[partition].append(reading)
+        self.plain += 1
 
-    def fail(self, arrival: Arrival, traceback: str) -> None:
-        """Take in a message about which an exception was raised that nobody foresaw."""
-        self.outcomes["rejected", Reason.UNEXPECTED.value] += 1
-        self.reject(arrival, "", Reason.UNEXPECTED, traceback)
+    def add(self, partition: int, readings: Sequence[Reading]) -> None:
+        """Take in readings; the outcome of their message is counted apart."""
+        self._readings[partition].extend(readings)
+        self.readings += len(readings)
+        for reading in readings:
+            self.flags.update(reading.flags.keys())
 
-    def reject(self, arrival: Arrival, device: str, reason: Reason, detail: str) -> None:
-        """Make a dead letter of a message or a part of it, with the original bytes."""
-        payload = arrival.payload
-        if len(payload) > KEPT_BYTES:
-            detail, payload = f"{detail} (only the first {KEPT_BYTES} bytes are kept)", payload[:KEPT_BYTES]
-        letter = DeadLetter(
-            1, reason.value, detail, arrival.topic, payload, arrival.received, "ingest", device, arrival.retained
+    def add_presence(self, presence: Presence) -> None:
+        """Take in what was learnt about a device."""
+        self._presences.append(presence)
+
+    def reject(self, arrival: Arrival, reason: Reason, detail: str, device: str = "") -> None:
+        """Make a dead letter of a message, or of what is wrong with a part of it, with the original bytes."""
+        payload, size = arrival.payload, len(arrival.payload)
+        if size > KEPT_BYTES:
+            detail, payload = f"{detail}; of its {size} bytes the first {KEPT_BYTES} are kept", payload[:KEPT_BYTES]
+        self._letters.append(
+            DeadLetter(1, reason, detail, arrival.topic, payload, arrival.received, "ingest", device, arrival.retained)
         )
-        self.rejections[reason.value] += 1
-        self._closed.append((deadletter_subject(reason.value), DEAD_LETTER.encode(letter)))
 
-    def messages(self) -> list[tuple[str, bytes]]:
-        """Close every batch; returns the subjects and bytes to publish."""
-        for partition in list(self._open):
-            self._close(partition)
-        return self._closed
+    @property
+    def letters(self) -> Counter[str]:
+        """Count the dead letters by reason."""
+        return Counter(letter.reason for letter in self._letters)
 
-    def _close(self, partition: int) -> list[Reading]:
-        """Close a partition's batch and return the next, empty one."""
-        readings = self._open.get(partition)
-        if readings:
-            batch = ReadingBatch(1, partition, readings)
-            self._closed.append((telemetry_subject(partition), READING_BATCH.encode(batch)))
-            self.batches += 1
-        self._open_bytes[partition] = 0
-        self._open[partition] = []
-        return self._open[partition]
+    def settle(self) -> None:
+        """Finish the counts, once, when nothing more comes."""
+        self.readings += self.plain
+        self.outcomes[Outcome.STORED, ""] += self.plain
+        self.plain = 0
 
-    def _tell(self, presence: Presence) -> None:
-        subject = presence_subject(partition_of(presence.device, self._partitions))
-        self._closed.append((subject, PRESENCE_MESSAGE.encode(presence)))
+    def outgoing(self, batch_readings: int) -> list[Outgoing]:
+        """Write out everything, in batches of at most `batch_readings`."""
+        out: list[Outgoing] = []
+        self.batches.clear()
+        for partition, readings in sorted(self._readings.items()):
+            for start in range(0, len(readings), batch_readings):
+                subject = telemetry_subject(partition)
+                for body, size in _batches(partition, readings[start : start + batch_readings]):
+                    out.append((subject, body))
+                    self.batches.append(size)
+        out.extend((deadletter_subject(letter.reason), DEAD_LETTER.encode(letter)) for letter in self._letters)
+        for presence in self._presences:
+            subject = presence_subject(partition_of(presence.device, self._partitions))
+            out.append((subject, PRESENCE_MESSAGE.encode(presence)))
+        return out
+
+
+def _batches(partition: int, readings: list[Reading]) -> Iterator[tuple[bytes, int]]:
+    body = READING_BATCH.encode(ReadingBatch(1, partition, readings))
+    if len(body) <= BATCH_BYTES or len(readings) == 1:
+        yield body, len(readings)
+        return
+    half = len(readings) // 2
+    yield from _batches(partition, readings[:half])
+    yield from _batches(partition, readings[half:])

@@ -9,7 +9,7 @@ import msgspec
 from contracts.deadletters import Reason
 from contracts.readings import Reading, Value
 from ingest.limits import MAX_DEPTH, MAX_POINTS, Limits
-from ingest.outcomes import Decoded, Ignored, Problems, rejected
+from ingest.outcomes import Arrival, Decoded, Ignored, Problems, rejected
 from ingest.times import EARLIEST, NO_FLAGS, BadTimeError, event_time
 from ingest.values import MAX_DIGITS, Flattener, Refused, Unusable, from_text, name_problem, settle
 
@@ -17,6 +17,18 @@ _BOM = b"\xef\xbb\xbf"
 _read_json: Callable[[bytes], Any] = msgspec.json.Decoder().decode
 _SENML_VALUES = ("v", "vs", "vb", "vd", "s")
 _LEAST_MS, _MOST_MS = EARLIEST // 1_000_000, 10**14
+_LEAST_NS = max(EARLIEST, 10**17)
+_TIMED_FIELDS = 2  # ts and values
+
+
+_INFINITE = "is infinite, which is no number"
+_LITERALS: dict[str, Value | Refused | Ignored] = {
+    "true": True,
+    "false": False,
+    "null": Ignored.NO_VALUE,
+    "Infinity": Refused(Reason.BAD_VALUE, _INFINITE),
+    "-Infinity": Refused(Reason.BAD_VALUE, _INFINITE),
+}
 
 
 class _Absent:
@@ -33,8 +45,9 @@ class Decoder:
         self._limits, self._ahead = limits, ahead
 
     # Step 2. Decode: the payload becomes readings, problems, or a reason why there is nothing in it.
-    def telemetry(self, device: str, payload: bytes, received: int, *, retained: bool) -> Decoded:
-        """Decode an object, `{"ts", "values"}`, or an array of either, received at `received` ns."""
+    def telemetry(self, device: str, arrival: Arrival) -> Decoded:
+        """Decode an object, `{"ts", "values"}`, or an array of either."""
+        payload, received = arrival.payload, arrival.received
         if len(payload) > self._limits.payload_bytes:
             return self._too_large(payload)
         try:
@@ -46,63 +59,61 @@ class Decoder:
                 body = _read_lenient(payload)
             except _UnreadableError as error:
                 return rejected(error.reason, str(error))
-        if type(body) is dict and not retained:
+        if type(body) is dict and not arrival.retained:
             reading = self._usual(device, body, received)
             if reading is not None:
                 return Decoded((reading,))
-        return _Message(device, received, self._limits, self._ahead, retained=retained).decode(body)
+        return _Message(device, arrival, self._limits, self._ahead).decode(body)
 
     def _usual(self, device: str, body: dict[str, Any], received: int) -> Reading | None:
-        """Decode an object as nearly all are: plain values with short names, and no time or one in ms.
+        """Decode an object as nearly all are: plain values with short names, and no time or one in ms or ns.
 
         None if it is any other. `body` then still holds all that it held.
         """
         stated = body.get("ts", _ABSENT)
-        if stated is _ABSENT:
-            values = body
-            ts = received
-        elif (
-            type(stated) is int
-            and _LEAST_MS <= stated < _MOST_MS
-            and (ts := stated * 1_000_000) <= received + self._ahead
-            and type(values := body.get("values")) is dict
-            and len(body) == 2  # noqa: PLR2004 - ts and values
-        ):
-            pass
-        else:
-            return None
+        values: Any = body
+        ts = received
+        if stated is not _ABSENT:
+            values = body.get("values")
+            if type(stated) is not int or type(values) is not dict or len(body) != _TIMED_FIELDS:
+                return None
+            if _LEAST_MS <= stated < _MOST_MS:
+                ts = stated * 1_000_000
+            elif stated >= _LEAST_NS:
+                ts = stated
+            else:
+                return None
+            if ts > received + self._ahead:
+                return None
         if 0 < len(values) <= self._limits.metrics and settle(values):
             return Reading(device, ts, received, values, NO_FLAGS)
         return None
 
-    def plain(self, device: str, metric: str, payload: bytes, received: int, *, retained: bool) -> Decoded:
-        """Decode one bare value, received at `received` ns."""
+    def plain(self, device: str, metric: str, arrival: Arrival) -> Decoded:
+        """Decode one bare value."""
+        payload, received = arrival.payload, arrival.received
         if len(payload) > self._limits.payload_bytes:
             return self._too_large(payload)
         if (problem := name_problem(metric, self._limits)) is not None:
             return rejected(*problem)
-        try:
-            text = payload.removeprefix(_BOM).decode().strip()
-        except UnicodeDecodeError as error:
-            return rejected(Reason.MALFORMED, f"the payload is not UTF-8: {error.reason} at byte {error.start}")
-        if not text:
-            return Decoded((), ignored=Ignored.EMPTY)
-        value = self._bare(text)
-        if value is None:
-            return Decoded((), no_values=1, ignored=Ignored.NO_VALUE)
+        value = self._bare(payload)
+        if isinstance(value, Ignored):
+            return Decoded((), no_values=value is Ignored.NO_VALUE, ignored=value)
         if isinstance(value, Refused):
             return rejected(value.reason, f"the value {value.why}")
-        if retained:
+        if arrival.retained:
             return Decoded((), untimed=1, ignored=Ignored.RETAINED_UNTIMED)
         return Decoded((Reading(device, received, received, {metric: value}, NO_FLAGS),))
 
-    def _bare(self, text: str) -> Value | Refused | None:
-        if text in ("true", "false"):
-            return text == "true"
-        if text == "null":
-            return None
-        if text in ("Infinity", "-Infinity"):
-            return Refused(Reason.BAD_VALUE, f"is {text}, which is no number")
+    def _bare(self, payload: bytes) -> Value | Refused | Ignored:
+        try:
+            text = payload.removeprefix(_BOM).decode().strip()
+        except UnicodeDecodeError as error:
+            return Refused(Reason.MALFORMED, f"is not UTF-8: {error.reason} at byte {error.start}")
+        if not text:
+            return Ignored.EMPTY
+        if text in _LITERALS:
+            return _LITERALS[text]
         if text[0] in "{[":
             return Refused(Reason.MALFORMED, "is an object or array; this topic takes one plain value")
         if text[0] == '"':
@@ -110,7 +121,8 @@ class Decoder:
                 text = json.loads(text)
             except (ValueError, RecursionError) as error:
                 return Refused(Reason.MALFORMED, f"begins with a quote and is no JSON text: {error}")
-        return from_text(text, self._limits)
+        found = from_text(text, self._limits)
+        return Ignored.NO_VALUE if found is None else found
 
     def _too_large(self, payload: bytes) -> Decoded:
         allowed = self._limits.payload_bytes
@@ -132,9 +144,9 @@ def status(payload: bytes) -> bool | Decoded:
 class _Message:
     """The slower way through one message, for all that is unusual in it."""
 
-    def __init__(self, device: str, received: int, limits: Limits, ahead: int, *, retained: bool) -> None:
-        self._device, self._received, self._limits, self._ahead = device, received, limits, ahead
-        self._retained = retained
+    def __init__(self, device: str, arrival: Arrival, limits: Limits, ahead: int) -> None:
+        self._device, self._limits, self._ahead = device, limits, ahead
+        self._received, self._retained = arrival.received, arrival.retained
         self._problems = Problems()
         self._readings: list[Reading] = []
         self._no_values = 0
@@ -158,7 +170,7 @@ class _Message:
             return rejected(Reason.MALFORMED, f"the payload is {_kind(body)}, not an object or an array of objects")
         return Decoded(
             self._readings,
-            self._problems if self._problems else None,
+            self._problems or None,
             self._no_values,
             self._untimed,
             None if self._readings or self._problems else self._nothing(),

@@ -1,5 +1,7 @@
 """Every metric of ingest."""
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ingest.cycle import Cycle
@@ -10,63 +12,79 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._messages = Counter(
-            "ingest_messages",
-            "Moves by one for each message once what became of it is on disk: stored, rejected or ignored, and why",
-            ["outcome", "reason"],
+        self._messages = self._counter(
+            "messages",
+            "Moves by one for each message, once what became of it is on disk: stored, rejected or ignored. The reason"
+            " says why; of a stored message it is empty, or why a part of it was rejected",
+            "outcome",
+            "reason",
+        )
+        self._readings = self._counter("readings_stored", "Moves by one for each reading that the stream has stored")
+        self._letters = self._counter(
+            "dead_letters", "Moves by one for each message that was rejected, whole or in part, and kept", "reason"
+        )
+        self._flags = self._counter(
+            "flagged_readings",
+            "Moves by one for each stored reading with the flag: clock, its device's time could not be true;"
+            " zone_assumed, it named no zone",
+            "flag",
+        )
+        self._left_out = self._counter(
+            "left_out",
+            "Moves by one for each part of a message that is in order and not stored: no_value, a value that says it is"
+            " none; retained_untimed, a retained reading without a time of its own",
+            "reason",
+        )
+        self._batch_readings = Histogram(
+            "ingest_batch_readings",
+            "Moves with each batch that the stream has stored, by how many readings it holds",
+            buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
             registry=self.registry,
         )
-        self._readings = Counter(
-            "ingest_readings_stored", "Moves by one for each reading that the stream has stored", registry=self.registry
-        )
-        self._dead_letters = Counter(
-            "ingest_dead_letters",
-            "Moves by one for each message, or part of one, that was rejected and kept",
-            ["reason"],
-            registry=self.registry,
-        )
-        self._batches = Counter(
-            "ingest_batches", "Moves by one for each batch that the stream has stored", registry=self.registry
-        )
-        self._flags = Counter(
-            "ingest_flags", "Moves by one for each flag that a stored reading carries", ["flag"], registry=self.registry
-        )
-        self._missing = Counter(
-            "ingest_nulls", "Moves by one for each null, which is no value and is not stored", registry=self.registry
-        )
-        self.write_seconds = Histogram(
+        self._write_seconds = Histogram(
             "ingest_write_seconds",
-            "Moves with each cycle: how long the stream took to store it",
+            "Moves with each cycle that the stream has stored, by how long that took, held time included",
             buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 30),
             registry=self.registry,
         )
-        self.retries = Counter(
-            "ingest_write_retries", "Moves when the stream did not take a cycle, which is held", registry=self.registry
+        self.refused = self._counter(
+            "refused_writes", "Moves each time the stream did not take a message: it is held and written again"
         )
-        self.held = Gauge(
-            "ingest_held_messages", "Messages taken from the broker and not acknowledged now", registry=self.registry
+        self.connections = self._counter("broker_connections", "Moves with each connection to the broker")
+        self.redelivered = self._counter(
+            "redelivered", "Moves by one for each message that the broker sent again while it was held: taken only once"
         )
-        self.devices = Gauge("ingest_devices", "Devices in this copy of the registry now", registry=self.registry)
-        self.connected = Gauge(
-            "ingest_broker_connected", "1 while there is a session with the broker, else 0", registry=self.registry
-        )
-        self.connections = Counter(
-            "ingest_broker_connections", "Moves with each connection to the broker", registry=self.registry
-        )
-        self.unacknowledged = Counter(
-            "ingest_messages_unacknowledged",
-            "Moves by one for each stored message whose connection had gone: the broker sends it again",
-            registry=self.registry,
+        self.unacknowledged = self._counter(
+            "unacknowledged",
+            "Moves by one for each message that was stored when its connection had gone: the broker sends it again",
         )
 
-    def count(self, cycle: Cycle) -> None:
+    def watch(self, *, held: Callable[[], float], devices: Callable[[], float], connected: Callable[[], float]) -> None:
+        """Read these when somebody asks for them."""
+        for name, meaning, read in (
+            ("held_messages", "Follows how many messages are taken and not acknowledged now", held),
+            ("directory_devices", "Follows how many registered devices are known now", devices),
+            ("broker_connected", "Is 1 while there is a session with the broker, else 0", connected),
+        ):
+            Gauge(f"ingest_{name}", meaning, registry=self.registry).set_function(read)
+
+    def stored(self, cycle: Cycle, seconds: float) -> None:
         """Count a cycle that the stream has stored."""
+        cycle.settle()
+        self._write_seconds.observe(seconds)
         self._readings.inc(cycle.readings)
-        self._batches.inc(cycle.batches)
-        self._missing.inc(cycle.missing)
         for (outcome, reason), number in cycle.outcomes.items():
             self._messages.labels(outcome, reason).inc(number)
-        for reason, number in cycle.rejections.items():
-            self._dead_letters.labels(reason).inc(number)
+        for reason, number in cycle.letters.items():
+            self._letters.labels(reason).inc(number)
         for flag, number in cycle.flags.items():
             self._flags.labels(flag).inc(number)
+        if cycle.no_values:
+            self._left_out.labels("no_value").inc(cycle.no_values)
+        if cycle.untimed:
+            self._left_out.labels("retained_untimed").inc(cycle.untimed)
+        for size in cycle.batches:
+            self._batch_readings.observe(size)
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(f"ingest_{name}", meaning, labels, registry=self.registry)

@@ -10,10 +10,10 @@ class Monitor:
         self._url = url
 
     async def fsyncs(self) -> bool:
-        """Return whether every acknowledgement comes after the fsync; false also if the server does not answer."""
+        """Return whether every acknowledgement comes after the fsync; false also if the server does not say."""
         try:
             async with httpx.AsyncClient(timeout=2) as client:
-                answer = await client.get(f"{self._url}/varz")
-                return bool(answer.json()["jetstream"]["config"]["sync_always"])
+                answer = await client.get(f"{self._url.rstrip('/')}/varz")
+                return answer.json()["jetstream"]["config"]["sync_always"] is True
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
             return False

@@ -1,12 +1,12 @@
 """The MQTT session with the broker. Nothing else in ingest knows which client library this is."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable
-from functools import partial
 from random import Random
 
-from mqttium import MQTTError, MQTTProtocolVersion
-from mqttium.api import AsyncClient, Properties
+from mqttium import MQTTError, MQTTProtocolVersion, NotConnectedError, QoS
+from mqttium.api import AsyncClient, Properties, SubscribeOptions
 from mqttium.types import Message
 
 from contracts.backoff import delays
@@ -17,16 +17,20 @@ from ingest.outcomes import Arrival
 from ingest.pipeline import Pipeline
 from ingest.settings import Settings
 
-FILTERS = ((TELEMETRY_FILTER, 1), (METRIC_FILTER, 1), (STATUS_FILTER, 1))
-SESSION_EXPIRY_S = 7 * 86_400
-ITERATOR_BYTES = 64 << 20
+FILTERS = (TELEMETRY_FILTER, METRIC_FILTER, STATUS_FILTER)
+_KEEPALIVE_S = 30
+_CONNECT_S = 5.0
+_CLOSE_S = 2.0
+_STABLE_S = 10.0
+_IF_NEW = 1  # MQTT 5: no retained messages when a subscription is only made again
 
 
-class Session:
-    """Keeps a persistent session and hands its messages to the pipeline.
+class Broker:
+    """Keeps a persistent session, hands its messages to the pipeline, and acknowledges what has been stored.
 
-    Each connection has a client of its own: what an old one had not acknowledged is forgotten here, and the broker,
-    which has not, sends it again. That is the whole of reconnecting.
+    Each connection has a client of its own. A client that lived on would take a packet identifier for the exchange it
+    knew before, and a broker that lost its memory in a crash gives those identifiers to other messages. So what an old
+    connection had not acknowledged is left alone here, and the broker, which has not had its PUBACK, sends it again.
     """
 
     def __init__(
@@ -35,76 +39,171 @@ class Session:
         self._settings, self._pipeline, self._now = settings, pipeline, now
         self._rng, self._metrics, self._log = rng, metrics, log
         self._client: AsyncClient | None = None
+        self._subscribed = False
+        self._held: dict[int, tuple[Message, int]] = {}  # packet identifier -> message, and when it was received
+        self._newer: dict[int, Message] = {}  # the same, where the broker sent it again meanwhile
+        self._before: dict[tuple[str, bytes], list[int]] = {}
         self.connected = False
 
     async def run(self) -> None:
-        """Connect, and again whenever the connection is lost, until cancelled."""
+        """Connect, and again whenever the connection is lost, until cancelled; `close` then ends the session."""
+        loop = asyncio.get_running_loop()
         waits = delays(self._rng)
+        reported = ""
         while True:
-            client = self._client = self._new_client()
+            await self.close()
+            began = loop.time()
             try:
-                await client.connect(self._settings.mqtt_host, self._settings.mqtt_port)
-                await client.subscribe(FILTERS)
+                await self._connect()
+                reported = ""
+                await self._receive()
+                self._log.warning("broker.disconnected", error=self._why())
+            except (MQTTError, OSError) as error:
+                if str(error) != reported:
+                    reported = str(error)
+                    self._log.warning("broker.unreachable", host=self._settings.mqtt_host, error=reported)
+            self.connected = False
+            self._remember()
+            if loop.time() - began > _STABLE_S:
                 waits = delays(self._rng)
-                self._up()
-                await self._receive(client)
-                self._log.warning("broker.disconnected")
-            except (MQTTError, OSError, TimeoutError) as error:
-                self._log.warning("broker.unreachable", host=self._settings.mqtt_host, error=str(error))
-            finally:
-                self.connected = False
-                self._metrics.connected.set(0)
-                await _close(client)
             await asyncio.sleep(next(waits))
+
+    async def close(self) -> None:
+        """End the connection; the broker keeps the session. A second time does nothing."""
+        client, self._client = self._client, None
+        self.connected = False
+        if client is None:
+            return
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await client.disconnect()
+        except (MQTTError, OSError) as error:
+            self._log.debug("broker.not_closed", error=repr(error))
+
+    async def acknowledge(self, receipts: list[object]) -> None:
+        """Send the PUBACKs of stored messages, in the order of their arrival.
+
+        What came over a connection that has gone cannot be acknowledged, and is sent again by the broker.
+        """
+        held, client = self._held, self._client
+        ours = []
+        for receipt in receipts:
+            if isinstance(receipt, Message) and receipt.mid is not None:
+                entry = held.get(receipt.mid)
+                if entry is not None and entry[0] is receipt:
+                    del held[receipt.mid]
+                    ours.append(self._newer.pop(receipt.mid, receipt) if self._newer else receipt)
+                else:
+                    self._metrics.unacknowledged.inc()
+        if client is None:
+            return
+        # The client keeps back each PUBACK until all earlier ones are given. Given the last first, it writes them all
+        # in one go with the first, in the order of arrival; the other way round it would write them one by one.
+        for message in reversed(ours):
+            try:
+                await client.ack(message)
+            except NotConnectedError:
+                self._metrics.unacknowledged.inc(len(ours))
+                return
+            except MQTTError as error:
+                self._metrics.unacknowledged.inc()
+                self._log.debug("broker.not_acknowledged", error=repr(error))
+
+    async def _connect(self) -> None:
+        client = self._client = self._new_client()
+        answer = await client.connect(self._settings.mqtt_host, self._settings.mqtt_port)
+        # A session that the broker kept has its subscriptions; but not if an earlier run died before making them.
+        if not (answer.session_present and self._subscribed):
+            self._subscribed = False
+            five = self._settings.mqtt_protocol == "5"
+            options = SubscribeOptions(QoS.AT_LEAST_ONCE, retain_handling=_IF_NEW if five else 0)
+            await client.subscribe([(topic, options) for topic in FILTERS], timeout=_CONNECT_S)
+            self._subscribed = True
+        self.connected = True
+        self._metrics.connections.inc()
+        self._log.info(
+            "broker.connected",
+            host=self._settings.mqtt_host,
+            port=self._settings.mqtt_port,
+            session_present=answer.session_present,
+        )
 
     def _new_client(self) -> AsyncClient:
         settings = self._settings
         five = settings.mqtt_protocol == "5"
-        window = settings.receive_window
-        properties = {"session_expiry_interval": SESSION_EXPIRY_S, "receive_maximum": window}
         return AsyncClient(
             settings.client_id,
             protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
             clean_start=False,
-            keepalive=30,
+            keepalive=_KEEPALIVE_S,
             username=settings.mqtt_username or None,
             password=settings.mqtt_password.get_secret_value() or None,
-            connect_properties=Properties(properties) if five else None,
-            max_inbound_inflight=window if five else None,
+            connect_properties=(
+                Properties({"session_expiry_interval": settings.session_expiry_seconds}) if five else None
+            ),
             manual_ack=True,
-            max_iterator_messages=window,
-            max_iterator_bytes=ITERATOR_BYTES,
-            connect_timeout=5.0,
+            # MQTT 5 tells the broker this window. With 3.1.1 the broker has its own, and what it sends beyond ours
+            # waits in the iterator, then in the socket.
+            max_inbound_inflight=settings.receive_window if five else None,
+            max_iterator_messages=settings.receive_window,
+            max_iterator_bytes=settings.receive_window_bytes,
+            max_write_queue_messages=2 * 65_536,
+            connect_timeout=_CONNECT_S,
         )
 
-    def _up(self) -> None:
-        self.connected = True
-        self._metrics.connected.set(1)
-        self._metrics.connections.inc()
-        self._log.info("broker.connected", host=self._settings.mqtt_host, port=self._settings.mqtt_port)
-
-    async def _receive(self, client: AsyncClient) -> None:
-        """Step 1. Receive: hand over each message with the time at which it came, until the connection ends."""
-        pipeline, now = self._pipeline, self._now
+    # Step 1. A message arrives from the broker, and is stamped with the time.
+    async def _receive(self) -> None:
+        """Hand over each message, until the connection ends."""
+        client, pipeline, now, held = self._client, self._pipeline, self._now, self._held
+        if client is None:
+            return
         async for message in client.messages():
+            mid = message.mid
+            received = now()
+            if mid is not None:
+                if message.dup and self._before:
+                    received = self._received_before(message, received)
+                if mid in held and self._is_repeat(mid, message):
+                    continue
+                held[mid] = message, received
+            pipeline.take(Arrival(message.topic, message.payload, received, message.retain), message)
             if pipeline.full:
                 await pipeline.room()
-            arrival = Arrival(message.topic, message.payload, now(), message.retain)
-            pipeline.take(arrival, partial(_acknowledge, client, message))
 
+    def _is_repeat(self, mid: int, message: Message) -> bool:
+        """Whether this is the message we hold under `mid`, sent again because its PUBACK is so long in coming.
 
-async def _acknowledge(client: AsyncClient, message: Message) -> bool:
-    """Send the PUBACK; false if the message's connection has gone."""
-    try:
-        await client.ack(message)
-    except MQTTError:
-        return False
-    return True
+        The acknowledgement then goes to the newer copy, which is the one that the broker waits for.
+        """
+        first = self._held[mid][0]
+        if first.topic != message.topic or first.payload != message.payload:
+            return False
+        self._newer[mid] = message
+        self._metrics.redelivered.inc()
+        return True
 
+    def _remember(self) -> None:
+        """Keep when the messages were received that a lost connection leaves unacknowledged.
 
-async def _close(client: AsyncClient) -> None:
-    try:
-        async with asyncio.timeout(2):
-            await client.disconnect()
-    except (MQTTError, OSError, TimeoutError):
-        return  # it is gone either way
+        They are still stored from here, and again when the broker has sent them again. A reading without a time of its
+        own must then get the same one, or it would be stored as two.
+        """
+        before = defaultdict(list)
+        for message, received in self._held.values():
+            before[message.topic, message.payload].append(received)
+        self._before = dict(before)
+        self._held.clear()
+        self._newer.clear()
+
+    def _received_before(self, message: Message, received: int) -> int:
+        """When a message that is sent again was received first, or else `received`."""
+        times = self._before.get((message.topic, message.payload))
+        if not times:
+            return received
+        first = times.pop(0)
+        if not times:
+            del self._before[message.topic, message.payload]
+        return first
+
+    def _why(self) -> str:
+        return (self._client.stats().last_disconnect_error if self._client else None) or "closed by the broker"

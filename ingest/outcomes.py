@@ -11,6 +11,15 @@ from contracts.readings import Reading
 _NAMED = 20
 
 
+class Arrival(msgspec.Struct, frozen=True):
+    """A message as it came; `received` in ns since 1970 UTC, `retained` if the broker had kept it for us."""
+
+    topic: str
+    payload: bytes
+    received: int
+    retained: bool = False
+
+
 class Outcome(StrEnum):
     """Each message ends in one of these, and is counted in it once.
 
@@ -80,6 +89,11 @@ class Decoded(msgspec.Struct):
     no_values: int = 0
     untimed: int = 0
     ignored: Ignored | None = None
+
+    @property
+    def clean(self) -> bool:
+        """Whether there is nothing but readings."""
+        return self.problems is None and not self.no_values and not self.untimed
 
 
 def rejected(reason: Reason, what: str) -> Decoded:

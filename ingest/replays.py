@@ -3,10 +3,9 @@
 import asyncio
 
 from nats.errors import Error as NatsError
-from nats.errors import TimeoutError as NatsTimeoutError
-from nats.js.errors import APIError
+from nats.js.client import JetStreamContext
 
-from contracts.deadletters import DEAD_LETTER
+from contracts.deadletters import DEAD_LETTER, Reason
 from contracts.jetstream import Link
 from contracts.logs import Log
 from contracts.streams import INGEST, REPLAYS
@@ -14,11 +13,13 @@ from contracts.wire import SchemaError
 from ingest.outcomes import Arrival
 from ingest.pipeline import Pipeline
 
-_WAIT_S = 5.0
+_AT_ONCE = 64
+_WAIT_S = 2.0
+_RETRY_S = 1.0
 
 
 class Replays:
-    """Pulls the work queue REPLAYS, one message at a time, and acknowledges each when it is on disk again."""
+    """Pulls the work queue REPLAYS, and acknowledges each message when what became of it is on disk."""
 
     def __init__(self, link: Link, pipeline: Pipeline, log: Log) -> None:
         self._link, self._pipeline, self._log = link, pipeline, log
@@ -27,35 +28,42 @@ class Replays:
         """Take what is replayed, until cancelled."""
         while True:
             try:
-                await self._pull()
-            except (NatsError, APIError) as error:
-                self._log.debug("replays.unreachable", error=str(error))
-                await asyncio.sleep(1)
+                await self._follow()
+            except NatsError as error:
+                self._log.debug("replays.unreachable", error=repr(error))
+                await asyncio.sleep(_RETRY_S)
 
-    async def _pull(self) -> None:
-        subscription = await self._link.js.pull_subscribe_bind(consumer=INGEST, stream=REPLAYS.name)
+    async def _follow(self) -> None:
+        """Take what is replayed, until the connection is another one."""
         generation = self._link.generation
+        subscription = await self._link.js.pull_subscribe_bind(consumer=INGEST, stream=REPLAYS.name)
         try:
             while generation == self._link.generation:
-                try:
-                    [message] = await subscription.fetch(1, timeout=_WAIT_S)
-                except (TimeoutError, NatsTimeoutError):
-                    continue
-                try:
-                    letter = DEAD_LETTER.decode(message.data)
-                except SchemaError as error:
-                    self._log.error("replays.unreadable", error=str(error))
-                    await message.term()
-                    continue
-                stored = asyncio.Event()
-
-                async def done(stored: asyncio.Event = stored) -> bool:
-                    stored.set()
-                    return True
-
-                await self._pipeline.room()
-                self._pipeline.take(Arrival(letter.topic, letter.payload, letter.received), done)
-                await stored.wait()
-                await message.ack()
+                await self._take(subscription)
         finally:
-            await subscription.unsubscribe()
+            if self._link.up:
+                await subscription.unsubscribe()
+
+    async def _take(self, subscription: JetStreamContext.PullSubscription) -> None:
+        try:
+            messages = await subscription.fetch(_AT_ONCE, timeout=_WAIT_S)
+        except TimeoutError:
+            return
+        taken = []
+        for message in messages:
+            await self._pipeline.room()
+            stored = asyncio.Event()
+            self._hand_over(message.data, message.subject, stored)
+            taken.append((message, stored))
+        for message, stored in taken:
+            await stored.wait()
+            await message.ack()
+
+    def _hand_over(self, data: bytes, subject: str, stored: asyncio.Event) -> None:
+        try:
+            letter = DEAD_LETTER.decode(data)
+        except SchemaError as error:
+            self._pipeline.reject(Arrival(subject, data, 0), Reason.UNKNOWN_SCHEMA, str(error), stored)
+        else:
+            arrival = Arrival(letter.topic, letter.payload, letter.received, letter.retained)
+            self._pipeline.take(arrival, None, stored)

@@ -43,6 +43,11 @@ class Settings(StreamSettings):
     receive_window: int = Field(
         default=8_192, ge=64, le=65_535, description="Most messages held unacknowledged; then the broker has to wait"
     )
+    receive_window_bytes: int = Field(
+        default=256 * MIB,
+        ge=8 * MIB,
+        description="Most bytes that wait for the window; has to be above the largest message the broker takes",
+    )
     linger_ms: float = Field(default=10.0, ge=0, le=1_000, description="How long a batch waits for more readings")
     batch_readings: int = Field(default=500, ge=1, le=10_000, description="Most readings of one batch")
     payload_bytes: int = Field(default=MIB, ge=1_024, le=4 * MIB, description="Largest payload")

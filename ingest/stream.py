@@ -1,39 +1,112 @@
-"""Writes cycles to the stream, however long that takes."""
+"""The stream server: made ready, checked, and written to however long that takes."""
 
 import asyncio
 from collections.abc import Callable
 from random import Random
 
+from nats.errors import Error as NatsError
+
+from contracts import streams
 from contracts.backoff import delays
-from contracts.jetstream import NotAcknowledgedError, Publisher
+from contracts.jetstream import Link, NotAcknowledgedError, Publisher, ensure_bucket, ensure_stream
 from contracts.logs import Log
+from ingest.cycle import Outgoing
+from ingest.metrics import Metrics
+from ingest.monitor import Monitor
+
+_POLL_S = 0.1
+_WRITTEN = (streams.DEADLETTERS, streams.PRESENCE, streams.REPLAYS)
 
 
-class Writer:
-    """Publishes, and publishes again what was not acknowledged: points are idempotent, so twice does no harm."""
+class Stream:
+    """Writes to the streams that ingest makes, and only to a server whose acknowledgement means that it has fsynced.
 
-    def __init__(self, publisher: Publisher, rng: Random, log: Log, retried: Callable[[], None]) -> None:
-        self._publisher, self._rng, self._log, self._retried = publisher, rng, log, retried
+    `divided` is told how many partitions the stream of readings has. `monitor` is None where an acknowledgement
+    without fsync will do.
+    """
 
-    async def write(self, messages: list[tuple[str, bytes]]) -> None:
-        """Step 5. Publish: return once the stream has acknowledged every message, which it does after the fsync."""
+    def __init__(
+        self,
+        link: Link,
+        monitor: Monitor | None,
+        partitions: int,
+        divided: Callable[[int], None],
+        metrics: Metrics,
+        rng: Random,
+        log: Log,
+    ) -> None:
+        self._link, self._monitor, self._partitions, self._divided = link, monitor, partitions, divided
+        self._metrics, self._rng, self._log = metrics, rng, log
+        self._publisher = Publisher(link)
+        self._made = self._checked = -1  # generations of the link: after each reconnection it may be another server
+        self._holding = False
+
+    @property
+    def made(self) -> bool:
+        """Whether the streams exist on the server that there is a connection to now."""
+        return self._link.up and self._made == self._link.generation
+
+    @property
+    def ready(self) -> bool:
+        """Whether that server is also known to fsync before it acknowledges."""
+        return self.made and self._checked == self._link.generation
+
+    async def keep_ready(self) -> None:
+        """Connect; make and check what is needed, at first and after each reconnection; for ever."""
+        await self._link.connect()
+        await self._publisher.start()
+        while True:
+            if self._link.up and not self.ready:
+                await self._prepare(self._link.generation)
+            await asyncio.sleep(_POLL_S)
+
+    async def until_ready(self) -> None:
+        """Wait until `ready`."""
+        while not self.ready:  # noqa: ASYNC110 - whether the link is up can only be asked
+            await asyncio.sleep(_POLL_S)
+
+    # Step 5. Publish, and wait until the stream has acknowledged everything, which it does after the fsync.
+    async def write(self, outgoing: list[Outgoing]) -> None:
+        """Return once everything is on disk. What is refused or not answered is published again, for ever.
+
+        It may then be stored twice, which changes nothing for readings.
+        """
+        await asyncio.gather(*(self._write(subject, body) for subject, body in outgoing))
+        if not self.ready:
+            await self.until_ready()
+        if self._holding:
+            self._holding = False
+            self._log.info("stream.taking_again")
+
+    async def _write(self, subject: str, body: bytes) -> None:
         waits = delays(self._rng)
-        while messages:
-            answers = await asyncio.gather(
-                *(self._publisher.publish(subject, data) for subject, data in messages), return_exceptions=True
-            )
-            refused: list[tuple[str, bytes]] = []
-            for message, answer in zip(messages, answers, strict=True):
-                if isinstance(answer, NotAcknowledgedError):
-                    refused.append(message)
-                elif answer is not None:
-                    raise answer
-            if refused:
-                self._retried()
-                self._log.warning("stream.write_refused", messages=len(refused), first=_first(answers))
-                await asyncio.sleep(next(waits))
-            messages = refused
+        while True:
+            if not self.ready:
+                await self.until_ready()
+            try:
+                await self._publisher.publish(subject, body)
+            except NotAcknowledgedError as error:
+                self._metrics.refused.inc()
+                if not self._holding:
+                    self._holding = True
+                    self._log.warning("stream.holding", error=str(error))
+            else:
+                return
+            await asyncio.sleep(next(waits))
 
-
-def _first(answers: list[BaseException | None]) -> str:
-    return next(str(answer) for answer in answers if answer is not None)
+    async def _prepare(self, generation: int) -> None:
+        try:
+            if self._made != generation:
+                js = self._link.js
+                for stream in _WRITTEN:
+                    await ensure_stream(js, stream, self._partitions)
+                self._divided(await ensure_stream(js, streams.TELEMETRY, self._partitions))
+                await ensure_bucket(js, streams.DEVICES_BUCKET)
+                self._made = generation
+            if self._monitor is None or await self._monitor.fsyncs():
+                self._checked = generation
+            else:
+                await asyncio.sleep(1)
+        except (NatsError, TimeoutError) as error:
+            self._log.debug("stream.not_prepared", error=repr(error))
+            await asyncio.sleep(0.5)

@@ -126,7 +126,7 @@ def _from_integer(value: int) -> Value | Refused:
 
 
 def from_text(text: str, limits: Limits) -> Value | Refused | None:
-    """Text that is wholly a number is one, unless that would round an integer; some words say that there is no value."""
+    """Text that is wholly a number is one, unless that rounds an integer; some words say that there is no value."""
     if len(text) * 4 > limits.text_bytes or not text.isascii():
         try:
             size = len(text.encode())
