@@ -1,0 +1,1 @@
+"""devices_api: the registry of devices, and what operators ask about them, over HTTP."""

@@ -1,0 +1,134 @@
+"""Composition root: builds the adapters from the settings, starts and stops them."""
+
+import asyncio
+import importlib
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
+
+from contracts.backoff import keep_running
+from contracts.jetstream import Link
+from contracts.logs import Log
+from devices_api.deadletters import DeadLetters
+from devices_api.errors import UnavailableError
+from devices_api.metrics import Metrics
+from devices_api.settings import Settings
+from devices_api.stream import StreamServer
+from devices_api.timeseries import TimeSeries
+from devices_api.web import api
+
+if TYPE_CHECKING:
+    from devices_api.presence import PresenceReader
+    from devices_api.relay import Relay
+    from devices_api.repository import Repository
+
+_DATABASE = "database"
+_FINISH_S = 2.0
+
+
+class App:
+    """The service. SQLAlchemy takes as long to import as everything else, so it is imported after the start."""
+
+    def __init__(self, settings: Settings, log: Log) -> None:
+        self._settings, self._log = settings, log
+        self._now = time.time_ns  # noqa: TID251 - the composition root reads the clock
+        self._rng = random.Random()  # noqa: S311 - it spreads retries, it guards nothing
+        link = Link(settings.nats_url, settings.nats_token.get_secret_value(), "devices_api", log)
+        self._stream = StreamServer(link, log)
+        self._timeseries = TimeSeries(settings.store)
+        self._metrics = Metrics(lambda: link.up)
+        self._repository: Repository | None = None
+        self._relay: Relay | None = None
+        self._presence: PresenceReader | None = None
+        self._api = api.build(
+            self._registry,
+            self._timeseries,
+            DeadLetters(self._stream),
+            self._metrics,
+            changed=self._changed,
+            now=self._now,
+            key=settings.key.get_secret_value(),
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Hold this instance's metrics."""
+        return self._metrics.registry
+
+    @property
+    def api(self) -> ASGIApp:
+        """Serve the devices API."""
+        return self._api
+
+    def waiting_for(self) -> list[str]:
+        """Name what is missing. The time-series store is not waited for: without it there is only no data yet."""
+        missing = [] if self._repository is not None else [_DATABASE]
+        return missing + self._stream.waiting_for()
+
+    async def start(self) -> None:
+        """Begin: the database first, since all else needs it; the stream server when it comes."""
+        self._run("registry", self._open_registry)
+
+    async def stop(self) -> None:
+        """Finish the records and messages in hand, then close everything."""
+        tasks, self._tasks = self._tasks, []
+        for loop in (self._relay, self._presence):
+            if loop is not None:
+                loop.finish()
+        finishing = [task for task in tasks if task.get_name() in ("relay", "presence")]
+        if finishing:
+            await asyncio.wait(finishing, timeout=_FINISH_S)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._stream.link.close()
+        await self._timeseries.close()
+        repository, self._repository = self._repository, None
+        if repository is not None:
+            await repository.close()
+
+    def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        self._tasks.append(asyncio.create_task(keep_running(name, work, self._rng, self._log), name=name))
+
+    def _registry(self) -> "Repository":
+        if self._repository is None:
+            raise UnavailableError(_DATABASE)
+        return self._repository
+
+    def _changed(self) -> None:
+        if self._relay is not None:
+            self._relay.wake()
+
+    async def _open_registry(self) -> None:
+        """Open the database, bring it to the newest migration, and begin all that rests on it."""
+        await asyncio.to_thread(importlib.import_module, "devices_api.repository")
+        from devices_api import database  # noqa: PLC0415 - see the class
+        from devices_api.presence import PresenceReader  # noqa: PLC0415 - see the class
+        from devices_api.relay import Relay  # noqa: PLC0415 - see the class
+        from devices_api.repository import Repository  # noqa: PLC0415 - see the class
+
+        engine = database.connect(self._settings.database_url.get_secret_value())
+        try:
+            await database.migrate(engine)
+        except BaseException:
+            await engine.dispose()
+            raise
+        repository = self._repository = Repository(engine)
+        relay = self._relay = Relay(repository, self._stream, self._metrics, self._log)
+        presence = self._presence = PresenceReader(
+            repository,
+            self._stream,
+            relay.wake,
+            self._metrics,
+            self._log,
+            now=self._now,
+            limit=self._settings.auto_register_limit,
+        )
+        self._run("stream", lambda: self._stream.keep(relay.announce_all))
+        self._run("relay", relay.run)
+        self._run("presence", presence.run)

@@ -1,0 +1,73 @@
+"""The registry database: its connection, set up properly, and its migrations, run where they are needed."""
+
+import asyncio
+import importlib
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, event, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+HEAD = "0001"
+"""The newest migration in migrations/versions. It is named here so that a start without migrations skips Alembic."""
+
+WRITE = {"sqlite_begin": "IMMEDIATE"}
+"""Execution options of a transaction that writes: SQLite takes its write lock at the beginning, or waits for it."""
+
+
+def connect(url: str) -> AsyncEngine:
+    """Build an engine for `url`; for SQLite, the file's folder is made. Nothing is opened yet."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_async_engine(parsed, pool_pre_ping=True)
+    if parsed.database and parsed.database != ":memory:":
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_async_engine(parsed)
+    event.listen(engine.sync_engine, "connect", _set_up)
+    event.listen(engine.sync_engine, "begin", _begin)
+    return engine
+
+
+def _set_up(connection: Any, _: object) -> None:  # noqa: ANN401 - SQLAlchemy's adapted connection
+    connection.isolation_level = None  # the driver begins no transaction of its own: `_begin` does
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "busy_timeout = 5000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+    connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+async def migrate(engine: AsyncEngine) -> None:
+    """Bring the database to HEAD, in one transaction; does nothing if it is there.
+
+    Raises alembic's CommandError if the database is at a revision that this version does not know.
+    """
+    async with engine.connect() as connection:
+        if await connection.run_sync(_revision) == HEAD:
+            return
+    await asyncio.to_thread(importlib.import_module, "alembic.command")  # half a second that most starts do without
+    async with engine.connect() as connection:
+        await connection.execution_options(**WRITE)
+        async with connection.begin():
+            await connection.run_sync(_upgrade)
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command  # noqa: PLC0415 - see `migrate`
+    from alembic.config import Config  # noqa: PLC0415 - see `migrate`
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, HEAD)

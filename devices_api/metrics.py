@@ -1,0 +1,73 @@
+"""Every metric of devices_api."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+class Metrics:
+    """The service's metrics, on a registry of their own."""
+
+    def __init__(self, connected: Callable[[], bool]) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.requests = Counter(
+            "devices_api_requests",
+            "Requests answered, by route, method and status; moves when the last byte of an answer is sent",
+            ["route", "method", "status"],
+            registry=registry,
+        )
+        self.request_seconds = Histogram(
+            "devices_api_request_seconds",
+            "Seconds from a request's arrival to the last byte of its answer, by route",
+            ["route"],
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+        self.outbox_pending = Gauge(
+            "devices_api_outbox_pending",
+            "Changes that the bucket does not hold yet; falls when the stream server acknowledges a record",
+            registry=registry,
+        )
+        self.records_published = Counter(
+            "devices_api_records_published",
+            "Device records written to or deleted from the bucket; moves when the stream server acknowledges it",
+            ["operation"],
+            registry=registry,
+        )
+        self.presence_events = Counter(
+            "devices_api_presence_events",
+            "Presence messages taken in, by state; moves when their transaction is committed",
+            ["state"],
+            registry=registry,
+        )
+        self.auto_registered = Counter(
+            "devices_api_auto_registered",
+            "Devices registered because they sent a reading; moves when their transaction is committed",
+            registry=registry,
+        )
+        self.refused = Counter(
+            "devices_api_refused",
+            "Presence messages without effect: auto_register_limit, the registry was full when an unknown device was "
+            "seen; presence_limit, too many unregistered devices have told of themselves",
+            ["reason"],
+            registry=registry,
+        )
+        self.dead_letters = Counter(
+            "devices_api_dead_letters",
+            "Presence messages that could not be taken, by reason; moves when the dead letter is acknowledged",
+            ["reason"],
+            registry=registry,
+        )
+        self.replays = Counter(
+            "devices_api_replays",
+            "Dead letters handed back to ingest; moves when the stream server acknowledges it",
+            registry=registry,
+        )
+        self.connected = Gauge(
+            "devices_api_stream_connected",
+            "Whether there is a connection to the stream server now: 1 or 0",
+            registry=registry,
+        )
+        self.connected.set_function(lambda: float(connected()))

@@ -1,0 +1,1 @@
+"""Steps that bring a registry database to the tables of this version."""

@@ -1,0 +1,36 @@
+"""What devices_api can be told, by environment variables that begin with DEVICES_API_."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from contracts.settings import StreamSettings
+
+_SCHEMES = ("sqlite+aiosqlite:///", "postgresql+asyncpg://", "postgresql+psycopg://")
+
+
+def _known_scheme(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(_SCHEMES):
+        raise ValueError(f"the URL has to start with one of {', '.join(_SCHEMES)}")
+    return url
+
+
+class Settings(StreamSettings):
+    """Settings of devices_api."""
+
+    model_config = SettingsConfigDict(env_prefix="DEVICES_API_")
+
+    port: int = Field(default=8080, ge=0, le=65535, description="Port that the API listens on; 0 takes a free one")
+    key: SecretStr = Field(min_length=16, description="API key that requests carry, at least 16 characters")
+    database_url: Annotated[SecretStr, AfterValidator(_known_scheme)] = Field(
+        default=SecretStr("sqlite+aiosqlite:///data/registry.sqlite3"),
+        description="SQLAlchemy URL of the registry database",
+    )
+    store: Path = Field(
+        default=Path("data/timeseries.sqlite3"), description="File of the time-series store, which processor writes"
+    )
+    auto_register_limit: int = Field(
+        default=10_000, ge=0, description="Devices in the registry from which on unknown ones are not auto-registered"
+    )

@@ -1,0 +1,60 @@
+"""The whole API: its routes under /api/v1, behind the key; its description at /docs."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.responses import JSONResponse
+
+from contracts import problems
+from devices_api.deadletters import DeadLetters
+from devices_api.errors import UnavailableError
+from devices_api.metrics import Metrics
+from devices_api.timeseries import TimeSeries
+from devices_api.web import deadletters, devices, telemetry
+from devices_api.web.measure import Measure
+
+if TYPE_CHECKING:
+    from devices_api.repository import Repository
+
+RETRY_AFTER_S = 2
+
+
+def build(
+    registry: "Callable[[], Repository]",
+    timeseries: TimeSeries,
+    letters: DeadLetters,
+    metrics: Metrics,
+    *,
+    changed: Callable[[], None],
+    now: Callable[[], int],
+    key: str,
+) -> FastAPI:
+    """Build the application; `registry` raises UnavailableError until the database is there."""
+    app = FastAPI(title="Sensorium devices API", version="1", redoc_url=None, separate_input_output_schemas=False)
+    problems.install(app)
+    app.add_exception_handler(UnavailableError, _unavailable)
+    app.add_middleware(Measure, metrics=metrics)
+    api = APIRouter(prefix="/api/v1", dependencies=[Depends(problems.require_key(key))])
+    api.include_router(telemetry.routes(registry, timeseries))
+    api.include_router(devices.routes(registry, changed, now))
+    api.include_router(deadletters.routes(letters, metrics))
+    app.include_router(api)
+    return app
+
+
+def _unavailable(_: Request, error: Exception) -> JSONResponse:
+    """Answer 503, with when to ask again."""
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    return JSONResponse(
+        {
+            "type": "urn:sensorium:problem:unavailable",
+            "title": "Something that the answer needs is away",
+            "status": status.value,
+            "detail": f"{error}. Ask again later.",
+        },
+        status_code=status,
+        media_type=problems.MEDIA_TYPE,
+        headers={"Retry-After": str(RETRY_AFTER_S)},
+    )

@@ -1,0 +1,58 @@
+"""Around every request: its count, its time, and a bound on its body."""
+
+import asyncio
+from http import HTTPMethod, HTTPStatus
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from contracts.problems import Problem
+from devices_api.metrics import Metrics
+
+MAX_BODY = 256 << 10
+"""Largest request body in bytes: a device with all the tags it may have is smaller."""
+
+_METHODS = frozenset(HTTPMethod)
+
+
+class Measure:
+    """ASGI middleware. Requests that no route takes are counted under the route `none`."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        clock = asyncio.get_running_loop().time
+        began, status = clock(), HTTPStatus.INTERNAL_SERVER_ERROR.value
+
+        async def note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, _bounded(receive), note)
+        finally:
+            route = getattr(scope.get("route"), "path", "") or "none"
+            method = scope["method"] if scope["method"] in _METHODS else "other"  # a client may invent methods
+            self._metrics.requests.labels(route, method, status).inc()
+            self._metrics.request_seconds.labels(route).observe(clock() - began)
+
+
+def _bounded(receive: Receive) -> Receive:
+    size = 0
+
+    async def take() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > MAX_BODY:
+            detail = f"The request's body is larger than {MAX_BODY} bytes."
+            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", "The body is too large", detail)
+        return message
+
+    return take

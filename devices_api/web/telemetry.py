@@ -1,0 +1,138 @@
+"""Routes of what devices have measured."""
+
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from fastapi import APIRouter, Query, Response
+
+from contracts.problems import Problem
+from contracts.readings import Value
+from devices_api.cursors import encode_cursor, number_position
+from devices_api.errors import TooMuchError
+from devices_api.times import format_time, parse_interval
+from devices_api.timeseries import TimeSeries
+from devices_api.web.devices import unknown_device
+from devices_api.web.params import MAX_POINTS, Cursor, Interval, PointsLimit, TimeParam, bad, read
+from devices_api.web.schemas import Latest, Points
+from devices_api.windows import MAX_WINDOWS, Aggregate, count_windows, plan, source
+
+if TYPE_CHECKING:
+    from devices_api.repository import Repository
+
+DEFAULT_POINTS = 1000
+
+_KIND = "telemetry"
+
+_json = msgspec.json.Encoder()
+
+
+def _answer(content: Mapping[str, object]) -> Response:
+    """Write an answer directly: ten thousand points would take pydantic many times as long."""
+    return Response(_json.encode(content), media_type="application/json")
+
+
+def _points(rows: Sequence[tuple[int, Value]]) -> list[dict[str, Value]]:
+    return [{"ts": format_time(ts), "value": value} for ts, value in rows]
+
+
+def _too_much(detail: str) -> Problem:
+    return Problem(HTTPStatus.BAD_REQUEST, "query-too-large", "The query asks for too much", detail)
+
+
+async def _raw(
+    timeseries: TimeSeries, device: str, metric: str, span: tuple[int, int], limit: int
+) -> dict[str, object]:
+    """Answer with the first `limit` points in `span`."""
+    rows = await timeseries.points(device, metric, *span, limit + 1)
+    following = encode_cursor(_KIND, rows[limit][0]) if len(rows) > limit else None
+    return {"device": device, "metric": metric, "points": _points(rows[:limit]), "next": following}
+
+
+async def _aggregated(
+    timeseries: TimeSeries,
+    device: str,
+    metric: str,
+    span: tuple[int, int],
+    limit: int,
+    *,
+    aggregate: Aggregate,
+    interval: str,
+) -> dict[str, object]:
+    """Answer with the windows of the first `limit` that `span` touches, where they hold a number."""
+    (start, end), width = span, parse_interval(interval)
+    if (count := count_windows(start, end, width)) > MAX_WINDOWS:
+        raise _too_much(f"start to end is {count} windows of {interval}; {MAX_WINDOWS} are allowed")
+    until = min(end, (start // width + limit) * width)
+    pieces = plan(start, until, width)
+    try:
+        windows = await timeseries.windows(device, metric, aggregate, width, pieces)
+    except TooMuchError as error:
+        raise _too_much(f"{error}.") from error
+    return {
+        "device": device,
+        "metric": metric,
+        "points": _points(windows),
+        "next": encode_cursor(_KIND, until) if until < end else None,
+        "aggregate": aggregate,
+        "interval": interval,
+        "source": source(pieces),
+    }
+
+
+def routes(registry: "Callable[[], Repository]", timeseries: TimeSeries) -> APIRouter:
+    """Build the routes on `timeseries`."""
+    router = APIRouter(prefix="/devices/{device_id}/telemetry", tags=["telemetry"])
+
+    async def must_exist(device: str) -> None:
+        """Answer 404 unless the device is registered or has data."""
+        if not await timeseries.has(device) and await registry().get(device) is None:
+            raise unknown_device(device)
+
+    @router.get("/latest", response_model=Latest)
+    async def latest(device_id: str) -> Response:
+        """Give the newest point of each metric; empty for a registered device without data."""
+        values = await timeseries.latest(device_id)
+        if not values:
+            await must_exist(device_id)
+        points = {metric: {"ts": format_time(ts), "value": value} for metric, (ts, value) in values.items()}
+        return _answer({"device": device_id, "values": points})
+
+    @router.get("", response_model=Points, response_model_exclude_unset=True)
+    async def telemetry(  # noqa: PLR0913 - one parameter each of the query
+        device_id: str,
+        metric: Annotated[str, Query(min_length=1)],
+        start: TimeParam,
+        end: TimeParam,
+        *,
+        limit: PointsLimit = None,
+        cursor: Cursor = None,
+        aggregate: Aggregate | None = None,
+        interval: Interval = "1m",
+    ) -> Response:
+        """Give the points of `metric` with `start` <= ts < `end`, in order of time; at most 1000 if not told otherwise.
+
+        With `aggregate`, one value for each window of `interval` that holds a number, over exactly the points inside
+        `start` <= ts < `end`. Windows are aligned to the epoch; text and booleans take no part. Windows of whole
+        minutes are answered from the rollups, with raw points where `start` or `end` cuts a minute.
+        """
+        if start >= end:
+            raise bad("bad-time", f"start ({format_time(start)}) has to be before end ({format_time(end)})")
+        span = (start, end)
+        if cursor is not None:
+            span = (read("bad-cursor", lambda text: number_position(_KIND, text), cursor), end)
+            if not start <= span[0] < end:
+                raise bad("bad-cursor", "this cursor is of a query with another start and end")
+        answer = (
+            await _raw(timeseries, device_id, metric, span, limit or DEFAULT_POINTS)
+            if aggregate is None
+            else await _aggregated(
+                timeseries, device_id, metric, span, limit or MAX_POINTS, aggregate=aggregate, interval=interval
+            )
+        )
+        if not answer["points"]:
+            await must_exist(device_id)
+        return _answer(answer)
+
+    return router
