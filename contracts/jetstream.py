@@ -40,6 +40,8 @@ class Link:
     def __init__(self, url: str, token: str, name: str, log: Log) -> None:
         self._url, self._token, self._name, self._log = url, token, name, log
         self._client = Client()
+        self._begun = False
+        self._connected = False
         self.generation = 0
 
     @property
@@ -61,6 +63,7 @@ class Link:
         """Connect, waiting for the server, unless that is done. Raises RuntimeError if the server is too old."""
         if self._client.is_connected:
             return self
+        self._begun = True
 
         async def lost() -> None:
             self._log.warning("stream.disconnected", url=self._url)
@@ -72,6 +75,7 @@ class Link:
         async def failed(error: Exception) -> None:
             self._log.debug("stream.error", error=repr(error))
 
+        self._begun = True
         await self._client.connect(
             self._url,
             name=self._name,
@@ -83,6 +87,7 @@ class Link:
             reconnected_cb=back,
             error_cb=failed,
         )
+        self._connected = True
         version = self._client.connected_server_version
         if (version.major, version.minor) < OLDEST_SERVER:
             wanted = ".".join(map(str, OLDEST_SERVER))
@@ -90,7 +95,9 @@ class Link:
         return self
 
     async def close(self) -> None:
-        """Close the connection, at once; a second time does nothing."""
+        """Close the connection, at once; a second time, or before `connect`, it does nothing."""
+        if not self._begun:
+            return
         with contextlib.suppress(NatsError, OSError):
             await self._client.close()
 

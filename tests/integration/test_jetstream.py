@@ -47,6 +47,14 @@ async def read(reader: OrderedReader, count: int) -> list[bytes]:
     return bodies
 
 
+async def test_closing_a_link_twice_or_before_it_connects_does_nothing(stream: Server) -> None:
+    link = Link(stream.nats_url, TOKEN, "test", logs.quiet())
+    await link.close()
+    await link.connect()
+    await link.close()
+    await link.close()
+
+
 async def test_a_reader_gets_everything_in_order(link: Link) -> None:
     await ensure_stream(link.js, streams.TELEMETRY)
     bodies = [b"%d" % n for n in range(1000)]
