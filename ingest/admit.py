@@ -19,9 +19,9 @@ class Admission:
         self._record_of, self._register = record_of, register
         self._announced: dict[str, int] = {}  # oldest first
 
-    # Step 3. Admit: a device that is disabled, or not registered, may not send.
-    def refusal(self, device: str) -> Reason | None:
-        """Why nothing is taken from `device`, or None."""
+    def admit(self, device: str) -> Reason | None:
+        """Why nothing is taken from `device`, or None if it is admitted."""
+        # Step 3. Admit: a device that is disabled, or that nobody registered, may not send.
         record = self._record_of(device)
         if record is None:
             return None if self._register else Reason.UNKNOWN_DEVICE

@@ -16,7 +16,7 @@ from ingest.decode import Decoder
 from ingest.limits import Limits
 from ingest.metrics import Metrics
 from ingest.monitor import Monitor
-from ingest.mqtt import Broker
+from ingest.mqtt import Session
 from ingest.pipeline import Pipeline
 from ingest.replays import Replays
 from ingest.settings import Settings
@@ -52,11 +52,11 @@ class App:
             self._link, monitor, settings.partitions, self._pipeline.divide, self._metrics, self._rng, log
         )
         now = time.time_ns  # noqa: TID251 - the composition root reads the clock
-        self._broker = Broker(settings, self._pipeline, now, self._rng, self._metrics, log)
+        self._session = Session(settings, self._pipeline, now, self._rng, self._metrics, log)
         self._metrics.watch(
             held=lambda: self._pipeline.held,
             devices=lambda: len(self._directory),
-            connected=lambda: self._broker.connected,
+            connected=lambda: self._session.connected,
         )
         self._sources: list[asyncio.Task[None]] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -77,7 +77,7 @@ class App:
             missing.append("stream TELEMETRY")
         if not self._directory.loaded.is_set():
             missing.append("bucket devices")
-        if not self._broker.connected:
+        if not self._session.connected:
             missing.append("broker")
         return missing
 
@@ -86,7 +86,7 @@ class App:
         self._tasks = [
             self._keep("stream", self._stream.keep_ready),
             self._keep("directory", self._follow_directory),
-            self._keep("pipeline", lambda: self._pipeline.run(self._stream.write, self._broker.acknowledge)),
+            self._keep("pipeline", lambda: self._pipeline.run(self._stream.write, self._session.acknowledge)),
         ]
         self._sources = [
             self._keep("broker", self._take_from_broker),
@@ -107,7 +107,7 @@ class App:
             self._log.warning("drain.left_unacknowledged", messages=self._pipeline.held)
         finally:
             await _end(self._tasks)
-            await self._broker.close()
+            await self._session.close()
             await self._link.close()
 
     async def _follow_directory(self) -> None:
@@ -118,7 +118,7 @@ class App:
         """Take nothing until it can be written and its device be known."""
         await self._stream.until_ready()
         await self._directory.loaded.wait()
-        await self._broker.run()
+        await self._session.run()
 
     async def _take_replays(self) -> None:
         await self._stream.until_ready()

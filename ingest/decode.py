@@ -10,6 +10,7 @@ from contracts.deadletters import Reason
 from contracts.readings import Reading, Value
 from ingest.limits import MAX_DEPTH, MAX_POINTS, Limits
 from ingest.outcomes import Arrival, Decoded, Ignored, Problems, rejected
+from ingest.routes import Route
 from ingest.times import EARLIEST, NO_FLAGS, BadTimeError, event_time
 from ingest.values import MAX_DIGITS, Flattener, Refused, Unusable, from_text, name_problem, settle
 
@@ -43,9 +44,16 @@ class Decoder:
 
     def __init__(self, limits: Limits, ahead: int) -> None:
         self._limits, self._ahead = limits, ahead
+        self._short = limits.name_bytes // 4  # characters: so many are never more bytes than are allowed
 
-    # Step 2. Decode: the payload becomes readings, problems, or a reason why there is nothing in it.
-    def telemetry(self, device: str, arrival: Arrival) -> Decoded:
+    def decode(self, route: Route, arrival: Arrival) -> Decoded:
+        """Decode a message on a topic for readings."""
+        # Step 2. Decode: the payload becomes readings, problems, or a reason why there is nothing in it.
+        if route.kind == "telemetry":
+            return self._structured(route.device, arrival)
+        return self._plain(route.device, route.metric, arrival)
+
+    def _structured(self, device: str, arrival: Arrival) -> Decoded:
         """Decode an object, `{"ts", "values"}`, or an array of either."""
         payload, received = arrival.payload, arrival.received
         if len(payload) > self._limits.payload_bytes:
@@ -85,11 +93,11 @@ class Decoder:
                 return None
             if ts > received + self._ahead:
                 return None
-        if 0 < len(values) <= self._limits.metrics and settle(values):
+        if 0 < len(values) <= self._limits.metrics and settle(values, self._short):
             return Reading(device, ts, received, values, NO_FLAGS)
         return None
 
-    def plain(self, device: str, metric: str, arrival: Arrival) -> Decoded:
+    def _plain(self, device: str, metric: str, arrival: Arrival) -> Decoded:
         """Decode one bare value."""
         payload, received = arrival.payload, arrival.received
         if len(payload) > self._limits.payload_bytes:

@@ -25,7 +25,7 @@ _STABLE_S = 10.0
 _IF_NEW = 1  # MQTT 5: no retained messages when a subscription is only made again
 
 
-class Broker:
+class Session:
     """Keeps a persistent session, hands its messages to the pipeline, and acknowledges what has been stored.
 
     Each connection has a client of its own. A client that lived on would take a packet identifier for the exchange it
@@ -151,13 +151,13 @@ class Broker:
             connect_timeout=_CONNECT_S,
         )
 
-    # Step 1. A message arrives from the broker, and is stamped with the time.
     async def _receive(self) -> None:
         """Hand over each message, until the connection ends."""
         client, pipeline, now, held = self._client, self._pipeline, self._now, self._held
         if client is None:
             return
         async for message in client.messages():
+            # Step 1. A message arrives from the broker, and is stamped with the time.
             mid = message.mid
             received = now()
             if mid is not None:

@@ -100,8 +100,8 @@ class Pipeline:
         cycle = self._cycle
         try:
             route = self._routes.of(arrival.topic)
-            if route.kind == "telemetry" and route.problem is None:
-                self._sort(cycle, arrival, route, self._decoder.telemetry(route.device, arrival))
+            if route.has_readings:
+                self._sort(cycle, arrival, route, self._decoder.decode(route, arrival))
             else:
                 self._take_other(cycle, arrival, route)
         except Exception:  # noqa: BLE001 - our bug, with one message: it is kept with the traceback, and the next goes on
@@ -159,14 +159,14 @@ class Pipeline:
         """Put each part of a decoded message where it belongs, and count the message once."""
         readings, device = decoded.readings, route.device
         if readings:
-            refusal = self._admission.refusal(device)
+            refusal = self._admission.admit(device)
             if refusal is not None:
                 self._reject(cycle, arrival, refusal, REFUSED[refusal], device)
                 return
             if self._admission.announces(device, arrival.received):
                 cycle.add_presence(Presence(1, device, "seen", arrival.received))
             if decoded.clean and len(readings) == 1 and readings[0].flags is NO_FLAGS:
-                cycle.add_one(route.partition, readings[0])
+                cycle.add_whole(route.partition, readings[0])
                 return
             cycle.add(route.partition, readings)
         problems = decoded.problems
@@ -186,11 +186,9 @@ class Pipeline:
             cycle.outcomes[Outcome.IGNORED, Ignored.UNSUPPORTED] += 1
         elif route.problem is not None:
             self._reject(cycle, arrival, Reason.BAD_DEVICE, f"the device id {route.problem}", route.device)
-        elif route.kind == "metric":
-            self._sort(cycle, arrival, route, self._decoder.plain(route.device, route.metric, arrival))
         elif isinstance(online := status(arrival.payload), Decoded):
             self._sort(cycle, arrival, route, online)
-        elif self._admission.refusal(route.device) is Reason.UNKNOWN_DEVICE:
+        elif self._admission.admit(route.device) is Reason.UNKNOWN_DEVICE:
             cycle.outcomes[Outcome.IGNORED, Ignored.UNKNOWN_DEVICE] += 1
         else:
             cycle.add_presence(Presence(1, route.device, "online" if online else "offline", arrival.received))

@@ -14,13 +14,17 @@ _PLAIN_LEVELS, _METRIC_LEVELS = 3, 4
 
 
 class Route(msgspec.Struct, frozen=True):
-    """What a topic says. `problem`: why its device id cannot be one, or None."""
+    """What a topic says.
+
+    `problem`: why its device id cannot be one, or None. `has_readings`: whether its messages are decoded to readings.
+    """
 
     kind: Kind
     device: str = ""
     metric: str = ""
     partition: int = 0
     problem: str | None = None
+    has_readings: bool = False
 
 
 class Routes:
@@ -53,9 +57,9 @@ class Routes:
         problem = device_id_problem(device)
         if len(levels) == _METRIC_LEVELS:
             if levels[2] == "telemetry":
-                return Route("metric", device, levels[3], partition, problem)
+                return Route("metric", device, levels[3], partition, problem, problem is None)
         elif levels[2] == "telemetry":
-            return Route("telemetry", device, "", partition, problem)
+            return Route("telemetry", device, "", partition, problem, problem is None)
         elif levels[2] == "status":
             return Route("status", device, "", partition, problem)
         return Route("other")

@@ -65,12 +65,12 @@ class Stream:
         while not self.ready:  # noqa: ASYNC110 - whether the link is up can only be asked
             await asyncio.sleep(_POLL_S)
 
-    # Step 5. Publish, and wait until the stream has acknowledged everything, which it does after the fsync.
     async def write(self, outgoing: list[Outgoing]) -> None:
         """Return once everything is on disk. What is refused or not answered is published again, for ever.
 
         It may then be stored twice, which changes nothing for readings.
         """
+        # Step 5. Publish, and wait until the stream has acknowledged everything, which it does after the fsync.
         await asyncio.gather(*(self._write(subject, body) for subject, body in outgoing))
         if not self.ready:
             await self.until_ready()

@@ -13,7 +13,6 @@ LARGEST_INTEGER = 1 << 53
 MAX_DIGITS = 300
 """Longest integer that is taken, as text."""
 
-_SHORT_NAME = 64  # characters: within every limit on bytes that a setting allows, see Settings.name_bytes
 _SHOWN = 64
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -28,8 +27,8 @@ class Unusable(str):
     __slots__ = ()
 
 
-def settle(values: dict[str, Value]) -> bool:
-    """Finish, in place, the values that nearly all messages hold: numbers and booleans with short names.
+def settle(values: dict[str, Value], longest: int) -> bool:
+    """Finish, in place, what nearly all messages hold: numbers and booleans, names of up to `longest` characters.
 
     False if there is anything else; then `flatten` has to look at them, whether or not some were finished.
     """
@@ -41,7 +40,7 @@ def settle(values: dict[str, Value]) -> bool:
             values[name] = float(value)
         elif kind is not float and kind is not bool:
             return False
-        if not 0 < len(name) <= _SHORT_NAME:
+        if not 0 < len(name) <= longest:
             return False
     return True
 
@@ -145,7 +144,7 @@ def name_problem(name: str, limits: Limits) -> tuple[Reason, str] | None:
     """Why `name` cannot name a metric, or None."""
     if not name:
         return Reason.BAD_VALUE, "a value has an empty name"
-    if len(name) <= _SHORT_NAME and name.isascii() and len(name) <= limits.name_bytes:
+    if name.isascii() and len(name) <= limits.name_bytes:
         return None
     try:
         size = len(name.encode())
