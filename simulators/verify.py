@@ -163,9 +163,12 @@ async def _each(work: Iterable[Coroutine[None, None, None]]) -> None:
         async with slots:
             await item
 
-    async with asyncio.TaskGroup() as group:
-        for item in work:
-            group.create_task(one(item))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for item in work:
+                group.create_task(one(item))
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None  # the first is why the others were given up
 
 
 def _expectation(entry: Entry) -> str:
