@@ -102,7 +102,7 @@ class Probe:
 
     def _publish(self) -> None:
         encoded = encode_values({METRIC: float(self._sequence)})
-        number, body = 0, b'{"values":%b}' % encoded
+        number, body = 0, encoded  # a flat object: with no ts beside it, "values" would be a metric's name
         if self._now is not None:
             ts = self._now()
             body = payload(ts, encoded)
