@@ -72,7 +72,8 @@ def run_service(name: str, settings_type: type[S], build: Callable[[S, logs.Log]
 def listen(host: str, port: int) -> socket.socket:
     """Bind `host`:`port` at once, so that a port in use is known before anything else starts."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio turns Nagle's algorithm off only where the protocol is named; with it, an answer takes 40 ms longer.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

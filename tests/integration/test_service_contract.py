@@ -224,3 +224,19 @@ async def test_two_instances_in_one_process_work(name: str, tmp_path: Path, monk
             for url in urls:
                 assert (await client.get(f"{url}/healthz")).json() == {"status": "alive"}
                 assert (await client.get(f"{url}/metrics")).is_success
+
+
+async def test_an_answer_is_not_held_back(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nagle's algorithm and delayed acknowledgements together cost 40 ms for each answer on a kept connection."""
+    with listen("127.0.0.1", 0) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/healthz"
+        async with (
+            running(build(name, tmp_path, monkeypatch), listener, 5, logs.quiet()),
+            httpx.AsyncClient() as client,
+        ):
+            took = []
+            for _ in range(20):
+                began = asyncio.get_running_loop().time()
+                await client.get(url)
+                took.append(asyncio.get_running_loop().time() - began)
+    assert min(took) < 0.02
