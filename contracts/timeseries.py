@@ -3,6 +3,10 @@
 A point is `(series, ts)`; writing it twice changes nothing but the last write wins. A value's type is its SQLite
 storage class: REAL is a number, INTEGER 0 or 1 a boolean, TEXT text. Columns that hold values have no affinity, so
 SQLite never converts one into another. Times are ns since 1970 UTC.
+
+Read rollups from the view `rollup_1m`. Behind it are two tables, because the windows that change with every commit
+lie side by side in one of them: `rollup_1m_open` holds the window of each series' newest point, and
+`rollup_1m_closed` all older ones. A window without a numeric point has no row.
 """
 
 from contracts.readings import Value
@@ -28,7 +32,17 @@ CREATE TABLE IF NOT EXISTS point (
     flags    TEXT,
     PRIMARY KEY (series, ts)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS rollup_1m (
+CREATE TABLE IF NOT EXISTS rollup_1m_open (
+    series INTEGER PRIMARY KEY,
+    start  INTEGER NOT NULL,
+    count  INTEGER NOT NULL,
+    sum    REAL NOT NULL,
+    min    REAL NOT NULL,
+    max    REAL NOT NULL,
+    first  REAL NOT NULL,
+    last   REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS rollup_1m_closed (
     series INTEGER NOT NULL,
     start  INTEGER NOT NULL,
     count  INTEGER NOT NULL,
@@ -39,6 +53,10 @@ CREATE TABLE IF NOT EXISTS rollup_1m (
     last   REAL NOT NULL,
     PRIMARY KEY (series, start)
 ) WITHOUT ROWID;
+CREATE VIEW IF NOT EXISTS rollup_1m AS
+    SELECT series, start, count, sum, min, max, first, last FROM rollup_1m_closed
+    UNION ALL
+    SELECT series, start, count, sum, min, max, first, last FROM rollup_1m_open;
 """
 
 IS_BOOLEAN = "typeof(value) = 'integer'"

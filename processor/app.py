@@ -1,0 +1,87 @@
+"""Composition root of processor: the only file that builds adapters, and reads the clock."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from random import SystemRandom
+
+from prometheus_client import CollectorRegistry
+
+from contracts.backoff import keep_running
+from contracts.jetstream import Link
+from contracts.logs import Log
+from contracts.settings import fail
+from processor.metrics import Metrics
+from processor.settings import Settings
+from processor.stream import Stream
+from processor.timeseries import NewerSchemaError, TimeSeries, check
+from processor.writer import Writer
+
+
+class App:
+    """Processor as a service. A store of a newer schema ends the process at once, with status 2."""
+
+    api = None
+
+    def __init__(self, settings: Settings, log: Log) -> None:
+        try:
+            check(settings.store)
+        except NewerSchemaError as error:
+            fail(f"PROCESSOR_STORE: {error}; use the program that wrote it, or another file")
+        self._log, self._rng = log, SystemRandom()
+        self._metrics = Metrics()
+        self._link = Link(settings.nats_url, settings.nats_token.get_secret_value(), "processor", log)
+        store = TimeSeries(settings.store, settings.series_in_memory)
+        self._writer = Writer(store, self._metrics, self._rng, log)
+        self._stream = Stream(
+            self._link,
+            self._writer,
+            now=time.time_ns,  # noqa: TID251 - the composition root reads the clock
+            metrics=self._metrics,
+            rng=self._rng,
+            log=log,
+            commit_points=settings.commit_points,
+            rest=settings.rest_seconds,
+        )
+        self._metrics.watch(connected=lambda: self._link.up, series=lambda: store.series_known)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Give this instance's metrics."""
+        return self._metrics.registry
+
+    def waiting_for(self) -> list[str]:
+        """Name what is missing."""
+        missing = []
+        if not self._link.up:
+            missing.append("stream server")
+        elif not self._stream.found:
+            missing.append("stream TELEMETRY")
+        if self._writer.missing is not None:
+            missing.append(self._writer.missing)
+        return missing
+
+    async def start(self) -> None:
+        """Begin; what is missing is waited for in the background."""
+        self._tasks = [
+            self._keep("store", self._writer.open),
+            self._keep("stream", self._stream.run),
+            self._keep("lag", self._stream.watch_lag),
+        ]
+
+    async def stop(self) -> None:
+        """Read nothing more, finish and acknowledge what runs, close the store and the connection.
+
+        What the store does not take now stays unacknowledged, and comes again to the next start.
+        """
+        await self._stream.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        await self._writer.close()
+        await self._link.close()
+
+    def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        return asyncio.create_task(keep_running(name, work, self._rng, self._log), name=f"processor-{name}")

@@ -1,0 +1,42 @@
+"""The series that are known in memory: a bounded cache that forgets what was not used for longest. Pure."""
+
+from processor.windows import Series
+
+
+class Known:
+    """Series by device and metric, about `most` of them.
+
+    Two generations: what is used moves to the young one; when that holds half of `most`, the old one is forgotten
+    and the young one grows old. That costs one look-up a device, where an exact order would cost a move a point.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._half = max(1, most // 2)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._young: dict[str, dict[str, Series]] = {}
+        self._old: dict[str, dict[str, Series]] = {}
+        self._count = 0  # series in the young generation
+
+    def __len__(self) -> int:
+        return self._count + sum(map(len, self._old.values()))
+
+    def of(self, device: str) -> dict[str, Series]:
+        """Give the known series of `device` by metric; a new one is added with `add`."""
+        series = self._young.get(device)
+        if series is None:
+            series = self._young[device] = self._old.pop(device, {})
+            self._count += len(series)
+        return series
+
+    def add(self, device: str, metric: str, series: Series) -> None:
+        """Know a further series of a device that `of` was asked for."""
+        self._young[device][metric] = series
+        self._count += 1
+
+    def age(self) -> None:
+        """Forget what has not been used for longest, if there are too many. Only between transactions."""
+        if self._count >= self._half:
+            self._old, self._young, self._count = self._young, {}, 0

@@ -1,0 +1,96 @@
+"""Every metric of processor."""
+
+from collections import Counter as Tally
+from collections.abc import Callable, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from contracts.readings import Reading
+from processor.timeseries import Written
+
+_LATENESS = ((1, "1s"), (10, "10s"), (60, "1m"), (600, "10m"), (3_600, "1h"), (86_400, "1d"))
+_MORE = "more"
+
+
+def lateness(reading: Reading) -> str:
+    """Name the least bound that the reading's way from its event to ingest stayed below."""
+    late = reading.received - reading.ts
+    for seconds, name in _LATENESS:
+        if late < seconds * 1_000_000_000:
+            return name
+    return _MORE
+
+
+class Metrics:
+    """Counted a transaction at a time, so that a point costs next to nothing here."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._points = self._counter(
+            "points_written",
+            "Moves by one for each point written and committed, a point that was there already included",
+        )
+        self._lateness = self._counter(
+            "points_by_lateness",
+            "Moves by one for each point written, under the least time that it took less than from its event to ingest",
+            "below",
+        )
+        self.batches = self._counter("batches", "Moves by one for each batch that is settled and acknowledged")
+        self._extended = self._counter(
+            "rollups_extended", "Moves by one for each window that a commit extended by newer points"
+        )
+        self._recomputed = self._counter(
+            "rollups_recomputed",
+            "Moves by one for each window that a commit computed anew from its points, because a point came late,"
+            " came again (duplicate), or what is stored of its series was not known in memory (unknown)",
+            "cause",
+        )
+        self.dead_letters = self._counter(
+            "dead_letters", "Moves by one for each batch that was dead-lettered, whole or in part", "reason"
+        )
+        self.commit_seconds = Histogram(
+            "processor_commit_seconds",
+            "Moves with each try to write a transaction, by how long it took",
+            buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5),
+            registry=self.registry,
+        )
+        self._holds = self._counter("store_holds", "Moves each time the store took nothing: the write is tried again")
+        self._held = self._gauge("store_held", "Is 1 while a write is held because the store takes nothing, else 0")
+        self.lag = self._gauge(
+            "lag_batches",
+            "Follows how many batches of the stream are not acknowledged yet, looked up every few seconds",
+        )
+
+    def watch(self, *, connected: Callable[[], float], series: Callable[[], float]) -> None:
+        """Read these when somebody asks for them."""
+        self._gauge("connected", "Is 1 while there is a connection to the stream server, else 0").set_function(
+            connected
+        )
+        self._gauge("series_known", "Follows how many series are known in memory").set_function(series)
+
+    def wrote(self, readings: Sequence[Reading], written: Written) -> None:
+        """Count a transaction that was committed."""
+        self._points.inc(written.points)
+        self._extended.inc(written.extended)
+        for cause, number in written.recomputed.items():
+            self._recomputed.labels(cause).inc(number)
+        tally: Tally[str] = Tally()
+        for reading in readings:
+            tally[lateness(reading)] += len(reading.values)
+        for below, number in tally.items():
+            self._lateness.labels(below).inc(number)
+
+    def hold(self) -> None:
+        """Count a write that the store did not take."""
+        self._holds.inc()
+        self._held.set(1)
+
+    def release(self) -> None:
+        """Note that the store takes writes again."""
+        self._held.set(0)
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(f"processor_{name}", meaning, labels, registry=self.registry)
+
+    def _gauge(self, name: str, meaning: str) -> Gauge:
+        return Gauge(f"processor_{name}", meaning, registry=self.registry)

@@ -1,0 +1,31 @@
+"""What processor can be told, by its environment."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from contracts.settings import StreamSettings
+
+
+class Settings(StreamSettings):
+    """Variables `PROCESSOR_*`."""
+
+    model_config = SettingsConfigDict(env_prefix="PROCESSOR_")
+
+    port: int = Field(default=8083, ge=0, le=65535, description="Port of the same; 0 takes a free one")
+    store: Path = Field(
+        default=Path("data/timeseries.sqlite3"), description="File of the time-series store; its folder is made"
+    )
+    commit_points: int = Field(
+        default=20_000, ge=1, le=1_000_000, description="Points after which a transaction takes no further batch"
+    )
+    series_in_memory: int = Field(
+        default=200_000, ge=2, le=100_000_000, description="Most series whose open window is kept in memory"
+    )
+    rest_seconds: float = Field(
+        default=0.25,
+        ge=0,
+        le=10,
+        description="Longest rest between two commits; it is never longer than the last one took",
+    )

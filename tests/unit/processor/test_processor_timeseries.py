@@ -1,0 +1,191 @@
+"""The store's behaviour apart from the law."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from contracts.readings import Reading, Value
+from contracts.timeseries import ROLLUP_WIDTH, SCHEMA_VERSION
+from processor.timeseries import NewerSchemaError, StoreUnavailableError, TimeSeries, check
+from processor.windows import Stale
+
+NOW = 1_700_000_040_000_000_000  # the start of a minute
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "made" / "store.sqlite3"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[TimeSeries]:
+    store = TimeSeries(path, 1000)
+    yield store
+    store.close()
+
+
+def at(second: float, value: Value = 1.0, device: str = "d", metric: str = "m") -> Reading:
+    return Reading(device, NOW + int(second * 1e9), NOW, {metric: value})
+
+
+def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(sql).fetchall()
+
+
+def test_types_times_and_flags_are_kept(store: TimeSeries, path: Path) -> None:
+    store.write([Reading("d", NOW, NOW + 1, {"n": 1.0, "b": True, "t": "\x00ü"}, {"clock": "1970"})])
+    assert rows(
+        path, "SELECT metric, ts, value, typeof(value), received, flags FROM point JOIN series ON id = series"
+    ) == [
+        ("n", NOW, 1.0, "real", NOW + 1, '{"clock":"1970"}'),
+        ("b", NOW, 1, "integer", NOW + 1, '{"clock":"1970"}'),
+        ("t", NOW, "\x00ü", "text", NOW + 1, '{"clock":"1970"}'),
+    ]
+
+
+def test_points_in_order_only_extend(store: TimeSeries) -> None:
+    for second in range(0, 200, 7):
+        written = store.write([at(second), at(second + 1)])
+        assert not written.recomputed
+        assert written.extended >= 1
+
+
+def test_why_a_window_was_computed_anew_is_told(store: TimeSeries) -> None:
+    store.write([at(10)])
+    assert store.write([at(10)]).recomputed == {Stale.DUPLICATE: 1}
+    assert store.write([at(5)]).recomputed == {Stale.LATE: 1}
+    store.close()
+    assert store.write([at(11)]).recomputed == {Stale.UNKNOWN: 1}
+    assert not store.write([at(12)]).recomputed
+
+
+def test_a_late_point_corrects_a_closed_window(store: TimeSeries, path: Path) -> None:
+    store.write([at(1, 1.0), at(70, 5.0)])
+    store.write([at(2, 2.0)])
+    assert rows(path, "SELECT start, count, sum, min, max, first, last FROM rollup_1m ORDER BY start") == [
+        (NOW, 2, 3.0, 1.0, 2.0, 1.0, 2.0),
+        (NOW + ROLLUP_WIDTH, 1, 5.0, 5.0, 5.0, 5.0, 5.0),
+    ]
+
+
+def test_a_window_whose_last_number_became_text_has_no_rollup(store: TimeSeries, path: Path) -> None:
+    store.write([at(1, 1.0)])
+    store.write([at(1, "broken")])
+    assert rows(path, "SELECT * FROM rollup_1m") == []
+
+
+def test_a_window_of_text_leaves_the_one_before_it_alone(store: TimeSeries, path: Path) -> None:
+    store.write([at(1, 1.0)])
+    store.write([at(61, "calibrating")])
+    assert rows(path, "SELECT start, count FROM rollup_1m") == [(NOW, 1)]
+
+
+def test_the_open_windows_lie_side_by_side(store: TimeSeries, path: Path) -> None:
+    store.write([at(1), at(61), at(121), at(1, device="e")])
+    assert rows(path, "SELECT count(*) FROM rollup_1m_open") == [(2,)]
+    assert rows(path, "SELECT count(*) FROM rollup_1m_closed") == [(2,)]
+
+
+def test_one_series_is_found_in_the_rollups_without_a_scan(store: TimeSeries, path: Path) -> None:
+    store.open()
+    plan = rows(path, "EXPLAIN QUERY PLAN SELECT sum(sum) FROM rollup_1m WHERE series = 1 AND start >= 0 AND start < 9")
+    assert not [row for row in plan if str(row[3]).startswith(("SCAN rollup_1m_open", "SCAN rollup_1m_closed"))], plan
+
+
+def test_memory_is_bounded(path: Path) -> None:
+    store = TimeSeries(path, 100)
+    for number in range(400):
+        store.write([at(number, device=f"d{number}")])
+        assert store.series_known <= 101
+    store.close()
+
+
+def test_what_memory_holds_is_trusted_by_nobody_after_another_writer(store: TimeSeries, path: Path) -> None:
+    store.write([at(1)])
+    other = TimeSeries(path, 1000)
+    other.write([at(2)])
+    assert store.write([at(3)]).recomputed == {Stale.UNKNOWN: 1}
+    other.close()
+    assert rows(path, "SELECT count FROM rollup_1m") == [(3,)]
+
+
+def test_readers_and_the_writer_do_not_block_each_other(store: TimeSeries, path: Path) -> None:
+    store.write([at(1)])
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=0)) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM point").fetchone() == (1,)
+        store.write([at(2)])
+        assert reader.execute("SELECT count(*) FROM point").fetchone() == (1,)
+        reader.execute("ROLLBACK")
+        assert reader.execute("SELECT count(*) FROM point").fetchone() == (2,)
+
+
+def test_a_lock_held_by_another_makes_it_unavailable_until_it_is_let_go(
+    store: TimeSeries, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("processor.timeseries._BUSY_S", 0.01)
+    store.write([at(1)])
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        store.close()
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailableError, match="locked"):
+            store.write([at(2)])
+    store.write([at(2)])
+    assert rows(path, "SELECT count FROM rollup_1m") == [(2,)]
+
+
+def test_a_full_store_keeps_what_it_has_and_goes_on_later(store: TimeSeries, path: Path) -> None:
+    store.write([at(1)])
+    assert store._db is not None
+    store._db.execute("PRAGMA max_page_count = 1")  # as a full disk would
+    with pytest.raises(StoreUnavailableError, match="full"):
+        store.write([at(number, device=f"device-{number}") for number in range(5000)])
+    assert rows(path, "SELECT count(*) FROM point") == [(1,)]
+    store.write([at(2)])
+    assert rows(path, "SELECT count FROM rollup_1m") == [(2,)]
+
+
+def test_a_file_that_was_removed_is_not_written_on(store: TimeSeries, path: Path) -> None:
+    store.write([at(1)])
+    path.unlink()
+    with pytest.raises(StoreUnavailableError):
+        store.write([at(2)])
+    store.write([at(2)])
+    assert rows(path, "SELECT count(*) FROM point") == [(1,)]
+
+
+def test_a_file_that_is_no_database_makes_it_unavailable(store: TimeSeries, path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"no database at all, by any means" * 100)
+    with pytest.raises(StoreUnavailableError, match="not a database"):
+        store.write([at(1)])
+
+
+def test_a_value_that_cannot_be_stored_undoes_the_whole_write(store: TimeSeries, path: Path) -> None:
+    store.write([at(1)])
+    with pytest.raises(sqlite3.IntegrityError):
+        store.write([at(2), at(3, float("nan"))])
+    assert rows(path, "SELECT count FROM rollup_1m") == [(1,)]
+
+
+def test_a_newer_schema_is_refused(store: TimeSeries, path: Path) -> None:
+    check(path)
+    store.open()
+    check(path)
+    store.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    for refused in (lambda: check(path), store.open, lambda: store.write([at(1)])):
+        with pytest.raises(NewerSchemaError, match=f"schema version {SCHEMA_VERSION + 1}"):
+            refused()
+
+
+def test_every_commit_is_synced_and_logged(store: TimeSeries) -> None:
+    store.open()
+    assert store._db is not None
+    assert store._db.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert store._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
