@@ -24,6 +24,8 @@ OLDEST_SERVER = (2, 14)
 ACK_WAIT_S = 300.0
 MAX_ACK_PENDING = 4096
 PULL_EXPIRES_S = 30.0
+_EXPIRED = "408"
+"""Status of a request that ended because its time was over."""
 
 
 class NotAcknowledgedError(Exception):
@@ -193,7 +195,8 @@ class OrderedReader:
     A consumer hands out what an earlier reader left unacknowledged only after its ack wait, and behind newer
     messages. So the reader first resets the consumer to its acknowledged floor, and does so again on each sign that
     the order is broken: a redelivery, a gap, a new connection. The caller then sees messages again that it has not
-    acknowledged, in order. One reader a consumer at a time.
+    acknowledged, in order. One reader a consumer at a time. `resets` grows with each reset: messages from before it
+    must not be acknowledged any more.
     """
 
     def __init__(self, link: Link, stream: str, consumer: str, ahead: int = 256) -> None:
@@ -203,6 +206,7 @@ class OrderedReader:
         self._asked_at = 0.0
         self._last = 0  # consumer sequence of the last message handed out
         self._generation = -1
+        self.resets = 0
         self._unsubscribe: Callable[[], Awaitable[None]] | None = None
         self._inbox = ""
 
@@ -225,6 +229,8 @@ class OrderedReader:
         for message in itertools.chain([first], iter(self._take, None)):
             if message.headers and "Status" in message.headers:
                 self._asked = self._queue.qsize()  # a request has ended: ask anew
+                if message.headers["Status"] != _EXPIRED:
+                    self._generation = -1  # the consumer is gone, or moved: find out at the next read
                 continue
             sequence = message.metadata.sequence
             if sequence is None or message.metadata.num_delivered != 1 or sequence.consumer != self._last + 1:
@@ -252,6 +258,7 @@ class OrderedReader:
         if (error := json.loads(answer.data).get("error")) is not None:
             raise NotFoundError(code=error.get("code"), description=error.get("description"))
         self._queue, self._asked, self._last = asyncio.Queue(), 0, 0
+        self.resets += 1
         self._inbox = client.new_inbox()
         queue = self._queue
 
