@@ -22,12 +22,12 @@ from pathlib import Path
 from random import SystemRandom
 
 import psutil
-from simulators.probe import Probe
 
 from deploy.local import ports
 from deploy.local.stack import HOST, Options, Stack
 from deploy.local.up import ready, running
 from deploy.local.view import percentile
+from simulators.probe import Probe
 
 METRICS = 3
 SETTLE_S = 60.0
@@ -54,7 +54,7 @@ async def probe(stack: Stack, latencies: list[float]) -> None:
             await asyncio.sleep(PROBE_S)
 
 
-async def run(stack: Stack, seconds: float, publishers: int) -> dict[str, object]:
+async def run(stack: Stack, seconds: float, publishers: int, rate: float) -> dict[str, object]:
     """Load the stack and take its measure."""
     latencies: list[float] = []
     async with running(stack, SystemRandom()) as supervisor:
@@ -67,7 +67,7 @@ async def run(stack: Stack, seconds: float, publishers: int) -> dict[str, object
             sys.executable,
             str(Path(__file__).with_name("load.py")),
             *("--host", stack.mqtt_host, "--port", str(stack.mqtt_port)),
-            *("--seconds", str(seconds), "--publishers", str(publishers)),
+            *("--seconds", str(seconds), "--publishers", str(publishers), "--rate", str(rate)),
             stdout=subprocess.PIPE,
         )
         children_before = os.times().children_user + os.times().children_system
@@ -120,13 +120,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the whole pipeline.")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--publishers", type=int, default=4)
+    parser.add_argument("--rate", type=float, default=0.0, help="messages/s; 0: flat out")
     parser.add_argument("--broker", default="nats", help="nats or mosquitto")
     given = parser.parse_args()
     mqtt, api, alerting, nats = ports.free(HOST, 4)
     with tempfile.TemporaryDirectory(prefix="sensorium-bench-") as directory:
         stack = Stack(Options(Path(directory), given.broker, mqtt, api, alerting, nats))
-        result = asyncio.run(run(stack, given.seconds, given.publishers))
-    result |= {"broker": given.broker, "publishers": given.publishers} | about()
+        result = asyncio.run(run(stack, given.seconds, given.publishers, given.rate))
+    result |= {"broker": given.broker, "publishers": given.publishers, "rate": given.rate} | about()
     cpu = result["cpu_us_per_message"]
     assert isinstance(cpu, dict)
     print(f"{result['machine']}, Python {result['python']}, commit {result['commit']}, broker {given.broker}")
