@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RawStreamMsg
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError, NotFoundError
 
 from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
 from contracts.streams import DEADLETTERS, INGEST, REPLAYS, deadletter_subject
@@ -96,8 +96,11 @@ class DeadLetters:
                 stream=REPLAYS.name,
                 headers={"Nats-Msg-Id": f"{DEADLETTERS.name}-{sequence}"},
             )
-            with contextlib.suppress(NotFoundError):  # another request has just done the same
+            try:
                 await self._stream.link.js.delete_msg(DEADLETTERS.name, sequence)
+            except APIError:
+                if await self._message(sequence) is not None:
+                    raise  # otherwise another request has just done the same
         return True
 
     @contextlib.contextmanager

@@ -1,0 +1,376 @@
+"""The API, over ASGI: registry and store are real files, the dead letters a list."""
+
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from contracts.deadletters import DeadLetter, Reason
+from contracts.presence import Presence
+from devices_api.deadletters import DeadLetters, NotReplayableError, Page
+from devices_api.errors import UnavailableError
+from devices_api.metrics import Metrics
+from devices_api.repository import Repository
+from devices_api.times import SECOND
+from devices_api.timeseries import TimeSeries
+from devices_api.web import api
+from tests.unit.devices_api.conftest import StoreFile
+
+KEY = "a-key-for-these-tests"
+NOW = 1_767_225_600 * SECOND
+MINUTE = 60 * SECOND
+
+
+class FakeLetters:
+    """Dead letters in a dictionary."""
+
+    def __init__(self) -> None:
+        self.letters: dict[int, DeadLetter] = {}
+        self.away = False
+
+    async def page(self, below: int | None, limit: int, reason: Reason | None, device: str | None) -> Page:
+        if self.away:
+            raise UnavailableError("stream server")
+        found = [
+            (n, letter)
+            for n, letter in sorted(self.letters.items(), reverse=True)
+            if (below is None or n < below)
+            and (reason is None or letter.reason == reason)
+            and (device is None or letter.device == device)
+        ]
+        return Page(found[:limit], found[limit - 1][0] if len(found) > limit else None)
+
+    async def get(self, sequence: int) -> DeadLetter | None:
+        return self.letters.get(sequence)
+
+    async def replay(self, sequence: int) -> bool:
+        if sequence in self.letters and self.letters[sequence].service != "ingest":
+            raise NotReplayableError("devices_api rejected it, not ingest")
+        return self.letters.pop(sequence, None) is not None
+
+
+class Service:
+    """The API with what it stands on."""
+
+    def __init__(self, registry: Repository, store: StoreFile) -> None:
+        self.registry: Repository | None = registry
+        self.letters = FakeLetters()
+        self.timeseries = TimeSeries(store.path)
+        self.metrics = Metrics(lambda: True)
+        self.changes = 0
+        app = api.build(
+            self._registry,
+            self.timeseries,
+            cast("DeadLetters", self.letters),
+            self.metrics,
+            changed=self._changed,
+            now=lambda: NOW,
+            key=KEY,
+        )
+        self.client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app),
+            base_url="http://api/api/v1",
+            headers={"Authorization": f"Bearer {KEY}"},
+        )
+
+    def _registry(self) -> Repository:
+        if self.registry is None:
+            raise UnavailableError("database")
+        return self.registry
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    async def get(self, path: str, **query: str | int) -> Any:  # noqa: ANN401 - whatever the API answers
+        answer = await self.client.get(path, params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+@pytest.fixture
+async def service(registry: Repository, store: StoreFile) -> AsyncIterator[Service]:
+    service = Service(registry, store)
+    yield service
+    await service.client.aclose()
+    await service.timeseries.close()
+
+
+def problem(answer: httpx.Response) -> tuple[int, str]:
+    """Status and slug of an error, which has to be a problem document."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    body = answer.json()
+    assert body.keys() >= {"type", "title", "status", "detail"}
+    assert body["status"] == answer.status_code
+    return answer.status_code, body["type"].rpartition(":")[2]
+
+
+async def test_a_device_from_registration_to_removal(service: Service) -> None:
+    body = {"id": "pump 7", "tags": {"site": "north"}}
+    made = await service.client.post("/devices", json=body)
+    assert made.status_code == 201
+    assert made.headers["Location"] == "/api/v1/devices/pump%207"
+    assert made.json() == body | {
+        "name": "pump 7",
+        "profile": "default",
+        "enabled": True,
+        "created": "2026-01-01T00:00:00.000000000Z",
+        "updated": "2026-01-01T00:00:00.000000000Z",
+        "online": None,
+        "last_changed": None,
+    }
+    assert (await service.client.get("/devices/pump 7")).json() == made.json()
+    changed = await service.client.patch("/devices/pump 7", json={"enabled": False, "name": "Pump"})
+    assert changed.json() == made.json() | {"enabled": False, "name": "Pump"}
+    assert (await service.client.delete("/devices/pump 7")).status_code == 204
+    assert problem(await service.client.get("/devices/pump 7")) == (404, "unknown-device")
+    assert service.changes == 3
+
+
+async def test_presence_is_shown(service: Service) -> None:
+    assert service.registry is not None
+    await service.registry.take_presence([Presence(1, "a", "seen", 1), Presence(1, "a", "online", NOW + 1)], NOW, 10)
+    device = await service.get("/devices/a")
+    assert (device["online"], device["last_changed"]) == (True, "2026-01-01T00:00:00.000000001Z")
+
+
+async def test_the_list_is_paged(service: Service) -> None:
+    for n in range(5):
+        await service.client.post("/devices", json={"id": f"d{n}"})
+    page = await service.get("/devices", limit=2)
+    ids = [item["id"] for item in page["items"]]
+    while page["next"]:
+        page = await service.get("/devices", limit=2, cursor=page["next"])
+        ids += [item["id"] for item in page["items"]]
+    assert ids == ["d0", "d1", "d2", "d3", "d4"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"id": ""},
+        {"id": "a/b"},
+        {"id": "a+"},
+        {"id": "x" * 257},
+        {"id": "a\u0000"},
+        {"id": 7},
+        {"id": "a", "colour": "red"},
+        {"id": "a", "name": ""},
+        {"id": "a", "tags": {"x": 1}},
+        {"id": "a", "tags": {f"t{n}": "" for n in range(65)}},
+        {"id": "a", "enabled": "maybe"},
+    ],
+)
+async def test_a_bad_device_is_refused(service: Service, body: dict[str, object]) -> None:
+    assert problem(await service.client.post("/devices", json=body)) == (422, "invalid-request")
+    assert service.changes == 0
+
+
+@pytest.mark.parametrize("body", [{"id": "b"}, {"name": None}, {"name": ""}, {"tags": None}, {"enabled": None}, []])
+async def test_a_bad_change_is_refused(service: Service, body: object) -> None:
+    await service.client.post("/devices", json={"id": "a"})
+    assert problem(await service.client.patch("/devices/a", json=body)) == (422, "invalid-request")
+
+
+async def test_a_second_registration_is_a_conflict(service: Service) -> None:
+    await service.client.post("/devices", json={"id": "a"})
+    assert problem(await service.client.post("/devices", json={"id": "a"})) == (409, "device-exists")
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "expected"),
+    [
+        ("/devices", "limit=0", (400, "bad-limit")),
+        ("/devices", "limit=1001", (400, "bad-limit")),
+        ("/devices", "limit=ten", (400, "bad-limit")),
+        ("/devices", "cursor=nonsense", (400, "bad-cursor")),
+        ("/devices/a/telemetry", "metric=m&start=yesterday&end=2", (400, "bad-time")),
+        ("/devices/a/telemetry", "metric=m&start=2&end=1", (400, "bad-time")),
+        ("/devices/a/telemetry", "metric=m&start=1&end=1", (400, "bad-time")),
+        ("/devices/a/telemetry", "metric=m&start=1&end=2&limit=10001", (400, "bad-limit")),
+        ("/devices/a/telemetry", "metric=m&start=1&end=2&cursor=zzz", (400, "bad-cursor")),
+        ("/devices/a/telemetry", "metric=m&start=1&end=2&aggregate=mean&interval=1w", (400, "bad-interval")),
+        ("/devices/a/telemetry", "metric=m&start=0&end=100001&aggregate=mean&interval=10s", (400, "query-too-large")),
+        ("/devices/a/telemetry", "metric=m&start=1&end=2&aggregate=median", (422, "invalid-request")),
+        ("/devices/a/telemetry", "metric=m&start=1", (422, "invalid-request")),
+        ("/devices/a/telemetry", "metric=m&start=1&end=2", (404, "unknown-device")),
+        ("/devices/a/telemetry/latest", "", (404, "unknown-device")),
+        ("/dead-letters", "reason=boredom", (422, "invalid-request")),
+        ("/dead-letters", "cursor=zzz", (400, "bad-cursor")),
+        ("/dead-letters/7", "", (404, "unknown-dead-letter")),
+        ("/nothing", "", (404, "not-found")),
+    ],
+)
+async def test_errors(service: Service, path: str, query: str, expected: tuple[int, str]) -> None:
+    assert problem(await service.client.get(f"{path}?{query}")) == expected
+
+
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {KEY}"}])
+async def test_without_the_key_there_is_nothing(service: Service, header: dict[str, str]) -> None:
+    service.client.headers.pop("Authorization")
+    for path in ("/devices", "/devices/a", "/devices/a/telemetry/latest", "/dead-letters"):
+        assert problem(await service.client.get(path, headers=header)) == (401, "unauthorized")
+
+
+async def test_the_description_is_open_and_names_every_route(service: Service) -> None:
+    service.client.headers.pop("Authorization")
+    described = (await service.client.get("http://api/openapi.json")).json()
+    assert set(described["paths"]) == {
+        "/api/v1/devices",
+        "/api/v1/devices/{device_id}",
+        "/api/v1/devices/{device_id}/telemetry",
+        "/api/v1/devices/{device_id}/telemetry/latest",
+        "/api/v1/dead-letters",
+        "/api/v1/dead-letters/{id}",
+        "/api/v1/dead-letters/{id}/replay",
+    }
+    assert (await service.client.get("http://api/docs")).status_code == 200
+
+
+async def test_a_registered_device_without_data_has_empty_answers(service: Service) -> None:
+    await service.client.post("/devices", json={"id": "a"})
+    assert await service.get("/devices/a/telemetry/latest") == {"device": "a", "values": {}}
+    assert await service.get("/devices/a/telemetry", metric="m", start=1, end=2) == {
+        "device": "a",
+        "metric": "m",
+        "points": [],
+        "next": None,
+    }
+
+
+async def test_points_are_answered_page_by_page_for_a_device_with_data_alone(
+    service: Service, store: StoreFile
+) -> None:
+    store.write("a", "m", [(NOW + n * SECOND, float(n)) for n in range(5)])
+    points: list[object] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = await service.get(
+            "/devices/a/telemetry", metric="m", start="2026-01-01T00:00:01Z", end=1_767_225_604, limit=2, **cursor
+        )
+        points += page["points"]
+        if page["next"] is None:
+            break
+        cursor = {"cursor": page["next"]}
+    assert points == [{"ts": f"2026-01-01T00:00:0{n}.000000000Z", "value": float(n)} for n in (1, 2, 3)]
+
+
+async def test_latest_has_every_metric_as_it_was_sent(service: Service, store: StoreFile) -> None:
+    store.write("a", "n", [(NOW, 1.0), (NOW + 1, 2.5)])
+    store.write("a", "on", [(NOW, True)])
+    store.write("a", "mode", [(NOW, "auto")])
+    ts = "2026-01-01T00:00:00.000000000Z"
+    assert await service.get("/devices/a/telemetry/latest") == {
+        "device": "a",
+        "values": {
+            "n": {"ts": "2026-01-01T00:00:00.000000001Z", "value": 2.5},
+            "on": {"ts": ts, "value": True},
+            "mode": {"ts": ts, "value": "auto"},
+        },
+    }
+
+
+async def test_an_aggregate_says_what_answered_it(service: Service, store: StoreFile) -> None:
+    store.write("a", "m", [(NOW + n * 20 * SECOND, float(n)) for n in range(6)])
+    query: dict[str, str | int] = {"metric": "m", "start": NOW, "end": NOW + 2 * MINUTE, "aggregate": "mean"}
+    assert await service.get("/devices/a/telemetry", **query) == {
+        "device": "a",
+        "metric": "m",
+        "points": [
+            {"ts": "2026-01-01T00:00:00.000000000Z", "value": 1.0},
+            {"ts": "2026-01-01T00:01:00.000000000Z", "value": 4.0},
+        ],
+        "next": None,
+        "aggregate": "mean",
+        "interval": "1m",
+        "source": "rollup_1m",
+    }
+    raw = await service.get("/devices/a/telemetry", **query, interval="30s")
+    assert raw["source"] == "raw"
+    assert [point["value"] for point in raw["points"]] == [0.5, 2.0, 3.5, 5.0]
+
+
+async def test_windows_are_paged_too(service: Service, store: StoreFile) -> None:
+    store.write("a", "m", [(NOW + n * MINUTE, float(n)) for n in range(5)])
+    query: dict[str, str | int] = {
+        "metric": "m", "start": NOW + 1, "end": NOW + 10 * MINUTE, "aggregate": "sum", "limit": 2,
+    }  # fmt: skip
+    page = await service.get("/devices/a/telemetry", **query)
+    values, pages = [point["value"] for point in page["points"]], 1
+    while page["next"]:
+        page = await service.get("/devices/a/telemetry", **query, cursor=page["next"])
+        values += [point["value"] for point in page["points"]]
+        pages += 1
+    assert (values, pages) == ([1.0, 2.0, 3.0, 4.0], 5)
+
+
+def letter(device: str = "a", service: str = "ingest", reason: Reason = Reason.MALFORMED) -> DeadLetter:
+    return DeadLetter(1, reason, "not JSON", f"devices/{device}/telemetry", b"\xff{", NOW, service, device)
+
+
+async def test_dead_letters_are_listed_and_shown(service: Service) -> None:
+    service.letters.letters = {3: letter(), 4: letter("b", reason=Reason.BAD_TIME), 9: letter()}
+    page = await service.get("/dead-letters", limit=2)
+    assert page["items"][0] == {
+        "id": 9,
+        "reason": "malformed",
+        "detail": "not JSON",
+        "topic": "devices/a/telemetry",
+        "payload_base64": "/3s=",
+        "received": "2026-01-01T00:00:00.000000000Z",
+        "service": "ingest",
+        "device": "a",
+    }
+    assert [item["id"] for item in page["items"]] == [9, 4]
+    page = await service.get("/dead-letters", limit=2, cursor=page["next"])
+    assert ([item["id"] for item in page["items"]], page["next"]) == ([3], None)
+    assert [i["id"] for i in (await service.get("/dead-letters", reason="bad_time"))["items"]] == [4]
+    assert [i["id"] for i in (await service.get("/dead-letters", device="a"))["items"]] == [9, 3]
+    assert (await service.get("/dead-letters/9"))["id"] == 9
+
+
+async def test_a_replay_is_accepted_once(service: Service) -> None:
+    service.letters.letters = {3: letter(), 4: letter(service="devices_api")}
+    answer = await service.client.post("/dead-letters/3/replay")
+    assert (answer.status_code, answer.json()) == (202, {"id": 3, "status": "replaying"})
+    assert problem(await service.client.post("/dead-letters/3/replay")) == (404, "unknown-dead-letter")
+    assert problem(await service.client.post("/dead-letters/4/replay")) == (409, "not-replayable")
+
+
+async def test_what_is_away_is_503_with_a_time_to_come_back(service: Service, store: StoreFile) -> None:
+    store.write("a", "m", [(NOW, 1.0)])
+    service.registry = None
+    service.letters.away = True
+    for path in ("/devices", "/dead-letters", "/devices/b/telemetry/latest"):
+        answer = await service.client.get(path)
+        assert problem(answer) == (503, "unavailable")
+        assert answer.headers["Retry-After"] == "2"
+    assert (await service.get("/devices/a/telemetry/latest"))["values"], "the store has it, the registry is not asked"
+
+
+async def test_a_body_without_end_is_refused(service: Service) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(1000):
+            yield b" " * 1024
+
+    answer = await service.client.post("/devices", content=endless(), headers={"Content-Type": "application/json"})
+    assert problem(answer) == (413, "body-too-large")
+
+
+async def test_requests_are_counted_by_route_and_bounded_labels(service: Service) -> None:
+    await service.client.get("/devices/a")
+    await service.client.get("/devices/b")
+    await service.client.request("BREW", "/devices")
+    await service.client.get("/what/ever")
+    samples = {
+        (s.labels["route"], s.labels["method"], s.labels["status"]): s.value
+        for family in service.metrics.registry.collect()
+        for s in family.samples
+        if s.name == "devices_api_requests_total"
+    }
+    assert samples == {
+        ("/devices/{device_id}", "GET", "404"): 2,
+        ("/devices", "other", "405"): 1,
+        ("none", "GET", "404"): 1,
+    }

@@ -1,0 +1,65 @@
+"""Migrations: where they end, what they leave, and that a start without them is short."""
+
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+from sqlalchemy import Connection, text
+
+import devices_api
+from devices_api import database
+from devices_api.tables import metadata
+
+
+def test_head_is_the_newest_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(devices_api.__file__).with_name("migrations")))
+    assert ScriptDirectory.from_config(config).get_current_head() == database.HEAD
+
+
+async def test_migrations_end_at_the_tables_of_this_version(tmp_path: Path) -> None:
+    engine = database.connect(f"sqlite+aiosqlite:///{tmp_path}/a/folder/of/its/own/r.sqlite3")
+    await database.migrate(engine)
+
+    def differences(connection: Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+    async with engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+    await engine.dispose()
+
+
+async def test_a_migrated_database_is_opened_without_alembic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = database.connect(f"sqlite+aiosqlite:///{tmp_path}/r.sqlite3")
+    await database.migrate(engine)
+    monkeypatch.setitem(sys.modules, "alembic.command", None)  # importing it fails
+    await database.migrate(engine)
+    await engine.dispose()
+
+
+async def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    engine = database.connect(f"sqlite+aiosqlite:///{tmp_path}/r.sqlite3")
+    await database.migrate(engine)
+    with sqlite3.connect(tmp_path / "r.sqlite3") as other:
+        other.execute("UPDATE alembic_version SET version_num = '9999'")
+    other.close()
+    with pytest.raises(CommandError, match="9999"):
+        await database.migrate(engine)
+    await engine.dispose()
+
+
+async def test_sqlite_is_set_up_properly(tmp_path: Path) -> None:
+    engine = database.connect(f"sqlite+aiosqlite:///{tmp_path}/r.sqlite3")
+    async with engine.connect() as connection:
+        found = {
+            name: await connection.scalar(text(f"PRAGMA {name}"))
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    await engine.dispose()
+    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}

@@ -1,0 +1,128 @@
+"""The relay, with a registry on disk and a bucket that comes and goes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from nats.errors import ConnectionClosedError
+
+from contracts import logs
+from contracts.devices import decode_record, kv_key
+from devices_api.devices import NewDevice
+from devices_api.errors import UnavailableError
+from devices_api.metrics import Metrics
+from devices_api.relay import Relay
+from devices_api.repository import Repository
+
+if TYPE_CHECKING:
+    from devices_api.stream import StreamServer
+
+
+class FakeStream:
+    """A stream server whose bucket is a dictionary. `away` makes it fail like the real one."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, bytes] = {}
+        self.writes: list[str] = []
+        self.ready, self.away, self.doubts = True, False, 0
+
+    @property
+    def bucket(self) -> "FakeStream":
+        if not self.ready:
+            raise UnavailableError("bucket devices")
+        return self
+
+    def doubt(self) -> None:
+        self.doubts += 1
+
+    async def put(self, key: str, value: bytes) -> None:
+        await self._write(key)
+        self.values[key] = value
+
+    async def delete(self, key: str) -> None:
+        await self._write(key)
+        self.values.pop(key, None)
+
+    async def _write(self, key: str) -> None:
+        if self.away:
+            raise ConnectionClosedError
+        self.writes.append(key)
+
+
+class Running:
+    """A relay at work."""
+
+    def __init__(self, registry: Repository) -> None:
+        self.registry, self.stream = registry, FakeStream()
+        self.metrics = Metrics(lambda: True)
+        self.relay = Relay(registry, cast("StreamServer", self.stream), self.metrics, logs.quiet())
+        self.task = asyncio.create_task(self.relay.run())
+
+    async def register(self, *ids: str) -> None:
+        for id_ in ids:
+            await self.registry.create(NewDevice(id_, id_), now=1)
+        self.relay.wake()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not condition():
+                await asyncio.sleep(0.005)
+
+    def pending(self) -> float | None:
+        return self.metrics.registry.get_sample_value("devices_api_outbox_pending")
+
+
+@pytest.fixture
+async def running(registry: Repository) -> AsyncIterator[Running]:
+    running = Running(registry)
+    yield running
+    running.relay.finish()
+    async with asyncio.timeout(5):
+        await running.task
+
+
+async def test_changes_reach_the_bucket_in_order(running: Running) -> None:
+    await running.register("a", "pump 7", "b")
+    await running.until(lambda: len(running.stream.values) == 3)
+    assert running.stream.writes == ["a", kv_key("pump 7"), "b"]
+    assert decode_record(running.stream.values[kv_key("pump 7")]).id == "pump 7"
+    await running.registry.change("a", {"enabled": False, "tags": {"x": "1"}}, now=2)
+    await running.registry.remove("b")
+    running.relay.wake()
+    await running.until(lambda: "b" not in running.stream.values)
+    record = decode_record(running.stream.values["a"])
+    assert (record.enabled, record.tags) == (False, {"x": "1"})
+    await running.until(lambda: running.pending() == 0)
+    assert await running.registry.outbox_size() == 0
+
+
+async def test_changes_wait_while_the_bucket_is_away(running: Running) -> None:
+    running.stream.away = True
+    await running.register("a")
+    await running.until(lambda: running.stream.doubts > 0)
+    running.stream.ready = False
+    await running.register("b")
+    await running.until(lambda: running.pending() == 2)
+    assert running.stream.values == {}
+    running.stream.ready, running.stream.away = True, False
+    running.relay.wake()
+    await running.until(lambda: running.stream.values.keys() == {"a", "b"})
+
+
+async def test_a_change_that_nobody_told_of_goes_out_on_the_timer(running: Running) -> None:
+    await running.registry.create(NewDevice("a", "a"), now=1)
+    await running.until(lambda: "a" in running.stream.values)
+
+
+async def test_a_bucket_that_lost_its_records_gets_them_again(running: Running) -> None:
+    await running.register("a", "b")
+    await running.until(lambda: len(running.stream.values) == 2)
+    running.stream.values.clear()
+    await running.relay.announce_all()
+    await running.until(lambda: len(running.stream.values) == 2)
+
+
+async def test_more_changes_than_go_at_once_all_go(running: Running) -> None:
+    await running.register(*(f"d{n:03}" for n in range(150)))
+    await running.until(lambda: len(running.stream.values) == 150)

@@ -1,0 +1,190 @@
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.presence import Presence
+from devices_api.devices import NewDevice, Online
+from devices_api.errors import ExistsError, UnavailableError
+from devices_api.repository import Repository, Taken
+from tests.unit.devices_api.conftest import open_registry
+
+State = Literal["online", "offline", "seen"]
+
+
+def told(device: str, state: State, at: int) -> Presence:
+    return Presence(1, device, state, at)
+
+
+async def add(registry: Repository, *ids: str) -> None:
+    for id_ in ids:
+        await registry.create(NewDevice(id_, id_), now=1)
+
+
+async def test_a_device_comes_back_as_it_was_registered(registry: Repository) -> None:
+    new = NewDevice("pump 7 °", "Pump", "pump", {"site": "north"}, enabled=False)
+    device = await registry.create(new, now=5)
+    assert device == await registry.get(new.id)
+    assert (device.tags, device.enabled, device.created, device.updated) == ({"site": "north"}, False, 5, 5)
+    assert (device.online, device.last_changed) == (None, None)
+
+
+async def test_an_id_is_registered_once_even_at_the_same_time(registry: Repository) -> None:
+    tries = [registry.create(NewDevice("a", str(n)), now=1) for n in range(8)]
+    results = await asyncio.gather(*tries, return_exceptions=True)
+    assert sum(isinstance(result, ExistsError) for result in results) == 7
+    assert len(await registry.pending(100)) == 1
+
+
+async def test_a_change_replaces_what_it_names(registry: Repository) -> None:
+    await registry.create(NewDevice("a", "A", tags={"x": "1"}), now=1)
+    changed = await registry.change("a", {"enabled": False, "tags": {}}, now=2)
+    assert changed == await registry.get("a")
+    assert changed is not None
+    assert (changed.name, changed.enabled, changed.tags, changed.updated) == ("A", False, {}, 2)
+    assert await registry.change("b", {"enabled": False}, now=2) is None
+
+
+async def test_a_change_that_changes_nothing_announces_nothing(registry: Repository) -> None:
+    await add(registry, "a")
+    await registry.published([row for item in await registry.pending(10) for row in item.rows])
+    device = await registry.change("a", {"enabled": True}, now=2)
+    assert device is not None
+    assert device.updated == 1
+    assert await registry.pending(10) == []
+
+
+async def test_the_outbox_gives_each_device_once_as_it_is_now(registry: Repository) -> None:
+    await add(registry, "a", "b")
+    await registry.change("a", {"enabled": False}, now=2)
+    assert await registry.remove("b")
+    assert not await registry.remove("b")
+    pending = await registry.pending(10)
+    assert [(item.device, len(item.rows)) for item in pending] == [("a", 2), ("b", 2)]
+    assert [item.now and item.now.enabled for item in pending] == [False, None]
+    await registry.published(pending[0].rows)
+    assert [item.device for item in await registry.pending(10)] == ["b"]
+    assert await registry.outbox_size() == 2
+
+
+async def test_everything_can_be_announced_again(registry: Repository) -> None:
+    await add(registry, "a", "b")
+    await registry.published([row for item in await registry.pending(10) for row in item.rows])
+    assert await registry.announce_all() == 2
+    assert [item.device for item in await registry.pending(10)] == ["a", "b"]
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    before=st.sets(st.text("abcZ é", min_size=1, max_size=4), max_size=12),
+    during=st.lists(st.text("abcZ é", min_size=1, max_size=4), unique=True, max_size=12),
+    size=st.integers(1, 4),
+)
+async def test_paging_gives_each_device_exactly_once_while_others_come(
+    before: set[str], during: list[str], size: int
+) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        registry = await open_registry(Path(directory) / "r")
+        await add(registry, *before)
+        coming = [id_ for id_ in during if id_ not in before]
+        found: list[str] = []
+        page = await registry.page(None, size)
+        while page:
+            found += [device.id for device in page]
+            if coming:
+                await add(registry, coming.pop())
+            page = await registry.page(found[-1], size)
+        await registry.close()
+    assert len(found) == len(set(found))
+    assert before <= set(found)
+
+
+async def test_a_device_that_is_seen_is_registered_once_and_announced(registry: Repository) -> None:
+    await add(registry, "known")
+    messages = [told("new", "seen", 1), told("known", "seen", 2), told("new", "seen", 3)]
+    assert await registry.take_presence(messages, 9, limit=10) == Taken(registered=1)
+    assert await registry.take_presence(messages, 9, limit=10) == Taken()
+    device = await registry.get("new")
+    assert device is not None
+    assert (device.name, device.profile, device.enabled, device.created) == ("new", "default", True, 9)
+    assert [item.device for item in await registry.pending(10)] == ["known", "new"]
+
+
+async def test_a_full_registry_registers_no_more(registry: Repository) -> None:
+    messages = [told(id_, "seen", 1) for id_ in "abcd"]
+    assert await registry.take_presence(messages, 9, limit=3) == Taken(registered=3, refused=1)
+    assert await registry.take_presence([told("d", "seen", 2)], 9, limit=3) == Taken(refused=1)
+    await add(registry, "by an operator")
+    assert len(await registry.page(None, 10)) == 4
+
+
+async def test_a_device_may_be_online_before_it_is_registered(registry: Repository) -> None:
+    await registry.take_presence([told("a", "online", 5)], 9, limit=10)
+    await registry.take_presence([told("a", "seen", 6)], 9, limit=10)
+    device = await registry.get("a")
+    assert device is not None
+    assert (device.online, device.last_changed) == (True, 5)
+
+
+async def test_states_of_strangers_are_bounded_and_those_of_devices_are_not(registry: Repository) -> None:
+    await add(registry, "d1", "d2", "d3")
+    strangers = [told(f"s{n}", "online", 1) for n in range(3)]
+    devices = [told(f"d{n}", "online", 1) for n in (1, 2, 3)]
+    assert await registry.take_presence(strangers + devices, 9, limit=2) == Taken(forgotten=1)
+    assert [device.online for device in await registry.page(None, 10)] == [True] * 3
+    assert await registry.take_presence([told("s9", "online", 1)], 9, limit=2) == Taken(forgotten=1)
+    assert await registry.take_presence([told("s0", "offline", 2)], 9, limit=2) == Taken()
+
+
+states = st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=1)
+
+
+@given(states)
+def test_the_last_state_by_time_wins(messages: list[tuple[bool, int]]) -> None:
+    online, at = messages[0]
+    state = Online(online, at, at)
+    for online, at in messages[1:]:
+        state = state.hear(online=online, at=at)
+    newest = max(at for _, at in messages)
+    assert state.at == newest
+    assert state.online == [online for online, at in messages if at == newest][-1]
+    assert state.changed <= state.at
+
+
+async def test_reads_take_messages_in_bulk_as_if_one_by_one(tmp_path: Path) -> None:
+    messages = [told("a", "online", 1), told("a", "offline", 3), told("a", "online", 2), told("a", "online", 4)]
+    found = []
+    for name, reads in (("bulk", [messages]), ("single", [[message] for message in messages])):
+        registry = await open_registry(tmp_path / name)
+        await add(registry, "a")
+        for read in reads:
+            await registry.take_presence(read, 9, limit=10)
+        device = await registry.get("a")
+        assert device is not None
+        found.append((device.online, device.last_changed))
+        await registry.close()
+    assert found == [(True, 4), (True, 4)]
+
+
+async def test_removing_a_device_forgets_what_it_told(registry: Repository) -> None:
+    await add(registry, "a")
+    await registry.take_presence([told("a", "online", 1)], 9, limit=10)
+    await registry.remove("a")
+    await add(registry, "a")
+    device = await registry.get("a")
+    assert device is not None
+    assert device.online is None
+
+
+async def test_a_database_that_cannot_be_written_is_unavailable(registry: Repository, tmp_path: Path) -> None:
+    folder = tmp_path / "registry"
+    await registry.close()
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+    with pytest.raises(UnavailableError, match="database"):
+        await registry.get("a")
