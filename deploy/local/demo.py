@@ -55,7 +55,7 @@ async def demo(*, seconds: float, devices: int, seed: int, broker: str) -> int:
                 return 0
             members = fleet(seed, devices)
             await _register(stack, client, members)
-            console.print(_invitation(stack, members))
+            console.print(_invitation(stack, members), soft_wrap=True)  # lines that work when pasted
             ledger = Path(directory) / "ledger.sqlite3"
             supervisor.start(stack.simulators(_load(ledger, devices, seed, seconds)))
             seen = Snapshot(devices=devices, series=_shown(members))
