@@ -1,0 +1,53 @@
+"""Every metric of alerting, and when it moves."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from alerting.evaluation import Tally
+from alerting.states import State
+
+
+class Metrics:
+    """The metrics of one instance, in its own registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, moves: str, *labels: str) -> Counter:
+            return Counter(f"alerting_{name}", moves, labels, registry=registry)
+
+        def gauge(name: str, moves: str, *labels: str) -> Gauge:
+            return Gauge(f"alerting_{name}", moves, labels, registry=registry)
+
+        self.readings = counter("readings", "Readings taken from the stream")
+        self.evaluated = counter("evaluated", "Readings evaluated, once for each rule that looks at them")
+        self.skipped = counter(
+            "skipped", "Readings that a rule could not use, or only to resolve (stale), by reason", "reason"
+        )
+        self.messages = counter(
+            "messages", "Messages taken from the stream: evaluated, repeated (seen before), dead_lettered", "outcome"
+        )
+        self.transitions = counter("transitions", "Alerts that came to a state, once that is on disk", "state")
+        self.notifications = counter(
+            "notifications",
+            "Calls of a webhook: delivered, failed (is tried again), refused (address not allowed; is tried again); "
+            "and notifications given up because of their age (expired) or because the outbox was full (full)",
+            "result",
+        )
+        self.commits = counter("commits", "Transactions with alerts, marks and the position")
+        self.rules = gauge("rules", "Rules loaded, enabled or not")
+        self.open_alerts = gauge("open_alerts", "Alerts that are pending or firing now", "state")
+        self.outbox_pending = gauge("outbox_pending", "Notifications that wait for their receiver")
+        self.lag_messages = gauge("lag_messages", "Messages that wait on the stream, at the last read")
+        self.lag_seconds = gauge("lag_seconds", "Age of the newest message read, or 0 where nothing waits")
+        self.connected = gauge("connected", "1 while connected to the stream server")
+        for reason in ("late", "stale", "not_numeric"):
+            self.skipped.labels(reason)
+        for state in State:
+            self.transitions.labels(state.value)
+        for result in ("delivered", "failed", "refused", "expired", "full"):
+            self.notifications.labels(result)
+
+    def count(self, tally: Tally) -> None:
+        """Add what one read came to."""
+        self.evaluated.inc(tally.evaluated)
+        self.skipped.labels("late").inc(tally.late)
+        self.skipped.labels("stale").inc(tally.stale)
+        self.skipped.labels("not_numeric").inc(tally.not_numeric)

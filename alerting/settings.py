@@ -1,0 +1,56 @@
+"""What alerting can be told, by environment variables that begin with ALERTING_."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from alerting.addresses import url_problem
+from contracts.settings import StreamSettings
+
+_SCHEMES = ("sqlite+aiosqlite:///", "postgresql+asyncpg://", "postgresql+psycopg://")
+
+
+def _known_scheme(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(_SCHEMES):
+        raise ValueError(f"the URL has to start with one of {', '.join(_SCHEMES)}")
+    return url
+
+
+def _webhook(url: SecretStr) -> SecretStr:
+    text = url.get_secret_value()
+    if text and (problem := url_problem(text)):
+        raise ValueError(f"the URL {problem}")
+    return url
+
+
+class Settings(StreamSettings):
+    """Settings of alerting."""
+
+    model_config = SettingsConfigDict(env_prefix="ALERTING_")
+
+    port: int = Field(default=8081, ge=0, le=65535, description="Port that the API listens on; 0 takes a free one")
+    key: SecretStr = Field(min_length=16, description="API key that requests carry, at least 16 characters")
+    database_url: Annotated[SecretStr, AfterValidator(_known_scheme)] = Field(
+        default=SecretStr("sqlite+aiosqlite:///data/alerting.sqlite3"),
+        description="SQLAlchemy URL of the database of rules, alerts and notifications",
+    )
+    webhook_url: Annotated[SecretStr, AfterValidator(_webhook)] = Field(
+        default=SecretStr(""), description="Receiver for rules that name none; empty for no receiver"
+    )
+    webhook_timeout_seconds: float = Field(
+        default=10.0, gt=0, le=120, description="Longest time for one call of a webhook, from name look-up to answer"
+    )
+    webhook_give_up_seconds: float = Field(
+        default=259_200.0, gt=0, description="Age at which a notification that was not taken is given up"
+    )
+    allow_private_webhooks: bool = Field(
+        default=False,
+        description="Whether webhooks may go to loopback, private and other addresses that are not public",
+    )
+    max_age_seconds: float = Field(
+        default=600.0,
+        ge=1,
+        description="Age from which on a reading may resolve an alert but neither begin nor fire one",
+    )
+    history_days: float = Field(default=90.0, gt=0, description="How long resolved alerts are kept")
