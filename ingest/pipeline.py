@@ -57,6 +57,7 @@ class Pipeline:
         self._routes = Routes()
         self._cycle = Cycle(1)
         self._writing: Cycle | None = None
+        self._in_flight = 0  # messages of the cycle that is being written
         self._arrived, self._due, self._settled = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._draining = False
         self._not_before = 0.0
@@ -71,12 +72,13 @@ class Pipeline:
     @property
     def held(self) -> int:
         """How many messages have been taken and are not acknowledged."""
-        return len(self._cycle.receipts) + (len(self._writing.receipts) if self._writing else 0)
+        return len(self._cycle.receipts) + self._in_flight
 
     @property
     def full(self) -> bool:
         """Whether as much is held as may be: wait for `room` before taking more."""
-        return self._due.is_set() and (self.held >= self._window or self._cycle.bytes >= CYCLE_BYTES)
+        cycle = self._cycle
+        return len(cycle.receipts) + self._in_flight >= self._window or cycle.bytes >= CYCLE_BYTES
 
     async def room(self) -> None:
         """Wait until more may be taken."""
@@ -137,7 +139,7 @@ class Pipeline:
             await acknowledge(cycle.receipts)
             for stored in cycle.stored:
                 stored.set()
-            self._writing = None
+            self._writing, self._in_flight = None, 0
             self._settled.set()
 
     async def _collected(self) -> Cycle:
@@ -150,6 +152,7 @@ class Pipeline:
             await self._due.wait()
             timer.cancel()
         cycle, self._cycle = self._cycle, Cycle(self._routes.partitions)
+        self._in_flight = len(cycle.receipts)
         self._arrived.clear()
         if not self._draining:
             self._due.clear()
