@@ -6,7 +6,6 @@ from random import Random
 
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.js.errors import NotFoundError
 
 from contracts.backoff import delays
 from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
@@ -19,6 +18,8 @@ from processor.unpack import Unpacked, unpack
 from processor.writer import StoppedError, Writer
 
 _POLL_S = 0.5
+_READ_S = 1.0
+"""Longest wait for a message: a new connection is noticed after it."""
 _LAG_POLL_S = 2.0
 _LETTER_ROOM = 65_536
 """Bytes that a dead letter may need beside the payload."""
@@ -66,10 +67,9 @@ class Stream:
                 try:
                     if not self.found:
                         await self._find()
-                    messages = await reader.read()
-                except (NatsError, TimeoutError) as error:
-                    # The consumer goes with its stream; without a connection, whether they are there is not known.
-                    self.found = self.found and not isinstance(error, NotFoundError)
+                    messages = await reader.read(_READ_S)
+                except (NatsError, TimeoutError):
+                    self.found = False  # the server does not answer for a stream that is gone
                     await asyncio.sleep(_POLL_S)
                     continue
                 async with self._busy:

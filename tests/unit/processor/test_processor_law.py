@@ -132,4 +132,4 @@ class Law(RuleBasedStateMachine):
 
 
 TestLaw = Law.TestCase
-TestLaw.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+TestLaw.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)

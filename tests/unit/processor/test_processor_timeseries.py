@@ -31,6 +31,12 @@ def at(second: float, value: Value = 1.0, device: str = "d", metric: str = "m") 
     return Reading(device, NOW + int(second * 1e9), NOW, {metric: value})
 
 
+def connection(store: TimeSeries) -> sqlite3.Connection:
+    """Give what no other connection can ask or set: it belongs to the one."""
+    assert store._db is not None  # noqa: SLF001 - as above
+    return store._db  # noqa: SLF001 - as above
+
+
 def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
     with closing(sqlite3.connect(path)) as db:
         return db.execute(sql).fetchall()
@@ -140,8 +146,7 @@ def test_a_lock_held_by_another_makes_it_unavailable_until_it_is_let_go(
 
 def test_a_full_store_keeps_what_it_has_and_goes_on_later(store: TimeSeries, path: Path) -> None:
     store.write([at(1)])
-    assert store._db is not None
-    store._db.execute("PRAGMA max_page_count = 1")  # as a full disk would
+    connection(store).execute("PRAGMA max_page_count = 1")  # as a full disk would
     with pytest.raises(StoreUnavailableError, match="full"):
         store.write([at(number, device=f"device-{number}") for number in range(5000)])
     assert rows(path, "SELECT count(*) FROM point") == [(1,)]
@@ -186,6 +191,5 @@ def test_a_newer_schema_is_refused(store: TimeSeries, path: Path) -> None:
 
 def test_every_commit_is_synced_and_logged(store: TimeSeries) -> None:
     store.open()
-    assert store._db is not None
-    assert store._db.execute("PRAGMA synchronous").fetchone() == (2,)
-    assert store._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert connection(store).execute("PRAGMA synchronous").fetchone() == (2,)
+    assert connection(store).execute("PRAGMA journal_mode").fetchone() == ("wal",)
