@@ -12,8 +12,6 @@ from random import SystemRandom
 import httpx
 from rich.console import Console
 from rich.live import Live
-from simulators.probe import Probe
-from simulators.verify import Verdict, verify
 
 from deploy.local import ports
 from deploy.local.observe import Observer
@@ -21,12 +19,15 @@ from deploy.local.stack import HOST, Options, Stack
 from deploy.local.up import interrupted, ready, running
 from deploy.local.view import Series, Snapshot, milliseconds, percentile, render
 from simulators.fleet import Device, fleet
+from simulators.probe import Probe
+from simulators.verify import Verdict, verify
 
 MALFORMED = 0.01
 """Share of the fleet's messages that are malformed on purpose, so that there are dead letters to look at."""
 
 _REFRESH_S = 0.5
 _PROBE_S = 0.5
+_AT_ONCE = 10
 _UNITS = {"environment": ("temperature", "°C"), "meter": ("power", "W"), "pump": ("pressure", "bar")}
 _RULES = (
     {
@@ -95,11 +96,14 @@ async def _unless(stopping: asyncio.Event, work: Awaitable[None]) -> bool:
 
 async def _register(stack: Stack, client: httpx.AsyncClient, members: list[Device]) -> None:
     """Register the fleet and make the alert rules, through the APIs as an operator would."""
-    for member in members:
-        device = {"id": member.id, "name": member.id, "profile": member.kind}
-        (await client.post(f"{stack.urls['devices_api']}/api/v1/devices", json=device)).raise_for_status()
+    devices, rules = f"{stack.urls['devices_api']}/api/v1/devices", f"{stack.urls['alerting']}/api/v1/rules"
+    bodies = [{"id": member.id, "name": member.id, "profile": member.kind} for member in members]
+    for some in range(0, len(bodies), _AT_ONCE):
+        posts = [client.post(devices, json=body) for body in bodies[some : some + _AT_ONCE]]
+        for answer in await asyncio.gather(*posts):
+            answer.raise_for_status()
     for rule in _RULES:
-        (await client.post(f"{stack.urls['alerting']}/api/v1/rules", json=rule)).raise_for_status()
+        (await client.post(rules, json=rule)).raise_for_status()
 
 
 def _invitation(stack: Stack, members: list[Device]) -> str:
@@ -179,7 +183,8 @@ async def _probe(stack: Stack, seen: Snapshot) -> None:
     """Measure publish → queryable again and again."""
     async with Probe(stack.mqtt_host, stack.mqtt_port, stack.urls["devices_api"], stack.key) as probe:
         while True:
-            with contextlib.suppress(TimeoutError, httpx.HTTPError):
+            seen.probes += 1
+            with contextlib.suppress(TimeoutError):
                 seen.latencies_ms.append(await probe.measure() * 1000)
             await asyncio.sleep(_PROBE_S)
 

@@ -31,7 +31,8 @@ class Observer:
         simulators, ingest, processor = await asyncio.gather(*(self._metrics(name) for name in names))
         seen, now = self.seen, time.monotonic()
         seen.elapsed = now - self._began
-        seen.published = int(simulators.get("simulators_acknowledged_total", seen.published))
+        fleet = int(simulators.get("simulators_acknowledged_total", seen.published - seen.probes))
+        seen.published = fleet + seen.probes
         seen.stored = int(ingest.get("ingest_readings_stored_total", seen.stored))
         seen.dead_lettered = int(ingest.get("ingest_dead_letters_total", seen.dead_lettered))
         seen.lag = int(processor.get("processor_lag_batches", seen.lag))

@@ -30,13 +30,18 @@ class Series:
 
 @dataclass
 class Snapshot:
-    """What the screen shows. Rates are messages/s; latencies are ms from before the publish to the query's answer."""
+    """What the screen shows.
+
+    Rates are messages/s, and `published` counts those of the fleet and of the latency probes. Latencies are ms, from
+    before the publish to the query's answer.
+    """
 
     elapsed: float = 0.0
     devices: int = 0
     published_rate: float = 0.0
     stored_rate: float = 0.0
     published: int = 0
+    probes: int = 0
     stored: int = 0
     dead_lettered: int = 0
     lag: int = 0
