@@ -27,10 +27,10 @@ SELECT s.metric, p.ts, p.value FROM series AS s
 JOIN point AS p ON p.series = s.id AND p.ts = (SELECT max(ts) FROM point WHERE series = s.id)
 WHERE s.device = ? ORDER BY s.metric LIMIT ?
 """
-_POINTS = """
-SELECT ts, value FROM point
-WHERE series = (SELECT id FROM series WHERE device = ? AND metric = ?) AND ts >= ? AND ts < ? ORDER BY ts LIMIT ?
-"""
+_SERIES = "SELECT id FROM series WHERE device = ? AND metric = ?"
+_POINTS = f"""
+SELECT ts, value FROM point WHERE series = ({_SERIES}) AND ts >= ? AND ts < ? ORDER BY ts LIMIT ?
+"""  # noqa: S608 - both parts are constants
 # With a single min() or max() in it, SQLite takes the plain columns of a group from the row that has it.
 _RAW_VALUE = {
     Aggregate.MEAN: "sum(value)",
@@ -52,13 +52,12 @@ _ROLLUP_VALUE = {
 }
 _RAW = """
 SELECT ts / :width * :width AS w, count(*), {value} FROM point
-WHERE series = (SELECT id FROM series WHERE device = :device AND metric = :metric)
-AND ts >= :start AND ts < :end AND typeof(value) = 'real' GROUP BY w ORDER BY w
+WHERE series = :series AND ts >= :start AND ts < :end AND typeof(value) = 'real' GROUP BY w ORDER BY w
 """
+# The series is a parameter, not a subquery: only so does SQLite look it up inside the view, rather than read all of it.
 _ROLLUP = """
 SELECT start / :width * :width AS w, sum(count), {value} FROM rollup_1m
-WHERE series = (SELECT id FROM series WHERE device = :device AND metric = :metric)
-AND start >= :start AND start < :end GROUP BY w ORDER BY w
+WHERE series = :series AND start >= :start AND start < :end GROUP BY w ORDER BY w
 """
 
 T = TypeVar("T")
@@ -119,14 +118,15 @@ class TimeSeries:
             parts: list[Part] = []
             db.execute("BEGIN")
             try:
-                for piece in pieces:
+                found = db.execute(_SERIES, (device, metric)).fetchone()
+                for piece in pieces if found else []:
                     sql = (
                         _ROLLUP.format(value=_ROLLUP_VALUE[aggregate])
                         if piece.source == "rollup_1m"
                         else _RAW.format(value=_RAW_VALUE[aggregate])
                     )
-                    about = {"device": device, "metric": metric, "width": width}
-                    rows = db.execute(sql, about | {"start": piece.start, "end": piece.end})
+                    about = {"series": found[0], "width": width, "start": piece.start, "end": piece.end}
+                    rows = db.execute(sql, about)
                     parts += [Part(row[0], row[1], row[2]) for row in rows]
             finally:
                 db.execute("ROLLBACK")

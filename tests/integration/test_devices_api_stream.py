@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from contracts.jetstream import Link, Publisher
 from contracts.presence import PRESENCE_MESSAGE, Presence
 from contracts.streams import deadletter_subject, presence_subject
 from devices_api.app import App
+from devices_api.errors import UnavailableError
+from devices_api.repository import Repository, Taken
 from devices_api.settings import Settings
 from tests.conftest import TOKEN, Server
 
@@ -247,6 +249,43 @@ async def test_presence_that_cannot_be_read_becomes_dead_letters(service: Servic
     ]
     answer = await service.client.post(f"/dead-letters/{page['items'][0]['id']}/replay")
     assert answer.status_code == 409
+
+
+async def test_one_message_that_nobody_foresaw_costs_no_other(
+    service: Service, peer: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = Repository.take_presence
+
+    async def fail_for_b(self: Repository, messages: Sequence[Presence], now: int, limit: int) -> Taken:
+        if any(message.device == "b" for message in messages):
+            raise ZeroDivisionError("nobody foresaw this")
+        return await take(self, messages, now, limit)
+
+    monkeypatch.setattr(Repository, "take_presence", fail_for_b)
+    await tell(peer, *(presence(device, "seen") for device in "abc"))
+    await until(lambda: service.metric("dead_letters_total", reason="unexpected") == 1, "it is a dead letter")
+    await until(lambda: service.metric("auto_registered_total") == 2, "the others are registered")
+    [letter] = (await service.get("/dead-letters", device="b"))["items"]
+    assert "ZeroDivisionError: nobody foresaw this" in letter["detail"]
+
+
+async def test_presence_waits_in_order_while_the_database_is_away(
+    service: Service, peer: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, tries, taken = Repository.take_presence, 0, list[str]()
+
+    async def fail_twice(self: Repository, messages: Sequence[Presence], now: int, limit: int) -> Taken:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise UnavailableError("database")
+        taken.extend(message.device for message in messages)
+        return await take(self, messages, now, limit)
+
+    monkeypatch.setattr(Repository, "take_presence", fail_twice)
+    await tell(peer, *(presence(device, "seen") for device in "abc"))
+    await until(lambda: service.metric("auto_registered_total") == 3, "all are registered")
+    assert taken == ["a", "b", "c"]
 
 
 def rejected(n: int, reason: Reason = Reason.MALFORMED, device: str = "a") -> tuple[str, bytes]:

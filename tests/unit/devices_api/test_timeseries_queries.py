@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.readings import Value
+from contracts.timeseries import SCHEMA
 from devices_api import timeseries
 from devices_api.errors import TooMuchError, UnavailableError
 from devices_api.times import SECOND
@@ -118,6 +119,21 @@ async def test_each_kind_of_value_comes_back_as_it_was(store: StoreFile) -> None
     assert latest == {"number": (2, 2.0), "switch": (1, True), "text": (1, "open")}
     assert isinstance(latest["switch"][1], bool)
     assert isinstance(latest["number"][1], float)
+
+
+@pytest.mark.parametrize("aggregate", Aggregate)
+def test_no_query_reads_a_whole_table(aggregate: Aggregate) -> None:
+    database = sqlite3.connect(":memory:")
+    database.executescript(SCHEMA)
+    about = {"series": 1, "width": 1, "start": 0, "end": 9}
+    queries = timeseries._RAW_VALUE[aggregate], timeseries._ROLLUP_VALUE[aggregate]  # noqa: SLF001 - their plans
+    plans = [
+        database.execute("EXPLAIN QUERY PLAN " + sql.format(value=value), about).fetchall()
+        for sql, value in zip((timeseries._RAW, timeseries._ROLLUP), queries, strict=True)  # noqa: SLF001 - as above
+    ]
+    database.close()
+    steps = [row[3] for rows in plans for row in rows]
+    assert [step for step in steps if (step.startswith("SCAN") and "rollup_1m_" in step) or step == "SCAN point"] == []
 
 
 async def test_a_query_that_takes_too_long_is_ended(store: StoreFile, monkeypatch: pytest.MonkeyPatch) -> None:
