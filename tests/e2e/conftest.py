@@ -65,8 +65,7 @@ def up(directory: Path, *more: str) -> Running:
         command += [option, str(port)]
     with output.open("wb") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file)
-    urls = (f"http://127.0.0.1:{port}" for port in (api, alerting))
-    running = Running(directory, mqtt, *urls, process)
+    running = Running(directory, mqtt, f"http://127.0.0.1:{api}", f"http://127.0.0.1:{alerting}", process)
     wait_until(
         lambda: "Sensorium is ready" in output.read_text() or process.poll() is not None, "the stack is ready", 60
     )

@@ -75,7 +75,7 @@ def test_a_tenth_malformed_loses_nothing_and_costs_little(stack: Running) -> Non
     assert took["mixed"] < 2 * took["pure"] + 1, "throughput holds"
 
     reasons: Counter[str] = Counter()
-    payloads = set()
+    payloads: set[str] = set()
     cursor: str | None = None
     while cursor != "":
         query: dict[str, str | int] = {"limit": 1000} | ({"cursor": cursor} if cursor else {})

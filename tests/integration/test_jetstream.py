@@ -20,7 +20,7 @@ async def link(stream: Server) -> AsyncIterator[Link]:
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(10):
-        while not await condition():  # noqa: ASYNC110 - the server tells nobody: it has to be asked
+        while not await condition():
             await asyncio.sleep(0.01)
 
 
