@@ -12,6 +12,7 @@ from mqttium.types import Message
 from contracts.backoff import delays
 from contracts.logs import Log
 from contracts.topics import METRIC_FILTER, STATUS_FILTER, TELEMETRY_FILTER
+from ingest.inflight import Inflight
 from ingest.metrics import Metrics
 from ingest.outcomes import Arrival
 from ingest.pipeline import Pipeline
@@ -142,6 +143,7 @@ class Session:
                 Properties({"session_expiry_interval": settings.session_expiry_seconds}) if five else None
             ),
             manual_ack=True,
+            store=Inflight(),
             # MQTT 5 tells the broker this window. With 3.1.1 the broker has its own, and what it sends beyond ours
             # waits in the iterator, then in the socket.
             max_inbound_inflight=settings.receive_window if five else None,
