@@ -54,3 +54,7 @@ lock: $(VENV)/dev.stamp ## Compile the lock files anew from pyproject.toml
 .PHONY: clean
 clean: ## Remove .venv and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build ./*.egg-info
+
+.PHONY: docs
+docs: $(VENV)/dev.stamp ## Write the tables of settings and metrics in the READMEs anew from the code
+	@$(BIN)/python -m tests.docs.tables

@@ -1,7 +1,7 @@
 """HTTP interfaces: errors as problem details (RFC 9457), and the bearer key that every request needs."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Annotated
 
@@ -56,10 +56,10 @@ def install(app: FastAPI) -> None:
 _bearer = HTTPBearer(auto_error=False, description="The service's API key")
 
 
-def require_key(key: str) -> Callable[..., None]:
+def require_key(key: str) -> Callable[..., Awaitable[None]]:
     """Build a dependency that lets a request through only with `Authorization: Bearer <key>`."""
 
-    def check(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
+    async def check(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
         given = credentials.credentials if credentials else ""
         if not hmac.compare_digest(given.encode(), key.encode()):
             raise HTTPException(

@@ -1,0 +1,79 @@
+"""The tables in the services' READMEs that the code knows better: their settings and their metrics.
+
+`make docs` writes them between their markers; test_documents.py fails where they differ from the code.
+"""
+
+import importlib
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from pydantic_core import PydanticUndefined
+
+from contracts import logs
+
+ROOT = Path(__file__).parents[2]
+SERVICES = ("ingest", "processor", "devices_api", "alerting", "simulators")
+
+
+def settings_table(service: str) -> str:
+    """Every variable that a service reads, with its default and meaning."""
+    settings = importlib.import_module(f"{service}.settings").Settings
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in sorted(
+        settings.model_fields.items(), key=lambda entry: entry[1].default is not PydanticUndefined
+    ):
+        default = field.default
+        if default is PydanticUndefined:
+            shown = "required"
+        elif isinstance(default, SecretStr) or default in ("", None):
+            shown = ""
+        else:
+            shown = f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        lines.append(f"| `{service.upper()}_{name.upper()}` | {shown} | {field.description} |")
+    return "\n".join(lines)
+
+
+def metrics_table(service: str) -> str:
+    """Every metric of a service, and when it moves."""
+    with tempfile.TemporaryDirectory() as directory:
+        lines = ["| metric | meaning |", "|---|---|"]
+        registry = build(service, Path(directory)).registry
+        for collector in registry._collector_to_names:  # noqa: SLF001 - nothing public tells the names of labels
+            [family] = collector.describe() if hasattr(collector, "describe") else collector.collect()
+            labels = ", ".join(getattr(collector, "_labelnames", ()))
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            lines.append(f"| `{name}`{f' by {labels}' if labels else ''} | {family.documentation} |")
+    return "\n".join(lines)
+
+
+def build(service: str, directory: Path) -> Any:  # noqa: ANN401 - any service's App
+    """Build a service that is never started."""
+    settings = importlib.import_module(f"{service}.settings").Settings
+    known = {"key": "k" * 16, "store": directory / "store", "ledger": str(directory / "ledger")}
+    known["database_url"] = f"sqlite+aiosqlite:///{directory}/database"
+    given = {name: value for name, value in known.items() if name in settings.model_fields}
+    return importlib.import_module(f"{service}.app").App(settings(**given), logs.quiet())
+
+
+def fill(text: str, service: str) -> str:
+    """Put the tables between their markers; raises ValueError where a marker is missing."""
+    for name, table in {"settings": settings_table(service), "metrics": metrics_table(service)}.items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text, found = pattern.subn(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text)
+        if found != 1:
+            raise ValueError(f"{service}/README.md: one pair of markers <!-- {name} --> … <!-- /{name} --> is expected")
+    return text
+
+
+def main() -> None:
+    """Write the tables."""
+    for service in SERVICES:
+        path = ROOT / service / "README.md"
+        path.write_text(fill(path.read_text(), service))
+
+
+if __name__ == "__main__":
+    main()

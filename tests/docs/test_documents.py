@@ -1,0 +1,96 @@
+"""The documents say what is true: every path, symbol, step, table and command in them is compared with the code."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from deploy.local.cli import app
+from tests.docs.tables import ROOT, SERVICES, fill
+
+DOCUMENTS = sorted(path for path in ROOT.rglob("*.md") if not {".venv", "node_modules"} & set(path.parts))
+STEP = re.compile(r"^(\d)\. \*\*.*?`([\w/]+\.py)::([\w.]+)`", re.MULTILINE)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text()):
+        if "://" not in target:
+            assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_symbol_that_is_named_exists(document: Path) -> None:
+    for path, symbol in re.findall(r"`([\w/]+\.py)::([\w.]+)`", document.read_text()):
+        assert span(path, symbol), f"{path}::{symbol}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_that_is_named_exists(document: Path) -> None:
+    for path in re.findall(r"`((?:[\w.-]+/)+[\w-]+\.(?:py|md|toml|lock))`", document.read_text()):
+        assert (ROOT / path).exists() or (document.parent / path).exists(), path
+
+
+def test_the_life_of_a_reading_has_the_steps_that_the_code_has() -> None:
+    told = STEP.findall((ROOT / "ARCHITECTURE.md").read_text())
+    assert [int(number) for number, _, _ in told] == list(range(1, 10))
+    for number, path, symbol in told:
+        first, last = span(path, symbol)
+        lines = (ROOT / path).read_text().splitlines()[first - 1 : last]
+        assert any(f"# Step {number}." in line for line in lines), f"{path}::{symbol} lacks '# Step {number}.'"
+    counted = [
+        step
+        for service in SERVICES
+        for path in (ROOT / service).rglob("*.py")
+        for step in re.findall(r"# Step (\d)\.", path.read_text())
+    ]
+    assert sorted(counted) == [number for number, _, _ in told], "each step stands in the code once"
+
+
+def span(path: str, symbol: str) -> tuple[int, int]:
+    """Return the first and last line of a class, function or method; empty where there is none."""
+    body: list[ast.stmt] = ast.parse((ROOT / path).read_text()).body
+    found: ast.stmt | None = None
+    for name in symbol.split("."):
+        found = next((node for node in body if getattr(node, "name", None) == name), None)
+        if found is None:
+            return (0, 0)
+        body = getattr(found, "body", [])
+    assert found is not None
+    return found.lineno, found.end_lineno or found.lineno
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_tables_of_settings_and_metrics_are_the_codes(service: str) -> None:
+    text = (ROOT / service / "README.md").read_text()
+    assert fill(text, service) == text, "run 'make docs'"
+
+
+def test_every_make_target_that_is_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for document in DOCUMENTS:
+        for target in re.findall(r"(?:`|\$ )make ([a-z-]+)", document.read_text()):
+            assert target in targets, f"{document}: make {target}"
+
+
+def test_every_sensorium_command_that_is_named_exists() -> None:
+    commands = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    for document in DOCUMENTS:
+        for command in re.findall(r"(?:`|\$ |bin/)sensorium ([a-z]+)", document.read_text()):
+            assert command in commands, f"{document}: sensorium {command}"
+
+
+def test_every_decision_is_in_their_index() -> None:
+    folder = ROOT / "docs" / "decisions"
+    index = (folder / "README.md").read_text()
+    for path in folder.glob("0*.md"):
+        assert f"({path.name})" in index, path.name
+
+
+def test_every_metric_that_is_named_exists() -> None:
+    metrics = set(re.findall(r"`(\w+)`", "\n".join((ROOT / s / "README.md").read_text() for s in SERVICES)))
+    for name in re.findall(
+        r"`((?:ingest|processor|devices_api|alerting|simulators)_\w+)`", (ROOT / "ARCHITECTURE.md").read_text()
+    ):
+        assert name in metrics, name
