@@ -62,9 +62,11 @@ def fill(text: str, service: str) -> str:
     """Put the tables between their markers; raises ValueError where a marker is missing."""
     for name, table in {"settings": settings_table(service), "metrics": metrics_table(service)}.items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        text, found = pattern.subn(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text)
-        if found != 1:
+        parts = pattern.split(text)
+        if len(parts) != 4:
             raise ValueError(f"{service}/README.md: one pair of markers <!-- {name} --> … <!-- /{name} --> is expected")
+        before, begin, end, after = parts
+        text = f"{before}{begin}{table}\n{end}{after}"
     return text
 
 
