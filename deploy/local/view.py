@@ -108,7 +108,7 @@ def _latest(seen: Snapshot) -> RenderableType:
     table.add_column("device")
     table.add_column("metric")
     table.add_column("latest", justify="right")
-    table.add_column("last half minute", width=HISTORY)
+    table.add_column("recent", width=HISTORY)
     for series in seen.series:
         latest = f"{series.values[-1]:.2f} {series.unit}" if series.values else "-"
         table.add_row(series.device, series.metric, latest, Text(sparkline(series.values), style="green"))
