@@ -1,7 +1,6 @@
 """The MQTT session with the broker. Nothing else in ingest knows which client library this is."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable
 from random import Random
 
@@ -23,6 +22,7 @@ _KEEPALIVE_S = 30
 _CONNECT_S = 5.0
 _CLOSE_S = 2.0
 _STABLE_S = 10.0
+_MOST_EXPECTED = 65_535
 _IF_NEW = 1  # MQTT 5: no retained messages when a subscription is only made again
 
 
@@ -43,8 +43,13 @@ class Session:
         self._subscribed = False
         self._held: dict[int, tuple[Message, int]] = {}  # packet identifier -> message, and when it was received
         self._newer: dict[int, Message] = {}  # the same, where the broker sent it again meanwhile
-        self._before: dict[tuple[str, bytes], list[int]] = {}
-        self.connected = False
+        self._before: dict[tuple[str, bytes], list[int]] = {}  # when messages were received that will come again
+        self._up = False
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a session with the broker now."""
+        return self._up and self._client is not None and self._client.is_connected
 
     async def run(self) -> None:
         """Connect, and again whenever the connection is lost, until cancelled; `close` then ends the session."""
@@ -63,8 +68,8 @@ class Session:
                 if str(error) != reported:
                     reported = str(error)
                     self._log.warning("broker.unreachable", host=self._settings.mqtt_host, error=reported)
-            self.connected = False
-            self._remember()
+            self._up = False
+            self._forget()
             if loop.time() - began > _STABLE_S:
                 waits = delays(self._rng)
             await asyncio.sleep(next(waits))
@@ -72,7 +77,7 @@ class Session:
     async def close(self) -> None:
         """End the connection; the broker keeps the session. A second time does nothing."""
         client, self._client = self._client, None
-        self.connected = False
+        self._up = False
         if client is None:
             return
         try:
@@ -87,28 +92,34 @@ class Session:
         What came over a connection that has gone cannot be acknowledged, and is sent again by the broker.
         """
         held, client = self._held, self._client
-        ours = []
+        ours: list[tuple[Message, int]] = []
         for receipt in receipts:
             if isinstance(receipt, Message) and receipt.mid is not None:
                 entry = held.get(receipt.mid)
                 if entry is not None and entry[0] is receipt:
                     del held[receipt.mid]
-                    ours.append(self._newer.pop(receipt.mid, receipt) if self._newer else receipt)
+                    ours.append((self._newer.pop(receipt.mid), entry[1]) if receipt.mid in self._newer else entry)
                 else:
                     self._metrics.unacknowledged.inc()
-        if client is None:
-            return
-        # The client keeps back each PUBACK until all earlier ones are given. Given the last first, it writes them all
-        # in one go with the first, in the order of arrival; the other way round it would write them one by one.
-        for message in reversed(ours):
+        if client is None or not await self._puback(client, [message for message, _ in ours]):
+            self._metrics.unacknowledged.inc(len(ours))
+            self._expect(ours)
+
+    async def _puback(self, client: AsyncClient, messages: list[Message]) -> bool:
+        """Send PUBACKs, in the order of `messages`; false if the connection has gone.
+
+        The client keeps back each PUBACK until all earlier ones are given. Given the last first, it writes them all in
+        one go with the first, in the order of arrival; the other way round it would write them one by one.
+        """
+        for message in reversed(messages):
             try:
                 await client.ack(message)
             except NotConnectedError:
-                self._metrics.unacknowledged.inc(len(ours))
-                return
+                return False
             except MQTTError as error:
                 self._metrics.unacknowledged.inc()
                 self._log.debug("broker.not_acknowledged", error=repr(error))
+        return True
 
     async def _connect(self) -> None:
         client = self._client = self._new_client()
@@ -120,7 +131,9 @@ class Session:
             options = SubscribeOptions(QoS.AT_LEAST_ONCE, retain_handling=_IF_NEW if five else 0)
             await client.subscribe([(topic, options) for topic in FILTERS], timeout=_CONNECT_S)
             self._subscribed = True
-        self.connected = True
+        if not answer.session_present:
+            self._before.clear()  # nothing comes again from a broker that has forgotten us
+        self._up = True
         self._metrics.connections.inc()
         self._log.info(
             "broker.connected",
@@ -184,18 +197,22 @@ class Session:
         self._metrics.redelivered.inc()
         return True
 
-    def _remember(self) -> None:
-        """Keep when the messages were received that a lost connection leaves unacknowledged.
-
-        They are still stored from here, and again when the broker has sent them again. A reading without a time of its
-        own must then get the same one, or it would be stored as two.
-        """
-        before = defaultdict(list)
-        for message, received in self._held.values():
-            before[message.topic, message.payload].append(received)
-        self._before = dict(before)
+    def _forget(self) -> None:
+        """Let go of what a lost connection leaves unacknowledged: it can only be acknowledged when it comes again."""
+        self._expect(list(self._held.values()))
         self._held.clear()
         self._newer.clear()
+
+    def _expect(self, messages: list[tuple[Message, int]]) -> None:
+        """Keep when messages were received that the broker will send again.
+
+        They are stored from here all the same. A reading without a time of its own must then get the same one again,
+        or it would be stored as two.
+        """
+        if sum(map(len, self._before.values())) > _MOST_EXPECTED:
+            self._before.clear()
+        for message, received in messages:
+            self._before.setdefault((message.topic, message.payload), []).append(received)
 
     def _received_before(self, message: Message, received: int) -> int:
         """When a message that is sent again was received first, or else `received`."""
