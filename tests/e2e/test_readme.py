@@ -5,6 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
+from tests.conftest import need
 from tests.e2e.conftest import Running
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +18,7 @@ def commands() -> list[str]:
 
 
 def test_the_commands_publish_and_query(stack: Running, tmp_path: Path) -> None:
+    need("curl", "curl")
     found = commands()
     assert any(command.endswith("make demo") for command in found), "which the tests of the demo run"
     assert ".venv/bin/sensorium up" in found, "which is what this stack was started with"
