@@ -16,6 +16,7 @@ from rich.live import Live
 from deploy.local import ports
 from deploy.local.observe import Observer
 from deploy.local.stack import HOST, Options, Stack
+from deploy.local.supervisor import Program, Supervisor
 from deploy.local.up import interrupted, ready, running
 from deploy.local.view import Series, Snapshot, milliseconds, percentile, render
 from simulators.fleet import Device, fleet
@@ -27,7 +28,7 @@ MALFORMED = 0.01
 
 _REFRESH_S = 0.5
 _PROBE_S = 0.5
-_AT_ONCE = 10
+_AT_ONCE = 50
 _UNITS = {"environment": ("temperature", "°C"), "meter": ("power", "W"), "pump": ("pressure", "bar")}
 _RULES = (
     {
@@ -52,13 +53,12 @@ async def demo(*, seconds: float, devices: int, seed: int, broker: str) -> int:
         client = httpx.AsyncClient(headers={"Authorization": f"Bearer {stack.key}"}, timeout=5)
         async with running(stack, SystemRandom()) as supervisor, client:
             console.print("Starting broker, stream, ingest, processor, devices_api and alerting…")
-            if not await _unless(stopping, ready(stack, supervisor)):
-                return 0
             members = fleet(seed, devices)
-            await _register(stack, client, members)
-            console.print(_invitation(stack, members), soft_wrap=True)  # lines that work when pasted
             ledger = Path(directory) / "ledger.sqlite3"
-            supervisor.start(stack.simulators(_load(ledger, devices, seed, seconds)))
+            load = stack.simulators(_load(ledger, devices, seed, seconds))
+            if not await _unless(stopping, _begin(stack, supervisor, client, members, load)):
+                return 0
+            console.print(_invitation(stack, members), soft_wrap=True)  # lines that work when pasted
             seen = Snapshot(devices=devices, series=_shown(members))
             await _watch(stack, client, console, seen, stopping, seconds, began)
             console.print("Asking the query API for every reading that the fleet sent…")
@@ -94,16 +94,32 @@ async def _unless(stopping: asyncio.Event, work: Awaitable[None]) -> bool:
     return True
 
 
-async def _register(stack: Stack, client: httpx.AsyncClient, members: list[Device]) -> None:
-    """Register the fleet and make the alert rules, through the APIs as an operator would."""
-    devices, rules = f"{stack.urls['devices_api']}/api/v1/devices", f"{stack.urls['alerting']}/api/v1/rules"
+async def _begin(
+    stack: Stack, supervisor: Supervisor, client: httpx.AsyncClient, members: list[Device], load: Program
+) -> None:
+    """Register the fleet and let it run as soon as its readings can be taken; make the rules beside it."""
+    await asyncio.gather(
+        _let_run(stack, supervisor, client, members, load),
+        _make_rules(stack, supervisor, client),
+    )
+
+
+async def _let_run(
+    stack: Stack, supervisor: Supervisor, client: httpx.AsyncClient, members: list[Device], load: Program
+) -> None:
+    await ready(stack, supervisor, ("ingest", "devices_api"))
+    url = f"{stack.urls['devices_api']}/api/v1/devices"
     bodies = [{"id": member.id, "name": member.id, "profile": member.kind} for member in members]
     for some in range(0, len(bodies), _AT_ONCE):
-        posts = [client.post(devices, json=body) for body in bodies[some : some + _AT_ONCE]]
-        for answer in await asyncio.gather(*posts):
+        for answer in await asyncio.gather(*(client.post(url, json=body) for body in bodies[some : some + _AT_ONCE])):
             answer.raise_for_status()
+    supervisor.start(load)
+
+
+async def _make_rules(stack: Stack, supervisor: Supervisor, client: httpx.AsyncClient) -> None:
+    await ready(stack, supervisor)
     for rule in _RULES:
-        (await client.post(rules, json=rule)).raise_for_status()
+        (await client.post(f"{stack.urls['alerting']}/api/v1/rules", json=rule)).raise_for_status()
 
 
 def _invitation(stack: Stack, members: list[Device]) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from random import Random
 
 import httpx
@@ -28,24 +28,24 @@ async def running(stack: Stack, rng: Random) -> AsyncIterator[Supervisor]:
         await supervisor.stop()
 
 
-async def ready(stack: Stack, supervisor: Supervisor, seconds: float = READY_SECONDS) -> None:
-    """Wait until every service says that it is ready. Raises StackError, which says what is missing and why."""
+async def ready(stack: Stack, supervisor: Supervisor, services: Sequence[str] = SERVICES) -> None:
+    """Wait until `services` say that they are ready. Raises StackError, which says what is missing and why."""
     missing: dict[str, str] = {}
     try:
-        async with asyncio.timeout(seconds), httpx.AsyncClient(timeout=2) as client:
-            while missing := await _missing(stack, client):
+        async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient(timeout=2) as client:
+            while missing := await _missing(stack, client, services):
                 for name, restarts in supervisor.restarts.items():
                     if restarts > 2:  # noqa: PLR2004 - once or twice may be a race; three times is a fault
                         raise StackError(f"{name} does not start:\n{supervisor.log_tail(name)}")
                 await asyncio.sleep(0.05)
     except TimeoutError:
         waits = "; ".join(f"{name} waits for {what}" for name, what in missing.items())
-        raise StackError(f"not ready after {seconds:.0f} s: {waits} (logs: {stack.directory / 'logs'})") from None
+        raise StackError(f"not ready after {READY_SECONDS:.0f} s: {waits} (logs: {stack.directory / 'logs'})") from None
 
 
-async def _missing(stack: Stack, client: httpx.AsyncClient) -> dict[str, str]:
+async def _missing(stack: Stack, client: httpx.AsyncClient, services: Sequence[str]) -> dict[str, str]:
     missing = {}
-    for name in SERVICES:
+    for name in services:
         try:
             answer = await client.get(f"{stack.urls[name]}/readyz")
         except httpx.HTTPError:
