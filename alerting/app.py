@@ -123,6 +123,7 @@ class App:
         """Read the stream once profiles are known: a reading that came before would be judged without them."""
         await self._connected.wait()
         await self._directory.loaded.wait()
+        await self._loaded.wait()
         await self._intake.run()
 
     async def _send(self) -> None:

@@ -26,7 +26,8 @@ A change of an alert is committed at once. Without one there are only marks to w
 commits means fewer of them.
 """
 
-_READ_S = 0.5
+_READ_S = 0.2  # how long a stop may have to wait for a read
+_FIRST_READ_S = 0.01
 _POLL_S = 0.5
 _AHEAD = 64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -76,8 +77,8 @@ class Intake:
         last: Msg | None = None
         resets, committed_at = reader.resets, loop.time()
         while True:
-            began = loop.time()
-            messages = [] if self._stopping else await reader.read(_READ_S)
+            began, wait = loop.time(), _READ_S if self.attached else _FIRST_READ_S
+            messages = [] if self._stopping else await reader.read(wait)
             self.attached = True
             if reader.resets != resets or self._link.generation != generation:
                 resets, last = reader.resets, None  # acknowledging an earlier delivery would confuse the server
@@ -98,7 +99,7 @@ class Intake:
             if self._stopping:
                 await self._link.client.flush(timeout=2)
                 return
-            if not messages and loop.time() - began < _READ_S / 2:
+            if not messages and loop.time() - began < wait / 2:
                 await self._identify(epoch)  # nothing, and so soon: is the stream still there?
                 await asyncio.sleep(_POLL_S)
 

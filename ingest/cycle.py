@@ -60,6 +60,8 @@ class Cycle:
         self.flags: Counter[str] = Counter()
         self.outcomes: Counter[tuple[Outcome, str]] = Counter()
 
+    # Step 4. Batch: readings wait in their device's partition, in the order of arrival.
+
     def add_whole(self, partition: int, reading: Reading) -> None:
         """Take in a message that is one reading without flags, and count its outcome."""
         self._readings[partition].append(reading)
@@ -67,7 +69,6 @@ class Cycle:
 
     def add(self, partition: int, readings: Sequence[Reading]) -> None:
         """Take in readings; the outcome of their message is counted apart."""
-        # Step 4. Batch: readings wait in their device's partition, in the order of arrival.
         self._readings[partition].extend(readings)
         self.readings += len(readings)
         for reading in readings:

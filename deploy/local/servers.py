@@ -68,6 +68,7 @@ persistence true
 persistence_location {directory}/
 autosave_interval 5
 max_inflight_messages {RECEIVE_WINDOW}
+max_packet_size {MAX_PAYLOAD}
 max_queued_messages 0
 max_queued_bytes 1073741824
 """
