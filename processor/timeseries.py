@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from contracts.readings import Reading
+from contracts.readings import Reading, Value
 from contracts.timeseries import ROLLUP_WIDTH, SCHEMA, SCHEMA_VERSION
 from processor.known import Known
 from processor.windows import NEVER, UNKNOWN, Changes, Series, Stale, Window, aggregate, window_start
@@ -25,8 +25,9 @@ PRAGMA cache_size = -65536;
 PRAGMA wal_autocheckpoint = 4096;
 PRAGMA journal_size_limit = 67108864;
 """
+# No flags are bound as '': Python's sqlite3 looks for an adapter of each None, which costs more than the rest of it.
 _POINT = """
-INSERT INTO point (series, ts, value, received, flags) VALUES (?, ?, ?, ?, ?)
+INSERT INTO point (series, ts, value, received, flags) VALUES (?, ?, ?, ?, nullif(?, ''))
 ON CONFLICT (series, ts) DO UPDATE SET value = excluded.value, received = excluded.received, flags = excluded.flags
 """
 _ROLLUP_COLUMNS = "(series, start, count, sum, min, max, first, last) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -106,9 +107,9 @@ class TimeSeries:
                 self._known.clear()
                 self._others = others
             self._known.age()
-            changes = Changes()
+            changes, written = Changes(), Written(points=sum(len(reading.values) for reading in readings))
             # Step 7. write the points
-            written = Written(points=self._write_points(db, readings, changes))
+            db.executemany(_POINT, self._rows(db, readings, changes))
             # Step 8. roll up
             db.executemany("DELETE FROM rollup_1m_open WHERE series = ?", [(id_,) for id_, _ in changes.left])
             self._recompute(db, changes, written)
@@ -116,22 +117,22 @@ class TimeSeries:
             db.execute("COMMIT")
         return written
 
-    def _write_points(self, db: sqlite3.Connection, readings: Sequence[Reading], changes: Changes) -> int:
-        rows = []
+    def _rows(
+        self, db: sqlite3.Connection, readings: Sequence[Reading], changes: Changes
+    ) -> Iterator[tuple[int, int, Value, int, str]]:
+        """Give the points one by one: in a list of them, the garbage collector would look at each several times."""
         take = changes.take
         for reading in readings:
             device, ts, received = reading.device, reading.ts, reading.received
             start = window_start(ts)
-            flags = msgspec.json.encode(reading.flags).decode() if reading.flags else None
+            flags = msgspec.json.encode(reading.flags).decode() if reading.flags else ""
             known = self._known.of(device)
             for metric, value in reading.values.items():
                 series = known.get(metric)
                 if series is None:
                     series = self._series(db, device, metric)
-                rows.append((series.id, ts, value, received, flags))
                 take(series, ts, start, value)
-        db.executemany(_POINT, rows)
-        return len(rows)
+                yield series.id, ts, value, received, flags
 
     def _series(self, db: sqlite3.Connection, device: str, metric: str) -> Series:
         found = db.execute("SELECT id FROM series WHERE device = ? AND metric = ?", (device, metric)).fetchone()
