@@ -130,6 +130,14 @@ class Alarms:
             marks_before = self._evaluation.forget(self._now())
             await self._repository.forget(marks_before, resolved_before)
 
+    async def need(self) -> None:
+        """Raise NotLoadedError unless the database is there to be asked."""
+        self._require()
+
+    def close(self) -> None:
+        """Do nothing more."""
+        self.loaded = False
+
     def rule(self, rule_id: str) -> Rule | None:
         """Return a rule, or None if there is none. Raises NotLoadedError."""
         self._require()

@@ -27,7 +27,7 @@ def build(
     install(app)
     app.add_exception_handler(NotLoadedError, _unavailable)
     app.add_exception_handler(SQLAlchemyError, _unavailable)
-    router = APIRouter(prefix="/api/v1", dependencies=[Depends(require_key(key))])
+    router = APIRouter(prefix="/api/v1", dependencies=[Depends(require_key(key)), Depends(alarms.need)])
     _add_rules(router, alarms, repository, now, new_id)
     _add_alerts(router, repository)
     app.include_router(router)

@@ -24,8 +24,8 @@ from contracts.jetstream import Link
 from contracts.logs import Log
 from contracts.streams import DEVICES_BUCKET, TELEMETRY
 
-_TICK_S = 1.0
-_FORGET_TICKS = 60
+_TICK_S = 0.25
+_FORGET_TICKS = 240
 _DAY_NS = 86_400_000_000_000
 
 
@@ -108,6 +108,7 @@ class App:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._alarms.close()
         await self._link.close()
         await self._engine.dispose()
 

@@ -56,8 +56,13 @@ class Webhook:
         if not self._allow_private and not all(is_public(address) for address in addresses):
             return Result.REFUSED, "its address is not public (ALERTING_ALLOW_PRIVATE_WEBHOOKS=true allows it)"
         if self._client is None:
-            # Proxies from the environment would look the name up again, and a cookie is nobody's business.
-            self._client = httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=self._timeout)
+            self._client = httpx.AsyncClient(
+                trust_env=False,  # a proxy from the environment would look the name up again
+                follow_redirects=False,
+                timeout=self._timeout,
+                # Connections are pooled by address: one that was verified for another name must not be used again.
+                limits=httpx.Limits(max_keepalive_connections=0),
+            )
         async with self._client.stream(
             "POST",
             url.copy_with(host=addresses[tries % len(addresses)]),
@@ -70,7 +75,7 @@ class Webhook:
             return Result.FAILED, f"status {answer.status_code}"
 
     async def close(self) -> None:
-        """Close the connections that are kept."""
+        """Close the client."""
         if self._client is not None:
             await self._client.aclose()
             self._client = None

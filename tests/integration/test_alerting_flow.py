@@ -18,8 +18,10 @@ from typing import Any
 import httpx
 import pytest
 from nats.aio.msg import Msg
+from sqlalchemy.exc import OperationalError
 
 from alerting.app import App
+from alerting.repository import Repository
 from alerting.settings import Settings
 from contracts import logs, streams
 from contracts.deadletters import DEAD_LETTER
@@ -349,6 +351,24 @@ async def test_the_stream_server_is_killed_and_comes_back(bench: Bench) -> None:
     assert [event["state"] for event in bench.receiver.taken] == ["firing", "resolved", "firing"]
 
 
+async def test_a_commit_that_fails_is_made_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    really = Repository.commit
+    failures = iter([False, True, True])  # the first commit is the rule's own
+
+    async def commit(self: Repository, *args: Any, **more: Any) -> None:  # noqa: ANN401 - handed on
+        await really(self, *args, **more)
+        if next(failures, False):  # the answer of the database is lost
+            raise OperationalError("COMMIT", {}, Exception("disk I/O error"))
+
+    monkeypatch.setattr(Repository, "commit", commit)
+    async with bench.service():
+        await bench.add_rule()
+        await bench.publish(31.0, 32.0, 20.0)
+        await until(lambda: len(bench.receiver.taken) == 2)
+        assert len(await bench.alerts()) == 1
+    assert [event["state"] for event in bench.receiver.taken] == ["firing", "resolved"]
+
+
 async def test_a_stream_that_was_made_anew_is_read_from_its_beginning(bench: Bench) -> None:
     async with bench.service() as app:
         await bench.add_rule()
@@ -406,7 +426,7 @@ async def test_the_clock_fires_what_has_been_bad_for_long_enough(bench: Bench) -
         await bench.add_rule(**{"for": "2s"})
         bench.clock = time.time_ns()  # noqa: TID251 - as in Bench
         await bench.publish(31.0)
-        bench.clock += 1_500_000_000
+        bench.clock += 1_900_000_000
         await bench.publish(31.0)
         assert await bench.has("firing", 0)
         await until(lambda: bench.has("firing", 1))
