@@ -25,10 +25,10 @@ def settings_table(service: str) -> str:
     for name, field in sorted(
         settings.model_fields.items(), key=lambda entry: entry[1].default is not PydanticUndefined
     ):
-        default = field.default
+        default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
         if default is PydanticUndefined:
             shown = "required"
-        elif isinstance(default, SecretStr) or default in ("", None):
+        elif default in ("", None):
             shown = ""
         else:
             shown = f"`{str(default).lower() if isinstance(default, bool) else default}`"
