@@ -21,6 +21,8 @@ _POLL_S = 0.5
 _READ_S = 1.0
 """Longest wait for a message: a new connection is noticed after it."""
 _LAG_POLL_S = 2.0
+_READ_AHEAD = 256
+"""Messages that may wait here: batches of ingest, most of them below 100 kB."""
 _LETTER_ROOM = 65_536
 """Bytes that a dead letter may need beside the payload."""
 
@@ -61,7 +63,7 @@ class Stream:
             await self._link.connect()
             await self._publisher.start()
             self._connected = True
-        reader = OrderedReader(self._link, TELEMETRY.name, PROCESSOR)
+        reader = OrderedReader(self._link, TELEMETRY.name, PROCESSOR, ahead=_READ_AHEAD)
         try:
             while not self._stopping.is_set():
                 try:
@@ -107,13 +109,14 @@ class Stream:
 
     async def _take(self, messages: list[Msg]) -> None:
         loop = asyncio.get_running_loop()
+        began, points = loop.time(), 0
         for group in self._groups(messages):
             began = loop.time()
+            points += sum(content.points for _, content in group if isinstance(content, Unpacked))
             await self._settle(group)
-            points = sum(content.points for _, content in group if isinstance(content, Unpacked))
-            if points < self._commit_points:
-                # A commit writes each page that it touches once: of points that come while it rests, several share one.
-                await self._pause(min(self._rest, loop.time() - began))
+        if points < self._commit_points and len(messages) < _READ_AHEAD // 2:  # more is hardly waiting
+            # A commit writes each page that it touches once: of points that come while it rests, several share one.
+            await self._pause(min(self._rest, loop.time() - began))
 
     def _groups(self, messages: list[Msg]) -> Iterator[Group]:
         """Decode, and divide into transactions."""
