@@ -230,7 +230,8 @@ async def test_a_crash_between_commit_and_acknowledgement_doubles_nothing(
         for task in asyncio.all_tasks() - before:  # no stop: it ends here and now
             task.cancel()
         await asyncio.gather(*(asyncio.all_tasks() - before), return_exceptions=True)
-        await crashed._engine.dispose()  # noqa: SLF001 - a dead process closes its files
+        await crashed._link.close()  # noqa: SLF001 - a dead process has no sockets,
+        await crashed._engine.dispose()  # noqa: SLF001 - and no files
     bench.receiver.refusals = 0
     async with bench.service():
         await bench.publish(32.0, 20.0)
