@@ -27,5 +27,5 @@ class Settings(StreamSettings):
         default=0.25,
         ge=0,
         le=10,
-        description="Longest rest between two commits; it is never longer than the last one took",
+        description="Longest rest between two commits, which is at most three times what the last one took",
     )

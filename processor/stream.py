@@ -21,6 +21,8 @@ _POLL_S = 0.5
 _READ_S = 1.0
 """Longest wait for a message: a new connection is noticed after it."""
 _LAG_POLL_S = 2.0
+_RESTS = 3
+"""Rest after a commit, in units of what it took: commits take at most a quarter of the time, until points pile up."""
 _READ_AHEAD = 256
 """Messages that may wait here: batches of ingest, most of them below 100 kB."""
 _LETTER_ROOM = 65_536
@@ -116,7 +118,7 @@ class Stream:
             await self._settle(group)
         if points < self._commit_points and len(messages) < _READ_AHEAD // 2:  # more is hardly waiting
             # A commit writes each page that it touches once: of points that come while it rests, several share one.
-            await self._pause(min(self._rest, loop.time() - began))
+            await self._pause(min(self._rest, _RESTS * (loop.time() - began)))
 
     def _groups(self, messages: list[Msg]) -> Iterator[Group]:
         """Decode, and divide into transactions."""
