@@ -24,6 +24,7 @@ OLDEST_SERVER = (2, 14)
 ACK_WAIT_S = 300.0
 MAX_ACK_PENDING = 4096
 PULL_EXPIRES_S = 30.0
+REOPEN_S = 1.0
 _EXPIRED = "408"
 """Status of a request that ended because its time was over."""
 
@@ -32,41 +33,51 @@ class NotAcknowledgedError(Exception):
     """The stream refused a message, or did not answer in time: it has to be published again."""
 
 
+class NoStreamError(NotAcknowledgedError):
+    """No stream takes the subject: it has not been made yet, or somebody has deleted it."""
+
+
 class Link:
     """A connection to the stream server, kept up until `close`.
 
     `connect` waits until there is a server, however long that takes; after it, the link reconnects by itself and
-    `up` tells whether it is connected. `generation` grows with each reconnection.
+    `up` tells whether it is connected. `generation` grows with each reconnection. `client` is the raw connection, and
+    another one after the server has refused the one before: whoever subscribes does so again then.
     """
 
     def __init__(self, url: str, token: str, name: str, log: Log) -> None:
         self._url, self._token, self._name, self._log = url, token, name, log
-        self._client = Client()
-        self._begun = False
-        self._connected = False
+        self.client = Client()
+        self._begun = self._closing = False
+        self._reopening: asyncio.Task[None] | None = None
         self.generation = 0
 
     @property
     def up(self) -> bool:
         """Whether there is a connection now."""
-        return self._client.is_connected
-
-    @property
-    def client(self) -> Client:
-        """Give the raw connection."""
-        return self._client
+        return self.client.is_connected
 
     @property
     def js(self) -> JetStreamContext:
         """Give the JetStream side of the connection."""
-        return self._client.jetstream()
+        return self.client.jetstream()
 
     async def connect(self) -> Self:
         """Connect, waiting for the server, unless that is done. Raises RuntimeError if the server is too old."""
-        if self._client.is_connected:
-            return self
-        self._begun = True
+        if not self.up and self._reopening is None:
+            await self._open(self.client)
+        return self
 
+    async def close(self) -> None:
+        """Close the connection, at once; a second time, or before `connect`, it does nothing."""
+        self._closing = True
+        if self._reopening is not None:
+            self._reopening.cancel()
+        if self._begun:
+            with contextlib.suppress(NatsError, OSError):
+                await self.client.close()
+
+    async def _open(self, client: Client) -> None:
         async def lost() -> None:
             self._log.warning("stream.disconnected", url=self._url)
 
@@ -77,8 +88,14 @@ class Link:
         async def failed(error: Exception) -> None:
             self._log.debug("stream.error", error=repr(error))
 
+        async def closed() -> None:
+            # The client gives up for good where the server answers with an error, as it does when keys are changed.
+            if client is self.client and not self._closing and self._reopening is None:
+                self._log.warning("stream.refused", url=self._url)
+                self._reopening = asyncio.create_task(self._reopen())
+
         self._begun = True
-        await self._client.connect(
+        await client.connect(
             self._url,
             name=self._name,
             token=self._token or None,
@@ -88,20 +105,30 @@ class Link:
             disconnected_cb=lost,
             reconnected_cb=back,
             error_cb=failed,
+            closed_cb=closed,
         )
-        self._connected = True
-        version = self._client.connected_server_version
+        version = client.connected_server_version
         if (version.major, version.minor) < OLDEST_SERVER:
+            self.client = Client()  # the next try begins anew
+            await client.close()
             wanted = ".".join(map(str, OLDEST_SERVER))
             raise RuntimeError(f"the stream server is nats-server {version}; {wanted} or newer is needed")
-        return self
 
-    async def close(self) -> None:
-        """Close the connection, at once; a second time, or before `connect`, it does nothing."""
-        if not self._begun:
-            return
-        with contextlib.suppress(NatsError, OSError):
-            await self._client.close()
+    async def _reopen(self) -> None:
+        """Connect with another client, for as long as it takes."""
+        while not self._closing:
+            client = Client()
+            try:
+                await self._open(client)
+            except (NatsError, OSError, TimeoutError, RuntimeError) as error:
+                self._log.debug("stream.not_reopened", error=repr(error))
+                await asyncio.sleep(REOPEN_S)
+            else:
+                self.client = client
+                self.generation += 1
+                self._reopening = None
+                self._log.info("stream.reconnected", url=self._url)
+                return
 
 
 async def ensure_stream(js: JetStreamContext, stream: Stream, partitions: int = DEFAULT_PARTITIONS) -> int:
@@ -154,14 +181,16 @@ class Publisher:
         self._link, self._timeout = link, timeout
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._tokens = itertools.count()
+        self._client: Client | None = None
         self._inbox = ""
 
     async def start(self) -> None:
-        """Listen for acknowledgements; a second time does nothing."""
-        if self._inbox:
+        """Listen for acknowledgements on the link's connection; a second time does nothing."""
+        client = self._link.client
+        if self._client is client:
             return
-        self._inbox = self._link.client.new_inbox()
-        await self._link.client.subscribe(f"{self._inbox}.*", cb=self._answered)
+        self._client, self._inbox = client, client.new_inbox()
+        await client.subscribe(f"{self._inbox}.*", cb=self._answered)
 
     async def publish(self, subject: str, data: bytes) -> None:
         """Return once the stream has stored `data`. Raises NotAcknowledgedError; it may have been stored even so."""
@@ -170,6 +199,7 @@ class Publisher:
         self._waiting[token] = answer
         try:
             async with asyncio.timeout(self._timeout):
+                await self.start()
                 await self._link.client.publish(subject, data, reply=f"{self._inbox}.{token}")
                 await answer
         except (TimeoutError, NatsError) as error:
@@ -182,7 +212,7 @@ class Publisher:
         if waiting is None or waiting.done():
             return
         if message.headers and message.headers.get("Status"):
-            waiting.set_exception(NotAcknowledgedError(f"no stream takes this subject ({message.headers['Status']})"))
+            waiting.set_exception(NoStreamError(f"no stream takes this subject ({message.headers['Status']})"))
         elif (error := json.loads(message.data).get("error")) is not None:
             waiting.set_exception(NotAcknowledgedError(error.get("description", "refused")))
         else:
@@ -243,9 +273,10 @@ class OrderedReader:
 
     async def close(self) -> None:
         """Stop reading; what is not acknowledged comes to the next reader."""
-        if self._unsubscribe is not None:
-            await self._unsubscribe()
-            self._unsubscribe = None
+        unsubscribe, self._unsubscribe = self._unsubscribe, None
+        if unsubscribe is not None:
+            with contextlib.suppress(NatsError):  # a connection that is closed for good has nothing to end
+                await unsubscribe()
 
     def _take(self) -> Msg | None:
         return None if self._queue.empty() else self._queue.get_nowait()

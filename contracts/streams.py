@@ -1,8 +1,9 @@
 """Names and shapes of the streams, their consumers and buckets, and which partition a device belongs to.
 
 Retention by interest keeps a message until every consumer named here has acknowledged it, so these consumers are
-made together with their stream, before the first message. Nothing is ever discarded to make room: a full stream
-refuses (`discard=new`), and whoever publishes holds what it has.
+made together with their stream, before the first message. No reading is ever discarded to make room: a full stream
+refuses (`discard=new`), and whoever publishes holds what it has. Presence is a state and not a reading: were
+devices_api away for so long that its stream is full, the oldest would go rather than stop the readings.
 """
 
 import zlib
@@ -10,6 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 DEFAULT_PARTITIONS = 16
+
+MAX_PAYLOAD = 8 << 20
+"""What the stream server has to take in one message, in bytes (`max_payload`)."""
 
 DAY_S = 86_400.0
 GIB = 1 << 30
@@ -35,7 +39,7 @@ INGEST = "ingest"
 
 TELEMETRY = Stream("TELEMETRY", "telemetry.*", "interest", "new", 16 * GIB, consumers=(PROCESSOR, ALERTING))
 DERIVED = Stream("DERIVED", "derived.*", "interest", "new", 4 * GIB, consumers=(ALERTING,))
-PRESENCE = Stream("PRESENCE", "presence.*", "interest", "new", GIB, consumers=(DEVICES_API,))
+PRESENCE = Stream("PRESENCE", "presence.*", "interest", "old", GIB, consumers=(DEVICES_API,))
 DEADLETTERS = Stream("DEADLETTERS", "deadletters.*", "limits", "old", 4 * GIB, max_age=30 * DAY_S)
 REPLAYS = Stream("REPLAYS", "replays", "workqueue", "new", GIB, consumers=(INGEST,))
 

@@ -36,7 +36,7 @@ class Wire(Generic[T]):
             return self._decoder.decode(data)
         except _UNREADABLE as error:
             found = _version(data)
-            known = "no known message" if found is None else f"schema version {found!r}"
+            known = "no known message" if found is None else f"schema version {repr(found)[:100]}"
             raise SchemaError(f"{self._message.__name__}: {known}: {error}") from error
 
 

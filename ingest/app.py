@@ -7,6 +7,7 @@ from random import SystemRandom
 
 from prometheus_client import CollectorRegistry
 
+from contracts import streams
 from contracts.backoff import keep_running
 from contracts.directory import Directory
 from contracts.jetstream import Link
@@ -71,6 +72,8 @@ class App:
         missing = []
         if not self._link.up:
             missing.append("stream server")
+        elif not self._stream.roomy:
+            missing.append(f"stream server with max_payload {streams.MAX_PAYLOAD} or more")
         elif self._stream.made and not self._stream.ready:
             missing.append(FSYNC)
         elif not self._stream.made:

@@ -16,6 +16,8 @@ BATCH_BYTES = 4 << 20
 KEPT_BYTES = 4 << 20
 """How much of a rejected payload is kept: the most that a setting allows for a good one."""
 
+DETAIL_CHARACTERS = 8_000
+
 Outgoing = tuple[str, bytes]
 """Subject and body of one message for the stream."""
 
@@ -84,7 +86,17 @@ class Cycle:
         if size > KEPT_BYTES:
             detail, payload = f"{detail}; of its {size} bytes the first {KEPT_BYTES} are kept", payload[:KEPT_BYTES]
         self._letters.append(
-            DeadLetter(1, reason, detail, arrival.topic, payload, arrival.received, "ingest", device, arrival.retained)
+            DeadLetter(
+                1,
+                reason,
+                detail[:DETAIL_CHARACTERS],
+                arrival.topic,
+                payload,
+                arrival.received,
+                "ingest",
+                device,
+                arrival.retained,
+            )
         )
 
     @property

@@ -8,7 +8,7 @@ from nats.errors import Error as NatsError
 
 from contracts import streams
 from contracts.backoff import delays
-from contracts.jetstream import Link, NotAcknowledgedError, Publisher, ensure_bucket, ensure_stream
+from contracts.jetstream import Link, NoStreamError, NotAcknowledgedError, Publisher, ensure_bucket, ensure_stream
 from contracts.logs import Log
 from ingest.cycle import Outgoing
 from ingest.metrics import Metrics
@@ -51,12 +51,17 @@ class Stream:
         """Whether that server is also known to fsync before it acknowledges."""
         return self.made and self._checked == self._link.generation
 
+    @property
+    def roomy(self) -> bool:
+        """Whether that server takes messages as large as ours may be; a smaller one would refuse some for ever."""
+        return self._link.client.max_payload >= streams.MAX_PAYLOAD
+
     async def keep_ready(self) -> None:
         """Connect; make and check what is needed, at first and after each reconnection; for ever."""
         await self._link.connect()
         await self._publisher.start()
         while True:
-            if self._link.up and not self.ready:
+            if self._link.up and self.roomy and not self.ready:
                 await self._prepare(self._link.generation)
             await asyncio.sleep(_POLL_S)
 
@@ -86,6 +91,8 @@ class Stream:
             try:
                 await self._publisher.publish(subject, body)
             except NotAcknowledgedError as error:
+                if isinstance(error, NoStreamError):
+                    self._made = -1  # somebody has deleted it: make it again
                 self._metrics.refused.inc()
                 if not self._holding:
                     self._holding = True

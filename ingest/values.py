@@ -17,6 +17,9 @@ _SHOWN = 64
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _STARTS_NUMBER = frozenset("+-.0123456789")
+READING_BYTES = 4 << 20
+"""Largest reading, names and texts counted at four bytes a character: what the stream takes in one batch."""
+
 _NO_VALUE = frozenset({"nan", "none", "unknown", "unavailable", "???"})
 _LONGEST_NO_VALUE = max(map(len, _NO_VALUE))
 
@@ -53,11 +56,15 @@ class Flattener:
         self.values: dict[str, Value] = {}
         self.no_values = 0
         self._left_out = 0
+        self._bytes = 0  # of names and texts, which flattening may multiply
 
     def flatten(self, fields: dict[str, object]) -> dict[str, Value]:
         """Give the metrics of `fields`; what is wrong goes to the problems, and what is no value is counted."""
         for name, value in fields.items():
             self._add(name, value, 1)
+        if self._bytes > READING_BYTES:
+            size, self.values = self._bytes, {}
+            self._problems.add(Reason.TOO_LARGE, f"with its names it is {size} bytes; {READING_BYTES} are allowed")
         if self._left_out:
             self._problems.add(
                 Reason.TOO_LARGE, f"{self._left_out} values beyond the first {self._limits.metrics} of one reading"
@@ -66,6 +73,10 @@ class Flattener:
 
     def _add(self, name: str, value: object, depth: int) -> None:
         if isinstance(value, dict | list) and value:
+            # A name that is too long already would only be copied for each value in it.
+            if name and (problem := name_problem(name, self._limits)) is not None:
+                self._problems.add(*problem)
+                return
             if depth >= MAX_DEPTH:
                 self._problems.add(Reason.TOO_LARGE, f"{shown(name)} is nested deeper than {MAX_DEPTH}")
                 return
@@ -80,6 +91,7 @@ class Flattener:
             self._left_out += 1
         else:
             self.values[name] = scalar
+            self._bytes += 4 * (len(name) + (len(scalar) if isinstance(scalar, str) else 2))
 
     def _scalar(self, name: str, value: object) -> Value | None:
         """Give a value as it is stored; None if it is none, which has been noted."""

@@ -38,5 +38,7 @@ class Known:
 
     def age(self) -> None:
         """Forget what has not been used for longest, if there are too many. Only between transactions."""
-        if self._count >= self._half:
+        if self._count >= 2 * self._half:
+            self.clear()  # all of it was used in one transaction: there is no telling what to forget
+        elif self._count >= self._half:
             self._old, self._young, self._count = self._young, {}, 0

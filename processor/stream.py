@@ -25,6 +25,7 @@ _RESTS = 3
 """Rest after a commit, in units of what it took: commits take at most a quarter of the time, until points pile up."""
 _READ_AHEAD = 256
 """Messages that may wait here: batches of ingest, most of them below 100 kB."""
+_DETAIL_CHARACTERS = 8_000
 _LETTER_ROOM = 65_536
 """Bytes that a dead letter may need beside the payload."""
 
@@ -169,7 +170,7 @@ class Stream:
         if len(payload) > most:
             detail = f"{detail}\n(the first {most} of {len(payload)} bytes)"
             payload = payload[:most]
-        letter = DeadLetter(1, reason, detail, message.subject, payload, self._now(), PROCESSOR)
+        letter = DeadLetter(1, reason, detail[:_DETAIL_CHARACTERS], message.subject, payload, self._now(), PROCESSOR)
         for wait in delays(self._rng):
             try:
                 await self._publisher.publish(deadletter_subject(reason), DEAD_LETTER.encode(letter))

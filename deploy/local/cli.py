@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from simulators.cli import simulate
 
 from deploy.local.demo import demo as run_demo
 from deploy.local.ports import PortInUseError
 from deploy.local.stack import Options, Stack, StackError
 from deploy.local.up import up as run_up
+from simulators.cli import simulate
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(simulate)

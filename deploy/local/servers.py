@@ -10,8 +10,7 @@ import shutil
 import sysconfig
 from pathlib import Path
 
-MAX_PAYLOAD = 8 << 20
-"""Largest message in bytes that either server takes."""
+from contracts.streams import MAX_PAYLOAD
 
 RECEIVE_WINDOW = 4096
 """How many messages the broker hands to one ingest before it waits for acknowledgements."""

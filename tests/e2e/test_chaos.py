@@ -10,8 +10,8 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from simulators.verify import verify
 
+from simulators.verify import verify
 from tests.e2e.conftest import SENSORIUM, Running
 
 VICTIMS = ["broker", "stream", "ingest", "processor", "devices_api", "alerting"]
