@@ -23,6 +23,10 @@ _CONNECT_S = 5.0
 _CLOSE_S = 2.0
 _STABLE_S = 10.0
 _MOST_EXPECTED = 65_535
+_FAR = 1 << 62  # ns: no time that comes
+_EXPECTED_NS = 60_000_000_000
+"""How long after a reconnection, a stall or its own acknowledgement a message is expected to come again."""
+
 _IF_NEW = 1  # MQTT 5: no retained messages when a subscription is only made again
 
 
@@ -43,7 +47,8 @@ class Session:
         self._subscribed = False
         self._held: dict[int, tuple[Message, int]] = {}  # packet identifier -> message, and when it was received
         self._newer: dict[int, Message] = {}  # the same, where the broker sent it again meanwhile
-        self._before: dict[tuple[str, bytes], list[int]] = {}  # when messages were received that will come again
+        self._before: dict[int, list[int]] = {}  # hash of a message that may come again -> when it was received
+        self._before_until = self._stalled_until = 0
         self._up = False
 
     @property
@@ -58,6 +63,7 @@ class Session:
         reported = ""
         while True:
             await self.close()
+            self._forget()
             began = loop.time()
             try:
                 await self._connect()
@@ -69,7 +75,6 @@ class Session:
                     reported = str(error)
                     self._log.warning("broker.unreachable", host=self._settings.mqtt_host, error=reported)
             self._up = False
-            self._forget()
             if loop.time() - began > _STABLE_S:
                 waits = delays(self._rng)
             await asyncio.sleep(next(waits))
@@ -104,6 +109,8 @@ class Session:
         if client is None or not await self._puback(client, [message for message, _ in ours]):
             self._metrics.unacknowledged.inc(len(ours))
             self._expect(ours)
+        elif self._now() < self._stalled_until:
+            self._expect(ours)  # copies that the broker sent meanwhile may wait in the client, not yet looked at
 
     async def _puback(self, client: AsyncClient, messages: list[Message]) -> bool:
         """Send PUBACKs, in the order of `messages`; false if the connection has gone.
@@ -133,6 +140,7 @@ class Session:
             self._subscribed = True
         if not answer.session_present:
             self._before.clear()  # nothing comes again from a broker that has forgotten us
+        self._before_until = self._now() + _EXPECTED_NS
         self._up = True
         self._metrics.connections.inc()
         self._log.info(
@@ -183,7 +191,9 @@ class Session:
                 held[mid] = message, received
             pipeline.take(Arrival(message.topic, message.payload, received, message.retain), message)
             if pipeline.full:
+                self._stalled_until = _FAR
                 await pipeline.room()
+                self._stalled_until = now() + _EXPECTED_NS
 
     def _is_repeat(self, mid: int, message: Message) -> bool:
         """Whether this is the message we hold under `mid`, sent again because its PUBACK is so long in coming.
@@ -204,24 +214,32 @@ class Session:
         self._newer.clear()
 
     def _expect(self, messages: list[tuple[Message, int]]) -> None:
-        """Keep when messages were received that the broker will send again.
+        """Keep when messages were received that the broker may send again.
 
         They are stored from here all the same. A reading without a time of its own must then get the same one again,
         or it would be stored as two.
         """
-        if sum(map(len, self._before.values())) > _MOST_EXPECTED:
+        now = self._now()
+        if now > self._before_until or sum(map(len, self._before.values())) > _MOST_EXPECTED:
             self._before.clear()
+        self._before_until = now + _EXPECTED_NS
         for message, received in messages:
-            self._before.setdefault((message.topic, message.payload), []).append(received)
+            self._before.setdefault(hash((message.topic, message.payload)), []).append(received)
 
     def _received_before(self, message: Message, received: int) -> int:
-        """When a message that is sent again was received first, or else `received`."""
-        times = self._before.get((message.topic, message.payload))
+        """When a message that is sent again was received first, or else `received`.
+
+        What was expected too long ago is forgotten: a later message may well say the same, and must keep its own time.
+        """
+        if received > self._before_until:
+            self._before.clear()
+        key = hash((message.topic, message.payload))
+        times = self._before.get(key)
         if not times:
             return received
         first = times.pop(0)
         if not times:
-            del self._before[message.topic, message.payload]
+            del self._before[key]
         return first
 
     def _why(self) -> str:

@@ -95,6 +95,13 @@ class Server:
         except httpx.HTTPError:
             return False
 
+    def configure(self, old: str, new: str) -> None:
+        """Change its configuration; it takes that with its next start, or SIGHUP."""
+        config = Path(self.command[-1])
+        text = config.read_text()
+        assert old in text
+        config.write_text(text.replace(old, new))
+
     def kill(self) -> None:
         """End it with SIGKILL, as a crash would."""
         if self.process is not None:

@@ -108,3 +108,9 @@ def test_an_alert_event_is_the_json_that_receivers_know() -> None:
 def test_wire_writes_equal_messages_as_equal_bytes() -> None:
     again = Wire(Presence)
     assert again.encode(Presence(1, "d", "seen", 1)) == PRESENCE_MESSAGE.encode(Presence(1, "d", "seen", 1))
+
+
+def test_what_is_said_of_a_foreign_message_is_short() -> None:
+    with pytest.raises(SchemaError) as refused:
+        READING_BATCH.decode(msgspec.msgpack.encode(["v" * 5_000_000]))
+    assert len(str(refused.value)) < 1000

@@ -20,7 +20,7 @@ from contracts.readings import READING_BATCH, Reading
 from deploy.local import servers
 from ingest.app import FSYNC, App
 from ingest.settings import Settings
-from tests.conftest import TOKEN, Server, free_port, mosquitto_broker
+from tests.conftest import TOKEN, Server, free_port, mosquitto_broker, nats_broker, stream_server
 
 MOMENT = 1_767_225_600_250_000_000
 
@@ -48,11 +48,12 @@ async def until(condition: Callable[[], bool], what: str, seconds: float = 20) -
 
 
 @contextlib.asynccontextmanager
-async def ingest(given: Settings) -> AsyncIterator[App]:
+async def ingest(given: Settings, *, ready: bool = True) -> AsyncIterator[App]:
     app = App(given, logs.quiet())
     await app.start()
     try:
-        await until(lambda: app.waiting_for() == [], "ready")
+        if ready:
+            await until(lambda: app.waiting_for() == [], "ready")
         yield app
     finally:
         await app.stop()
@@ -290,6 +291,49 @@ async def test_a_reading_without_a_time_that_is_sent_again_is_the_same_point(str
         await until(lambda: held(app) == 0, "acknowledged")
         await until(lambda: len(stored.readings) >= 3, "stored twice")
         assert len({r.ts for r in stored.readings if r.values == {"n": 1.0}}) == 1
+
+
+async def test_copies_that_wait_through_a_stall_are_the_same_points(tmp_path: Path, stream: Server) -> None:
+    """nats-server sends again every five seconds what is not acknowledged; once a cycle is full, that piles up."""
+    text = b"x" * 8000
+    with nats_broker(tmp_path) as broker:
+        given = settings(stream, broker)
+        async with ingest(given) as app, reading(stream) as stored, device(broker) as client:
+            await publish(client, "devices/a/telemetry", b'{"n": 0}')
+            await until(lambda: len(stored.readings) == 1, "the first reading")
+            assert stream.process is not None
+            stream.process.send_signal(signal.SIGSTOP)
+            for number in range(1, 2501):
+                await publish(client, "devices/a/telemetry", b'{"n": %d, "x": "%b"}' % (number, text))
+            await until(lambda: waiting(app) > 2000, "sent again")
+            stream.process.send_signal(signal.SIGCONT)
+            await until(lambda: held(app) == 0 and waiting(app) == 0, "all taken")
+            await until(lambda: len({r.values["n"] for r in stored.readings}) == 2501, "stored")
+        assert len({(r.ts, r.values["n"]) for r in stored.readings}) == 2501
+
+
+def waiting(app: App) -> int:
+    """Count what waits in the MQTT client, not yet looked at."""
+    client = app._session._client  # noqa: SLF001 - nobody else knows
+    return client.stats().delivery.iterator_queued if client else 0
+
+
+async def test_a_stream_that_somebody_deletes_is_made_again(stream: Server, broker: Server) -> None:
+    async with ingest(settings(stream, broker)) as app, device(broker) as client:
+        link = await Link(stream.nats_url, TOKEN, "vandal", logs.quiet()).connect()
+        await link.js.delete_stream("TELEMETRY")
+        await link.close()
+        await publish(client, "devices/a/telemetry", b'{"n": 1}')
+        await until(lambda: counted(app, "readings_stored") == 1, "stored, in a stream made again")
+
+
+async def test_a_stream_server_that_takes_only_small_messages_is_not_ready(tmp_path: Path, broker: Server) -> None:
+    with stream_server(tmp_path) as stream:
+        stream.kill()
+        stream.configure("max_payload: 8388608", "max_payload: 1048576")
+        stream.start()
+        async with ingest(settings(stream, broker), ready=False) as app:
+            await until(lambda: "stream server with max_payload 8388608 or more" in app.waiting_for(), "says so")
 
 
 async def put(stream: Server, *records: DeviceRecord) -> None:

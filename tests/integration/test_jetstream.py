@@ -1,13 +1,14 @@
 """The link to the stream server, against the real one."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
 import pytest
 
 from contracts import logs, streams
-from contracts.jetstream import Link, NotAcknowledgedError, OrderedReader, Publisher, ensure_stream
+from contracts.jetstream import Link, NoStreamError, NotAcknowledgedError, OrderedReader, Publisher, ensure_stream
 from tests.conftest import TOKEN, Server
 
 
@@ -103,3 +104,26 @@ async def test_publishing_what_no_stream_takes_is_refused(link: Link) -> None:
 async def test_an_existing_stream_keeps_its_partitions(link: Link) -> None:
     assert await ensure_stream(link.js, streams.TELEMETRY, partitions=4) == 4
     assert await ensure_stream(link.js, streams.TELEMETRY, partitions=16) == 4
+
+
+async def test_a_link_that_the_server_refuses_comes_back_when_it_no_longer_does(link: Link, stream: Server) -> None:
+    await ensure_stream(link.js, streams.TELEMETRY)
+    publisher, reader = Publisher(link), OrderedReader(link, "TELEMETRY", "processor")
+    await publisher.publish("telemetry.0", b"0")
+    assert await read(reader, 1) == [b"0"]
+    assert stream.process is not None
+    for old, new in ((TOKEN, "another-token"), ("another-token", TOKEN)):
+        stream.configure(old, new)
+        stream.process.send_signal(signal.SIGHUP)
+        await until(partial(is_up, link, new == TOKEN))
+    await publisher.publish("telemetry.0", b"1")
+    assert await read(reader, 2) == [b"0", b"1"], "they were not acknowledged"
+
+
+async def is_up(link: Link, wanted: bool) -> bool:  # noqa: FBT001 - what is waited for
+    return link.up is wanted
+
+
+async def test_a_stream_that_is_gone_is_told_apart_from_one_that_refuses(link: Link) -> None:
+    with pytest.raises(NoStreamError):
+        await Publisher(link).publish("telemetry.0", b"0")

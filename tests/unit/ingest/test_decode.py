@@ -364,3 +364,21 @@ def test_numbers_come_through_exactly(sent: dict[str, float]) -> None:
     sent.pop("ts", None)
     if sent:
         assert values(json.dumps(sent)) == sent
+
+
+def test_a_long_name_over_many_values_is_refused_once_and_at_once() -> None:
+    payload = json.dumps({"n" * 500_000: [1] * 100_000, "kept": 1})
+    decoded = decode(payload)
+    assert decoded.readings[0].values == {"kept": 1.0}
+    refused(decoded, Reason.TOO_LARGE, "500000 bytes long")
+    assert decoded.problems is not None
+    assert decoded.problems.detail.count("the name") == 1
+
+
+def test_a_reading_that_its_names_make_larger_than_a_batch_is_refused() -> None:
+    generous = Decoder(Limits(metrics=10_000, name_bytes=1024), 300_000_000_000)
+    payload = json.dumps({"n" * 1000: [1] * 9_000})
+    assert len(payload) < 30_000
+    decoded = decode(payload, decoder=generous)
+    assert decoded.readings == []
+    refused(decoded, Reason.TOO_LARGE, "4194304 are allowed")

@@ -42,3 +42,12 @@ def test_clearing_forgets_everything() -> None:
     known.clear()
     assert len(known) == 0
     assert use(known, "a") is None
+
+
+def test_one_device_with_ever_new_metrics_stays_bounded() -> None:
+    known = Known(10)
+    for number in range(100):
+        known.of("d")
+        known.add("d", f"m{number}", Series(1, NEVER))
+        known.age()
+        assert len(known) <= 10
