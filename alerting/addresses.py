@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 MAX_URL = 2000
 
 _NAT64 = IPv6Network("64:ff9b::/96")
+_NEVER_PUBLIC = [IPv6Network(net) for net in ("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "fec0::/10")]
+"""IPv6 networks that Python takes for global: two old ways to hold an IPv4 address, local NAT64, and site-local."""
 
 
 def url_problem(url: str) -> str | None:
@@ -33,6 +35,8 @@ def is_public(address: str) -> bool:
     An IPv6 address that stands for an IPv4 address is judged by that.
     """
     ip = ip_address(address.partition("%")[0])
+    if isinstance(ip, IPv6Address) and any(ip in network for network in _NEVER_PUBLIC):
+        return False
     inner = _embedded(ip) if isinstance(ip, IPv6Address) else None
     judged = ip if inner is None else inner
     return judged.is_global and not judged.is_multicast

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from alerting.alarms import Alarms, NotLoadedError
 from alerting.repository import Repository
 from alerting.schemas import AlertOut, AlertPage, RuleIn, RuleOut, RulePage
-from contracts.problems import MEDIA_TYPE, Problem, install, require_key
+from contracts.problems import MEDIA_TYPE, BodyLimit, Problem, install, require_key
 
 MAX_RULES = 1000
 
@@ -25,6 +25,7 @@ def build(
     """Build the application; every request below /api/v1 needs `key`."""
     app = FastAPI(title="Sensorium alerting", description="Rules, and the alerts they give.", version="1")
     install(app)
+    app.add_middleware(BodyLimit)
     app.add_exception_handler(NotLoadedError, _unavailable)
     app.add_exception_handler(SQLAlchemyError, _unavailable)
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(require_key(key)), Depends(alarms.need)])

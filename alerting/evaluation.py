@@ -97,8 +97,11 @@ class Evaluation:
         elif old is not None and old.metric != rule.metric:
             self._end(old, now, Ending.RULE_CHANGED)
         elif old is not None:
+            condition = (rule.operator, rule.value, rule.for_ns) != (old.operator, old.value, old.for_ns)
             for track in self._tracks[rule.id].values():
-                if track.alert is not None and not self._may_select(rule, track.device):
+                # What is pending rests on readings that the old condition judged: it begins anew.
+                pending = track.alert is not None and track.alert.state is State.PENDING
+                if track.alert is not None and ((pending and condition) or not self._may_select(rule, track.device)):
                     self._changed(track, old, on_ending(track, now, Ending.RULE_CHANGED))
         self.rules[rule.id] = rule
         self._tracks.setdefault(rule.id, {})

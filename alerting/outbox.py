@@ -37,8 +37,10 @@ class Outbox:
 
     async def trim(self, most: int) -> int:
         """Drop the oldest notifications beyond `most`. Returns how many."""
-        newest = sa.select(sa.func.coalesce(sa.func.max(outbox.c.seq), 0)).scalar_subquery()
-        return await self._delete(outbox.c.seq <= newest - most)
+        beyond = await self.pending() - most
+        if beyond <= 0:
+            return 0
+        return await self._delete(outbox.c.seq.in_(sa.select(outbox.c.seq).order_by(outbox.c.seq).limit(beyond)))
 
     async def _delete(self, which: sa.ColumnElement[bool]) -> int:
         async with self._engine.connect() as connection:

@@ -76,7 +76,7 @@ def on_reading(rule: Rule, track: Track, *, fresh: bool, new_id: Callable[[], st
         if not rule.breached(value):
             return _keep(track, msgspec.structs.replace(alert, state=State.WITHDRAWN))
         if fresh and ts - alert.started_at >= rule.for_ns:
-            return _keep(track, _fire(alert, ts, value))
+            return _keep(track, _fire(rule, alert, ts, value))
         return None
     return None if rule.holds(value) else _keep(track, _resolve(alert, ts, value, Ending.CLEARED))
 
@@ -93,7 +93,7 @@ def on_clock(rule: Rule, track: Track, now: int, max_age: int) -> Alert | None:
     silence = now - track.ts
     if now - alert.started_at < rule.for_ns or silence > min(rule.for_ns // 2, LONGEST_SILENCE, max_age):
         return None
-    return _keep(track, _fire(alert, alert.started_at + rule.for_ns, track.value))
+    return _keep(track, _fire(rule, alert, alert.started_at + rule.for_ns, track.value))
 
 
 def on_ending(track: Track, now: int, reason: Ending) -> Alert | None:
@@ -128,8 +128,11 @@ def _begin(rule: Rule, track: Track, alert_id: str) -> Alert:
     )
 
 
-def _fire(alert: Alert, at: int, value: float) -> Alert:
-    return msgspec.structs.replace(alert, state=State.FIRING, fired_at=at, value=value)
+def _fire(rule: Rule, alert: Alert, at: int, value: float) -> Alert:
+    """Fire a pending alert, as the rule is now: it may have been renamed or made more severe since it began."""
+    return msgspec.structs.replace(
+        alert, state=State.FIRING, fired_at=at, value=value, rule=rule.name, severity=rule.severity
+    )
 
 
 def _resolve(alert: Alert, at: int, value: float, reason: Ending) -> Alert:

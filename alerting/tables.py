@@ -41,6 +41,7 @@ alert = sa.Table(
     sa.Column("resolved_at", sa.BigInteger),
     sa.Column("reason", sa.String(32)),
     sa.Index("alert_state", "state", "id"),
+    sa.Index("alert_resolved", "resolved_at"),
     sa.Index("alert_rule", "rule_id", "id"),
     sa.Index("alert_device", "device", "id"),
 )

@@ -52,7 +52,7 @@ class Webhook:
             return Result.FAILED, type(error).__name__  # its text may hold the URL
 
     async def _post(self, url: httpx.URL, body: bytes, tries: int) -> tuple[Result, str]:
-        addresses = await self._resolve(url.host, url.port or (443 if url.scheme == "https" else 80))
+        addresses = await self._resolve(url.raw_host.decode(), url.port or (443 if url.scheme == "https" else 80))
         if not self._allow_private and not all(is_public(address) for address in addresses):
             return Result.REFUSED, "its address is not public (ALERTING_ALLOW_PRIVATE_WEBHOOKS=true allows it)"
         if self._client is None:
@@ -68,7 +68,7 @@ class Webhook:
             url.copy_with(host=addresses[tries % len(addresses)]),
             content=body,
             headers={"Host": url.netloc.decode(), "Content-Type": "application/json", "User-Agent": "sensorium"},
-            extensions={"sni_hostname": url.host},
+            extensions={"sni_hostname": url.raw_host.decode()},
         ) as answer:  # the body of the answer is not read: it may be of any size
             if answer.is_success:
                 return Result.DELIVERED, ""

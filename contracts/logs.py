@@ -13,6 +13,9 @@ from structlog.typing import EventDict, FilteringBoundLogger
 
 Log = FilteringBoundLogger
 
+# Without the frames' variables, which structlog would show: they hold keys, tokens and URLs.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
 
 def configure(service: str, level: str) -> Log:
     """Set up logging for this process and return its logger."""
@@ -21,7 +24,7 @@ def configure(service: str, level: str) -> Log:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-            structlog.processors.dict_tracebacks,
+            _TRACEBACKS,
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),

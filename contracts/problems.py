@@ -10,8 +10,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MEDIA_TYPE = "application/problem+json"
+
+MAX_BODY = 256 << 10
+"""Largest request body in bytes: a device with all its tags, or a rule with all its webhooks, is smaller."""
 
 
 class Problem(HTTPException):
@@ -69,3 +73,30 @@ def require_key(key: str) -> Callable[..., Awaitable[None]]:
             )
 
     return check
+
+
+def bounded(receive: Receive) -> Receive:
+    """Wrap what a request is read by: a body of more than MAX_BODY bytes is answered with 413, and not kept."""
+    size = 0
+
+    async def take() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > MAX_BODY:
+            detail = f"The request's body is larger than {MAX_BODY} bytes."
+            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", "The body is too large", detail)
+        return message
+
+    return take
+
+
+class BodyLimit:
+    """ASGI middleware that bounds the body of every request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        await self._app(scope, bounded(receive) if scope["type"] == "http" else receive, send)

@@ -24,7 +24,8 @@ class Verdict:
     """What became of the messages that the broker acknowledged: stored + dead_lettered + lost == published.
 
     `stored`: every value is there, exactly. `dead_lettered`: not stored whole, and a dead letter has its payload;
-    `reasons` counts those by reason. `lost`: neither. `wrong` counts points whose value is another than was sent;
+    `reasons` counts those by reason, and `rejected` those that were not malformed. `lost`: neither.
+    `wrong` counts points whose value is another than was sent;
     their messages count as lost. `duplicates` counts points that were never sent, or are there twice: of a message
     that was not acknowledged, they are fine. `unacked` is how many messages were published and not acknowledged.
     """
@@ -34,6 +35,7 @@ class Verdict:
     dead_lettered: int = 0
     duplicates: int = 0
     lost: int = 0
+    rejected: int = 0
     wrong: int = 0
     unacked: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
@@ -41,8 +43,8 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is lost, wrong, or there twice."""
-        return not (self.lost or self.wrong or self.duplicates)
+        """Whether nothing is lost, rejected without being malformed, wrong, or there twice."""
+        return not (self.lost or self.rejected or self.wrong or self.duplicates)
 
 
 async def verify(
@@ -141,6 +143,7 @@ class _Check:
         for entry in self.missing:
             if entry.payload in reasons:
                 self.verdict.dead_lettered += 1
+                self.verdict.rejected += not entry.fault
                 self.verdict.reasons[reasons[entry.payload]] += 1
         self.missing = [entry for entry in self.missing if entry.payload not in reasons]
 
@@ -183,6 +186,7 @@ def _sum_up(checks: list[_Check]) -> Verdict:
         total.published += one.published
         total.dead_lettered += one.dead_lettered
         total.duplicates += one.duplicates
+        total.rejected += one.rejected
         total.wrong += one.wrong
         total.unacked += one.unacked
         total.reasons += one.reasons

@@ -1,6 +1,7 @@
 """The stack on one machine: which processes it is made of, and how each is told about the others."""
 
 import fcntl
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,9 @@ class Stack:
         self.directory = options.data_dir.resolve()
         self.mqtt_host, self.mqtt_port = _broker_address(options)
         self._check_ports()
-        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.umask(0o077)  # for the databases and logs of every process that is started: they are nobody else's
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.chmod(0o700)
         self._lock = _take(self.directory)
         self.key_file = self.directory / "admin.key"
         self.key = keys.load_or_make(self.key_file)

@@ -44,6 +44,7 @@ class Supervisor:
         self._tiers: dict[str, int] = {}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._stopping: set[str] = set()
+        self._failures: dict[str, str] = {}
         self.restarts: dict[str, int] = {}
         (directory / "logs").mkdir(parents=True, exist_ok=True)
 
@@ -54,7 +55,9 @@ class Supervisor:
         self._tasks[program.name] = asyncio.create_task(self._keep(program))
 
     def log_tail(self, name: str, lines: int = 5) -> str:
-        """Return the last lines that a program wrote."""
+        """Return the last lines that a program wrote, or why it could not be started."""
+        if name in self._failures:
+            return self._failures[name]
         with contextlib.suppress(FileNotFoundError):
             return "\n".join(self._log(name).read_text(errors="replace").splitlines()[-lines:])
         return ""
@@ -66,8 +69,11 @@ class Supervisor:
         deadline = asyncio.get_running_loop().time() + STOP_SECONDS
         for tier in sorted({self._tiers[name] for name in chosen}, reverse=True):
             await self._stop_tier([name for name in chosen if self._tiers[name] == tier], deadline)
-        for name in chosen:
-            self._tasks.pop(name).cancel()
+        tasks = [self._tasks.pop(name) for name in chosen if name in self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._kill(chosen)  # what was just being started
         self._record()
 
     async def _stop_tier(self, names: Sequence[str], deadline: float) -> None:
@@ -77,8 +83,12 @@ class Supervisor:
         waits = [asyncio.ensure_future(process.wait()) for process in alive]
         if waits:
             await asyncio.wait(waits, timeout=max(0.2, deadline - asyncio.get_running_loop().time()))
-        for process in alive:
-            if process.returncode is None:
+        await self._kill(names)
+
+    async def _kill(self, names: Sequence[str]) -> None:
+        for name in names:
+            process = self._processes.get(name)
+            if process is not None and process.returncode is None:
                 process.kill()
                 await process.wait()
 
@@ -87,25 +97,32 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         while program.name not in self._stopping:
             began = loop.time()
-            with self._open_log(program.name) as log:
-                process = await asyncio.create_subprocess_exec(
-                    *program.command,
-                    env={**os.environ, **program.env},
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,  # Ctrl-C is for us: we stop them in order
-                    preexec_fn=_end_with_parent,
-                )
-            self._processes[program.name] = process
-            self._record()
-            await process.wait()
+            try:
+                process = self._processes[program.name] = await self._spawn(program)
+            except OSError as error:  # no memory, no room for the log, no such program
+                self._failures[program.name] = f"{program.command[0]}: {error}"
+            else:
+                self._failures.pop(program.name, None)
+                self._record()
+                await process.wait()
             if program.name in self._stopping:
                 return
             self.restarts[program.name] = self.restarts.get(program.name, 0) + 1
             if loop.time() - began > 10:  # noqa: PLR2004 - it had run well for ten seconds: begin with short waits again
                 waits = delays(self._rng, first=0.2)
             await asyncio.sleep(next(waits))
+
+    async def _spawn(self, program: Program) -> asyncio.subprocess.Process:
+        with self._open_log(program.name) as log:
+            return await asyncio.create_subprocess_exec(
+                *program.command,
+                env={**os.environ, **program.env},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for us: we stop them in order
+                preexec_fn=_end_with_parent,
+            )
 
     def _log(self, name: str) -> Path:
         return self._directory / "logs" / f"{name}.log"
@@ -120,8 +137,9 @@ class Supervisor:
     def _record(self) -> None:
         pids = {name: process.pid for name, process in self._processes.items() if process.returncode is None}
         scratch = self._directory / "run.json.new"
-        scratch.write_text(json.dumps(pids, indent=1) + "\n")
-        scratch.replace(self._directory / "run.json")
+        with contextlib.suppress(OSError):  # a full disk: the next start or stop writes it again
+            scratch.write_text(json.dumps(pids, indent=1) + "\n")
+            scratch.replace(self._directory / "run.json")
 
 
 def _end_with_parent() -> None:

@@ -32,7 +32,7 @@ async def ready(stack: Stack, supervisor: Supervisor, services: Sequence[str] = 
     """Wait until `services` say that they are ready. Raises StackError, which says what is missing and why."""
     missing: dict[str, str] = {}
     try:
-        async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient(timeout=2) as client:
+        async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient(timeout=2, trust_env=False) as client:
             while missing := await _missing(stack, client, services):
                 for name, restarts in supervisor.restarts.items():
                     if restarts > 2:  # noqa: PLR2004 - once or twice may be a race; three times is a fault

@@ -5,11 +5,8 @@ from http import HTTPMethod, HTTPStatus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from contracts.problems import Problem
+from contracts.problems import bounded
 from devices_api.metrics import Metrics
-
-MAX_BODY = 256 << 10
-"""Largest request body in bytes: a device with all the tags it may have is smaller."""
 
 _METHODS = frozenset(HTTPMethod)
 
@@ -35,24 +32,9 @@ class Measure:
             await send(message)
 
         try:
-            await self._app(scope, _bounded(receive), note)
+            await self._app(scope, bounded(receive), note)
         finally:
             route = getattr(scope.get("route"), "path", "") or "none"
             method = scope["method"] if scope["method"] in _METHODS else "other"  # a client may invent methods
             self._metrics.requests.labels(route, method, status).inc()
             self._metrics.request_seconds.labels(route).observe(clock() - began)
-
-
-def _bounded(receive: Receive) -> Receive:
-    size = 0
-
-    async def take() -> Message:
-        nonlocal size
-        message = await receive()
-        size += len(message.get("body", b""))
-        if size > MAX_BODY:
-            detail = f"The request's body is larger than {MAX_BODY} bytes."
-            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", "The body is too large", detail)
-        return message
-
-    return take

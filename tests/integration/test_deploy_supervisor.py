@@ -95,3 +95,15 @@ async def test_higher_tiers_are_stopped_first(supervisor: Supervisor, tmp_path: 
         await until(lambda name=name: supervisor.log_tail(name) == "here")  # type: ignore[misc]  # bound per turn
     await supervisor.stop()
     assert order.read_text() == "load service server "
+
+
+async def test_what_cannot_be_started_is_tried_again_and_says_why(supervisor: Supervisor) -> None:
+    supervisor.start(Program("missing", ["/no/such/program"], tier=0))
+    await until(lambda: supervisor.restarts.get("missing", 0) > 1)
+    assert "No such file" in supervisor.log_tail("missing")
+
+
+async def test_a_record_that_cannot_be_written_ends_nothing(supervisor: Supervisor, tmp_path: Path) -> None:
+    (tmp_path / "run.json.new").mkdir()  # as little use as a full disk
+    supervisor.start(Program("short", [sys.executable, "-c", ""], tier=0))
+    await until(lambda: supervisor.restarts.get("short", 0) > 1)

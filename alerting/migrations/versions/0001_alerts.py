@@ -49,6 +49,7 @@ def upgrade() -> None:
         "alert_open", "alert", ["rule_id", "device"], unique=True, sqlite_where=is_open, postgresql_where=is_open
     )
     op.create_index("alert_state", "alert", ["state", "id"])
+    op.create_index("alert_resolved", "alert", ["resolved_at"])
     op.create_index("alert_rule", "alert", ["rule_id", "id"])
     op.create_index("alert_device", "alert", ["device", "id"])
     op.create_table(

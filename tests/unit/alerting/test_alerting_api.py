@@ -181,3 +181,9 @@ async def test_there_is_a_most_of_rules(api: Api, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("alerting.api.MAX_RULES", 1)
     assert (await api.create()).status_code == 201
     assert (await api.create()).status_code == 409
+
+
+async def test_a_body_that_is_too_large_is_refused_and_not_read(api: Api) -> None:
+    answer = await api.client.post("/api/v1/rules", content=b"x" * (1 << 20))
+    assert answer.status_code == 413
+    assert answer.json()["type"] == "urn:sensorium:problem:body-too-large"

@@ -46,6 +46,28 @@ def test_a_new_threshold_is_applied_with_the_next_reading() -> None:
     assert story.told == [("firing", 0), ("resolved", 6)]
 
 
+def test_what_is_pending_begins_anew_with_another_condition() -> None:
+    story = Story(rule(for_s=600))
+    for second in range(0, 600, 60):
+        story.hears(second, 31.0)
+    story.put(rule(value=40.0, for_s=600), at=599)
+    story.hears(601, 45.0)
+    story.clock(602)
+    assert story.told == [], "one reading alone is above the new threshold"
+    for second in range(661, 1262, 60):
+        story.hears(second, 45.0)
+    assert story.told == [("firing", 1201)]
+    assert story.changes[-1].threshold == 40.0
+
+
+def test_what_is_pending_fires_as_the_rule_is_by_then() -> None:
+    story = Story(rule(for_s=60))
+    story.hears(0, 31.0)
+    story.put(rule(name="renamed", severity="critical", for_s=60), at=30)
+    story.hears(61, 31.0)
+    assert (story.changes[-1].rule, story.changes[-1].severity) == ("renamed", "critical")
+
+
 @pytest.mark.parametrize(
     "changed", [rule(metric="humidity"), rule(devices=frozenset({"other"})), rule(profile="meter")]
 )

@@ -16,3 +16,9 @@ def test_a_secret_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) ->
 
 def test_no_two_secrets_are_the_same(tmp_path: Path) -> None:
     assert load_or_make(tmp_path / "one") != load_or_make(tmp_path / "two")
+
+
+def test_an_empty_file_is_no_secret(tmp_path: Path) -> None:
+    path = tmp_path / "admin.key"
+    path.touch()
+    assert len(load_or_make(path)) >= 32

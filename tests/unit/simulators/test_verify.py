@@ -196,7 +196,10 @@ async def test_a_good_message_that_was_dead_lettered_is_not_lost(ledger: Path, a
         api.points["env-001", metric].pop(5)
     body = b'{"ts":%d,"values":%b}' % (ts, encode_values(values(fleet(1, 1)[0], ts)))
     api.letters.append(("env-001", "unknown_device", body))
-    assert counts(await check(ledger, api)) == (87, 77, 10, 0, 0, 0)
+    verdict = await check(ledger, api)
+    assert counts(verdict) == (87, 77, 10, 0, 0, 0)
+    assert verdict.rejected == 1
+    assert not verdict.ok, "it was not malformed: it should have been stored"
 
 
 async def test_a_dead_letter_of_another_device_does_not_count(ledger: Path, api: FakeApi) -> None:
