@@ -17,7 +17,7 @@ from deploy.local import ports
 from deploy.local.observe import Observer
 from deploy.local.stack import HOST, Options, Stack, StackError
 from deploy.local.supervisor import Program, Supervisor
-from deploy.local.up import interrupted, ready, running
+from deploy.local.up import READY_SECONDS, interrupted, ready, running
 from deploy.local.view import Series, Snapshot, milliseconds, percentile, render
 from simulators.fleet import Device, fleet
 from simulators.ledger import LedgerError
@@ -30,6 +30,7 @@ MALFORMED = 0.01
 
 _REFRESH_S = 0.5
 _PROBE_S = 0.5
+_FIRST_S = 0.05
 _AT_ONCE = 50
 _UNITS = {"environment": ("temperature", "°C"), "meter": ("power", "W"), "pump": ("pressure", "bar")}
 _RULES = (
@@ -58,11 +59,11 @@ async def demo(*, seconds: float, devices: int, seed: int, broker: str) -> int:
             members = fleet(seed, devices)
             ledger = Path(directory) / "ledger.sqlite3"
             load = stack.simulators(_load(ledger, devices, seed, seconds))
-            if not await _unless(stopping, _begin(stack, supervisor, client, members, load)):
+            if not await _unless(stopping, _begin(stack, supervisor, client, members, load, console, began)):
                 return 0
             console.print(_invitation(stack, members), soft_wrap=True)  # lines that work when pasted
             seen = Snapshot(devices=devices, series=_shown(members))
-            await _watch(stack, client, console, seen, stopping, seconds, began)
+            await _watch(stack, client, console, seen, stopping, seconds)
             console.print("Asking the query API for every reading that the fleet sent…")
             await supervisor.stop("simulators")
             patience = 10.0 if seconds else 3.0  # after Ctrl-C all has to be over within 10 s
@@ -104,13 +105,24 @@ async def _verified(ledger: Path, url: str, key: str, *, wait_seconds: float) ->
 
 
 async def _begin(
-    stack: Stack, supervisor: Supervisor, client: httpx.AsyncClient, members: list[Device], load: Program
+    stack: Stack,
+    supervisor: Supervisor,
+    client: httpx.AsyncClient,
+    members: list[Device],
+    load: Program,
+    console: Console,
+    began: float,
 ) -> None:
     """Register the fleet and let it run as soon as its readings can be taken; make the rules beside it."""
-    await asyncio.gather(
-        _let_run(stack, supervisor, client, members, load),
-        _make_rules(stack, supervisor, client),
-    )
+
+    async def run() -> None:
+        await _let_run(stack, supervisor, client, members, load)
+        console.print(f"First reading stored {time.monotonic() - began:.1f} s after the start.")
+
+    try:
+        await asyncio.gather(run(), _make_rules(stack, supervisor, client))
+    except (TimeoutError, httpx.HTTPError) as error:
+        raise StackError(f"the fleet could not begin: {error!r} (logs: {stack.directory / 'logs'})") from error
 
 
 async def _let_run(
@@ -123,7 +135,10 @@ async def _let_run(
         for answer in await asyncio.gather(*(client.post(url, json=body) for body in bodies[some : some + _AT_ONCE])):
             answer.raise_for_status()
     supervisor.start(load)
-    await ready(stack, supervisor, ("simulators",))
+    observer = Observer(stack, client, Snapshot())
+    async with asyncio.timeout(READY_SECONDS):
+        while not await observer.stored():  # noqa: ASYNC110 - ingest is asked over HTTP
+            await asyncio.sleep(_FIRST_S)
 
 
 async def _make_rules(stack: Stack, supervisor: Supervisor, client: httpx.AsyncClient) -> None:
@@ -169,21 +184,16 @@ async def _watch(
     seen: Snapshot,
     stopping: asyncio.Event,
     seconds: float,
-    began: float,
 ) -> None:
     """Show the stack at work until `seconds` have passed, or `stopping` is set."""
     observer = Observer(stack, client, seen)
     footer = "Ctrl-C stops the demo and accounts for every reading."
     probing = asyncio.create_task(_probe(stack, seen))
-    first_stored = False
     with _screen(console) as live:
         try:
             async with asyncio.timeout(seconds or None):
                 while not stopping.is_set():
                     await observer.refresh()
-                    if seen.stored and not first_stored:
-                        first_stored = True
-                        console.print(f"First reading stored {time.monotonic() - began:.1f} s after the start.")
                     if live is not None:
                         live.update(render(seen, footer), refresh=True)
                     with contextlib.suppress(TimeoutError):

@@ -26,6 +26,10 @@ class Observer:
         """Ask everything once. What does not answer keeps its last value: services may be killed and come back."""
         await asyncio.gather(self._counts(), self._latest(), self._alerts())
 
+    async def stored(self) -> bool:
+        """Ask ingest whether a reading has been stored."""
+        return (await self._metrics("ingest")).get("ingest_readings_stored_total", 0) > 0
+
     async def _counts(self) -> None:
         names = ("simulators", "ingest", "processor")
         simulators, ingest, processor = await asyncio.gather(*(self._metrics(name) for name in names))
