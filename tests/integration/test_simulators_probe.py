@@ -36,6 +36,8 @@ class Pipeline:
         self._loop = asyncio.get_running_loop()
         self._client = Client(CallbackAPIVersion.VERSION2)
         self._client.on_message = self._on_message
+        self._client.on_subscribe = lambda *_: self._loop.call_soon_threadsafe(self.subscribed.set)
+        self.subscribed = asyncio.Event()
         self._client.connect("127.0.0.1", broker.port)
         self._client.subscribe("devices/probe/telemetry", 1)
         self._client.loop_start()
@@ -67,10 +69,14 @@ async def serving(pipeline: Pipeline) -> AsyncIterator[str]:
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
     with listen("127.0.0.1", 0) as listener:
         task = asyncio.create_task(server.serve([listener]))
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        await task
-        await asyncio.to_thread(pipeline.close)
+        try:
+            async with asyncio.timeout(10):
+                await pipeline.subscribed.wait()  # what is published before it would go nowhere
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await task
+            await asyncio.to_thread(pipeline.close)
 
 
 async def test_it_measures_the_time_until_the_reading_can_be_asked_for(broker: Server, tmp_path: Path) -> None:
