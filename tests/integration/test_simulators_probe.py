@@ -33,14 +33,17 @@ class Pipeline:
     def __init__(self, broker: Server) -> None:
         self.latest: dict[str, dict[str, object]] = {}
         self.works = True
+        self.subscribed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._client = Client(CallbackAPIVersion.VERSION2)
         self._client.on_message = self._on_message
-        self._client.on_subscribe = lambda *_: self._loop.call_soon_threadsafe(self.subscribed.set)
-        self.subscribed = asyncio.Event()
+        self._client.on_subscribe = self._on_subscribe
         self._client.connect("127.0.0.1", broker.port)
         self._client.subscribe("devices/probe/telemetry", 1)
         self._client.loop_start()
+
+    def _on_subscribe(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self.subscribed.set)
 
     def _on_message(self, _: Client, __: object, message: MQTTMessage) -> None:
         self._loop.call_soon_threadsafe(self._loop.call_later, DELAY_S, self._store, json.loads(message.payload))
