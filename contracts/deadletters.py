@@ -25,6 +25,20 @@ class Reason(StrEnum):
     """The device is not registered, and unknown devices are quarantined."""
     DEVICE_DISABLED = "device_disabled"
     """The device is registered and disabled."""
+    NO_IDENTITY = "no_identity"
+    """Its convention leaves the device to the broker, which did not say who published."""
+    UNKNOWN_ALIAS = "unknown_alias"
+    """It names metrics by numbers that no birth certificate in force explains."""
+    WRONG_TYPE = "wrong_type"
+    """One or more values are not of the type that the device's profile says; the rest was stored."""
+    OUT_OF_RANGE = "out_of_range"
+    """One or more values are outside the range that the device's profile allows; the rest was stored."""
+    BAD_UNIT = "bad_unit"
+    """One or more values are in a unit that cannot be turned into the profile's; the rest was stored."""
+    RATE_LIMITED = "rate_limited"
+    """The device sends more than its profile allows. Counted, and not kept."""
+    TOO_SLOW = "too_slow"
+    """Decoding it took so long that it was given up."""
     UNKNOWN_SCHEMA = "unknown_schema"
     """A message on a stream has a schema version that its reader does not know."""
     UNEXPECTED = "unexpected"
@@ -34,8 +48,10 @@ class Reason(StrEnum):
 class DeadLetter(msgspec.Struct, array_like=True, frozen=True):
     """One rejected message.
 
-    `received` in ns since 1970 UTC; `service` is who rejected it; `device` is empty where the topic names none;
-    `payload` holds the original bytes, also where only a part of them was rejected.
+    `received` in ns since 1970 UTC; `service` is who rejected it; `device` is empty where the message names none;
+    `payload` holds the original bytes, also where only a part of them was rejected. `route` and `decoder` are the row
+    of ingest's routing table and what read the message. `receiver` is the process that took it from the broker, by
+    its client id; `properties` are the MQTT 5 ones: `content-type`, and user properties by their names.
     """
 
     schema_version: Literal[1]
@@ -47,6 +63,10 @@ class DeadLetter(msgspec.Struct, array_like=True, frozen=True):
     service: str
     device: str = ""
     retained: bool = False
+    route: str = ""
+    decoder: str = ""
+    receiver: str = ""
+    properties: dict[str, str] = {}
 
 
 DEAD_LETTER = Wire(DeadLetter)

@@ -6,8 +6,41 @@ from typing import Literal
 import msgspec
 
 
-class DeviceRecord(msgspec.Struct, frozen=True):
-    """One registered device, as JSON in the bucket, so that an operator can read it there."""
+class Calibration(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What makes a sensor's number right, for readings with `ts` >= `since` (ns since 1970 UTC).
+
+    `polynomial` are the coefficients of value^0, value^1 and so on, applied first where there are any; then the result
+    is multiplied by `scale`, and `offset` is added. Numbers in and out are in the profile's unit.
+    """
+
+    since: int = 0
+    scale: float = 1.0
+    offset: float = 0.0
+    polynomial: list[float] = []
+
+
+class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a profile says of a metric.
+
+    `unit` in the spelling of ingest's table, empty where any will do; `min` and `max`, both allowed, bound the value
+    that is stored. Of `calibration`, by `since`, the last that has begun holds.
+    """
+
+    type: Literal["number", "boolean", "text"] = "number"
+    unit: str = ""
+    min: float | None = None
+    max: float | None = None
+    calibration: list[Calibration] = []
+
+
+class DeviceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One registered device, as JSON in the bucket, so that an operator can read it there.
+
+    `metrics` are its profile's, by name, with the device's own calibration where it has one; others are taken as they
+    come. `zone` (IANA) is the time zone of a device that names none. `keep_raw`: store the device's own number beside
+    one that was converted or calibrated. `message_rate` and `point_rate` are token buckets, `CAPACITY:SECONDS` each, all
+    of which have to hold (`"20:1,600:60"`); empty where there is no limit.
+    """
 
     schema_version: Literal[1]
     id: str
@@ -15,6 +48,11 @@ class DeviceRecord(msgspec.Struct, frozen=True):
     profile: str
     tags: dict[str, str] = {}
     groups: list[str] = []
+    metrics: dict[str, Metric] = {}
+    zone: str = ""
+    keep_raw: bool = False
+    message_rate: str = ""
+    point_rate: str = ""
 
 
 _encoder = msgspec.json.Encoder()

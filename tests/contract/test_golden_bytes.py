@@ -39,14 +39,29 @@ GOLDEN: dict[str, tuple[Wire[Any], msgspec.Struct, str]] = {
     "presence": (
         PRESENCE_MESSAGE,
         Presence(1, "orchard-07", "online", TS),
-        "9401aa6f7263686172642d3037a66f6e6c696e65cf18867251fce0b280",
+        "9601aa6f7263686172642d3037a66f6e6c696e65cf18867251fce0b280a080",
     ),
     "dead_letter": (
         DEAD_LETTER,
         DeadLetter(1, "malformed", "not JSON", "devices/orchard-07/telemetry", b"{\xff", TS, "ingest", "orchard-07"),
+        "9d01a96d616c666f726d6564a86e6f74204a534f4ebc646576696365732f6f7263686172642d30372f74656c656d65747279c4027bffcf18867251fce0b280a6696e67657374aa6f7263686172642d3037c2a0a0a080",
+    ),
+}
+
+OLDER = {
+    "presence without reason and facts": ("presence", "9401aa6f7263686172642d3037a66f6e6c696e65cf18867251fce0b280"),
+    "dead letter without route, decoder, receiver and properties": (
+        "dead_letter",
         "9901a96d616c666f726d6564a86e6f74204a534f4ebc646576696365732f6f7263686172642d30372f74656c656d65747279c4027bffcf18867251fce0b280a6696e67657374aa6f7263686172642d3037c2",
     ),
 }
+
+
+@pytest.mark.parametrize("written", OLDER)
+def test_what_was_written_before_a_field_was_added_is_read(written: str) -> None:
+    name, data = OLDER[written]
+    wire, message, _ = GOLDEN[name]
+    assert wire.decode(bytes.fromhex(data)) == message
 
 
 @pytest.mark.parametrize("name", GOLDEN)
