@@ -38,8 +38,8 @@ class DeviceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `metrics` are its profile's, by name, with the device's own calibration where it has one; others are taken as they
     come. `zone` (IANA) is the time zone of a device that names none. `keep_raw`: store the device's own number beside
-    one that was converted or calibrated. `message_rate` and `point_rate` are token buckets, `CAPACITY:SECONDS` each, all
-    of which have to hold (`"20:1,600:60"`); empty where there is no limit.
+    one that was converted or calibrated. `message_rate` and `point_rate` are token buckets, `CAPACITY:SECONDS` each,
+    all of which have to hold (`"20:1,600:60"`); empty where there is no limit.
     """
 
     schema_version: Literal[1]
