@@ -12,6 +12,7 @@ from contracts.backoff import keep_running
 from contracts.directory import Directory
 from contracts.jetstream import Link
 from contracts.logs import Log
+from contracts.topics import METRIC_FILTER, STATUS_FILTER, TELEMETRY_FILTER
 from ingest.admit import Admission
 from ingest.decode import Decoder
 from ingest.limits import Limits
@@ -53,7 +54,8 @@ class App:
             self._link, monitor, settings.partitions, self._pipeline.divide, self._metrics, self._rng, log
         )
         now = time.time_ns  # noqa: TID251 - the composition root reads the clock
-        self._session = Session(settings, self._pipeline, now, self._rng, self._metrics, log)
+        filters = (TELEMETRY_FILTER, METRIC_FILTER, STATUS_FILTER)
+        self._session = Session(settings, self._pipeline, now, self._rng, self._metrics, log, filters=filters)
         self._metrics.watch(
             held=lambda: self._pipeline.held,
             devices=lambda: len(self._directory),

@@ -58,6 +58,12 @@ class Metrics:
             "unacknowledged",
             "Moves by one for each message that was stored when its connection had gone: the broker sends it again",
         )
+        self.unsent = self._counter(
+            "unsent",
+            "Moves by one for each message to a device that was dropped: disconnected, there was no connection to the"
+            " broker; full, too many were waiting for it",
+            "reason",
+        )
 
     def watch(self, *, held: Callable[[], float], devices: Callable[[], float], connected: Callable[[], float]) -> None:
         """Read these when somebody asks for them."""

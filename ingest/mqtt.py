@@ -1,7 +1,8 @@
 """The MQTT session with the broker. Nothing else in ingest knows which client library this is."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from random import Random
 
 from mqttium import MQTTError, MQTTProtocolVersion, NotConnectedError, QoS
@@ -10,19 +11,18 @@ from mqttium.types import Message
 
 from contracts.backoff import delays
 from contracts.logs import Log
-from contracts.topics import METRIC_FILTER, STATUS_FILTER, TELEMETRY_FILTER
 from ingest.inflight import Inflight
 from ingest.metrics import Metrics
 from ingest.outcomes import Arrival
 from ingest.pipeline import Pipeline
 from ingest.settings import Settings
 
-FILTERS = (TELEMETRY_FILTER, METRIC_FILTER, STATUS_FILTER)
 _KEEPALIVE_S = 30
 _CONNECT_S = 5.0
 _CLOSE_S = 2.0
 _STABLE_S = 10.0
 _MOST_EXPECTED = 65_535
+_MOST_OUTGOING = 1_000
 _FAR = 1 << 62  # ns: no time that comes
 _EXPECTED_NS = 60_000_000_000
 """How long after a reconnection, a stall or its own acknowledgement a message is expected to come again."""
@@ -39,12 +39,21 @@ class Session:
     """
 
     def __init__(
-        self, settings: Settings, pipeline: Pipeline, now: Callable[[], int], rng: Random, metrics: Metrics, log: Log
+        self,
+        settings: Settings,
+        pipeline: Pipeline,
+        now: Callable[[], int],
+        rng: Random,
+        metrics: Metrics,
+        log: Log,
+        filters: Sequence[str],
     ) -> None:
         self._settings, self._pipeline, self._now = settings, pipeline, now
         self._rng, self._metrics, self._log = rng, metrics, log
         self._client: AsyncClient | None = None
-        self._subscribed = False
+        self._wanted = frozenset(filters)
+        self._subscribed: frozenset[str] = frozenset()
+        self._changed = asyncio.Event()
         self._held: dict[int, tuple[Message, int]] = {}  # packet identifier -> message, and when it was received
         self._newer: dict[int, Message] = {}  # the same, where the broker sent it again meanwhile
         self._before: dict[int, list[int]] = {}  # hash of a message that may come again -> when it was received
@@ -55,6 +64,22 @@ class Session:
     def connected(self) -> bool:
         """Whether there is a session with the broker now."""
         return self._up and self._client is not None and self._client.is_connected
+
+    def follow(self, filters: Sequence[str]) -> None:
+        """Be subscribed to these filters from now on, and to no others."""
+        self._wanted = frozenset(filters)
+        self._changed.set()
+
+    def send(self, topic: str, payload: bytes) -> None:
+        """Publish at QoS 0, at once; dropped and counted where there is no connection, or too much waits for it."""
+        if self._client is None or not self._client.is_connected:
+            self._metrics.unsent.labels("disconnected").inc()
+            return
+        try:
+            self._client.publish_nowait(topic, payload)
+        except MQTTError as error:
+            self._metrics.unsent.labels("full").inc()
+            self._log.debug("broker.not_sent", topic=topic, error=repr(error))
 
     async def run(self) -> None:
         """Connect, and again whenever the connection is lost, until cancelled; `close` then ends the session."""
@@ -68,7 +93,12 @@ class Session:
             try:
                 await self._connect()
                 reported = ""
-                await self._receive()
+                following = asyncio.create_task(self._follow())
+                try:
+                    await self._receive()
+                finally:
+                    following.cancel()
+                    await asyncio.gather(following, return_exceptions=True)
                 self._log.warning("broker.disconnected", error=self._why())
             except (MQTTError, OSError) as error:
                 if str(error) != reported:
@@ -132,12 +162,9 @@ class Session:
         client = self._client = self._new_client()
         answer = await client.connect(self._settings.mqtt_host, self._settings.mqtt_port)
         # A session that the broker kept has its subscriptions; but not if an earlier run died before making them.
-        if not (answer.session_present and self._subscribed):
-            self._subscribed = False
-            five = self._settings.mqtt_protocol == "5"
-            options = SubscribeOptions(QoS.AT_LEAST_ONCE, retain_handling=_IF_NEW if five else 0)
-            await client.subscribe([(topic, options) for topic in FILTERS], timeout=_CONNECT_S)
-            self._subscribed = True
+        if not answer.session_present:
+            self._subscribed = frozenset()
+        await self._reconcile(client)
         if not answer.session_present:
             self._before.clear()  # nothing comes again from a broker that has forgotten us
         self._before_until = self._now() + _EXPECTED_NS
@@ -149,6 +176,35 @@ class Session:
             port=self._settings.mqtt_port,
             session_present=answer.session_present,
         )
+
+    async def _reconcile(self, client: AsyncClient) -> None:
+        """Make the subscriptions those that are wanted."""
+        self._changed.clear()
+        wanted = self._wanted
+        if new := sorted(wanted - self._subscribed):
+            options = SubscribeOptions(
+                QoS.AT_LEAST_ONCE, retain_handling=_IF_NEW if self._settings.mqtt_protocol == "5" else 0
+            )
+            await client.subscribe([(topic, options) for topic in new], timeout=_CONNECT_S)
+        if old := sorted(self._subscribed - wanted):
+            await client.unsubscribe(old, timeout=_CONNECT_S)
+        self._subscribed = wanted
+
+    async def _follow(self) -> None:
+        """Reconcile whenever other filters are wanted; where that fails, the connection is ended and made again."""
+        while True:
+            await self._changed.wait()
+            client = self._client
+            if client is None:
+                return
+            try:
+                await self._reconcile(client)
+            except MQTTError as error:
+                self._changed.set()
+                self._log.warning("broker.not_subscribed", error=str(error))
+                with contextlib.suppress(MQTTError):
+                    await client.disconnect()
+                return
 
     def _new_client(self) -> AsyncClient:
         settings = self._settings
@@ -170,7 +226,7 @@ class Session:
             max_inbound_inflight=settings.receive_window if five else None,
             max_iterator_messages=settings.receive_window,
             max_iterator_bytes=settings.receive_window_bytes,
-            max_write_queue_messages=2 * 65_536,
+            max_write_queue_messages=2 * 65_536 + _MOST_OUTGOING,
             connect_timeout=_CONNECT_S,
         )
 
