@@ -9,7 +9,7 @@ from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration in migrations/versions. It is named here so that a start without migrations skips Alembic."""
 
 WRITE = {"sqlite_begin": "IMMEDIATE"}

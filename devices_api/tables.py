@@ -34,3 +34,15 @@ outbox = Table(
     Column("device", String(256), nullable=False),
     sqlite_autoincrement=True,
 )
+
+# A device's dead letters of a reason that are replayed by themselves, because what they lacked has come.
+auto_replay = Table(
+    "auto_replay",
+    metadata,
+    Column("device", String(256), primary_key=True),
+    Column("reason", String(32), primary_key=True),
+    Column("since", BigInteger, nullable=False),  # those received before it have had their chance
+    Column("asked", BigInteger, nullable=False),  # when what they lacked came last
+    Column("due", BigInteger, nullable=True, index=True),  # of the next pass; null when there is none
+    Column("passes", Integer, nullable=False),  # done since it was asked for
+)
