@@ -35,4 +35,4 @@ class DeadLetters:
             await publisher.start()
             self._publisher = publisher
         letter = DeadLetter(1, reason.value, detail, topic, payload, self._now(), "alerting", device)
-        await self._publisher.publish(deadletter_subject(reason.value), DEAD_LETTER.encode(letter))
+        await self._publisher.publish(deadletter_subject(reason.value, device), DEAD_LETTER.encode(letter))

@@ -131,10 +131,14 @@ class Link:
                 return
 
 
-async def ensure_stream(js: JetStreamContext, stream: Stream, partitions: int = DEFAULT_PARTITIONS) -> int:
-    """Create `stream` and its consumers where they are missing; an existing stream is left as it is.
+async def ensure_stream(
+    js: JetStreamContext, stream: Stream, partitions: int = DEFAULT_PARTITIONS, *, limit: bool = False
+) -> int:
+    """Create `stream` and its consumers where they are missing.
 
-    Returns the number of partitions that the stream was made with.
+    An existing stream gets the declared subjects, since an earlier version may have made it; it keeps its limits in age
+    and bytes unless `limit` says to set the declared ones: for the one service that owns them. Returns the number of
+    partitions that the stream was made with.
     """
     try:
         info = await js.stream_info(stream.name)
@@ -150,6 +154,11 @@ async def ensure_stream(js: JetStreamContext, stream: Stream, partitions: int = 
                 metadata={PARTITIONS_KEY: str(partitions)},
             )
         )
+    wanted = info.config.evolve(subjects=[stream.subjects])
+    if limit:
+        wanted = wanted.evolve(max_bytes=stream.max_bytes, max_age=stream.max_age)
+    if wanted != info.config:
+        info = await js.update_stream(wanted)
     # A work queue keeps each message for one consumer and wants every message acknowledged by itself.
     policy = AckPolicy.EXPLICIT if stream.retention == "workqueue" else AckPolicy.ALL
     for consumer in stream.consumers:

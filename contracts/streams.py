@@ -40,8 +40,12 @@ INGEST = "ingest"
 TELEMETRY = Stream("TELEMETRY", "telemetry.*", "interest", "new", 16 * GIB, consumers=(PROCESSOR, ALERTING))
 DERIVED = Stream("DERIVED", "derived.*", "interest", "new", 4 * GIB, consumers=(ALERTING,))
 PRESENCE = Stream("PRESENCE", "presence.*", "interest", "old", GIB, consumers=(DEVICES_API,))
-DEADLETTERS = Stream("DEADLETTERS", "deadletters.*", "limits", "old", 4 * GIB, max_age=30 * DAY_S)
+DEADLETTERS = Stream("DEADLETTERS", "deadletters.>", "limits", "old", 4 * GIB, max_age=30 * DAY_S)
 REPLAYS = Stream("REPLAYS", "replays", "workqueue", "new", GIB, consumers=(INGEST,))
+
+DEADLETTER_SLOTS = 4096
+"""Into how many slots the devices' dead letters fall: anybody may invent a device id, and each subject costs the stream
+server memory, so there is none for each device."""
 
 DEVICES_BUCKET = "devices"
 """Key-value bucket with a DeviceRecord for each registered device; keys as `contracts.devices.kv_key` gives them."""
@@ -70,6 +74,19 @@ def presence_subject(partition: int) -> str:
     return f"presence.{partition}"
 
 
-def deadletter_subject(reason: str) -> str:
-    """Subject of the dead letters that have `reason`."""
-    return f"deadletters.{reason}"
+def deadletter_slot(device: str) -> int:
+    """Slot of the dead letters of `device`, empty where they name none; the same in every process and version."""
+    return partition_of(device, DEADLETTER_SLOTS)
+
+
+def deadletter_subjects(reason: str = "*", device: str | None = None) -> tuple[str, str]:
+    """Give filters that together cover the dead letters that have `reason` and are of `device`; None: of any.
+
+    Others are among them: of devices in the same slot, and of before there were slots.
+    """
+    return f"deadletters.{reason}", f"deadletters.{reason}.{'*' if device is None else deadletter_slot(device)}"
+
+
+def deadletter_subject(reason: str, device: str = "") -> str:
+    """Subject of the dead letters that have `reason` and are of `device`, and of others in its slot."""
+    return f"deadletters.{reason}.{deadletter_slot(device)}"

@@ -11,7 +11,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RawStreamMsg
 from nats.js.errors import APIError, NotFoundError
 
 from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
-from contracts.streams import DEADLETTERS, INGEST, REPLAYS, deadletter_subject
+from contracts.streams import DEADLETTERS, INGEST, REPLAYS, deadletter_subjects
 from contracts.wire import SchemaError
 from devices_api.errors import UnavailableError
 from devices_api.stream import AWAY, NAME, StreamServer
@@ -139,7 +139,7 @@ class DeadLetters:
             ConsumerConfig(
                 deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
                 opt_start_seq=low,
-                filter_subject=DEADLETTERS.subjects if reason is None else deadletter_subject(reason),
+                filter_subjects=[*deadletter_subjects(reason or "*")],
                 ack_policy=AckPolicy.NONE,
                 headers_only=True,
                 mem_storage=True,
@@ -189,6 +189,6 @@ def _letter(raw: RawStreamMsg) -> DeadLetter:
     try:
         return DEAD_LETTER.decode(data)
     except SchemaError as error:
-        reason = (raw.subject or "").rpartition(".")[2]
+        reason = (raw.subject or "").split(".")[1]
         stored = int(raw.time.timestamp() * 1e9) if raw.time else 0
         return DeadLetter(1, reason, f"this dead letter cannot be read: {error}", "", data, stored, "")

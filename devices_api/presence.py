@@ -124,5 +124,5 @@ class PresenceReader:
 
     async def _dead_letter(self, message: Msg, reason: Reason, detail: str, device: str = "") -> None:
         letter = DeadLetter(1, reason, detail, message.subject, message.data, self._now(), DEVICES_API, device)
-        await self._stream.publisher.publish(deadletter_subject(reason), DEAD_LETTER.encode(letter))
+        await self._stream.publisher.publish(deadletter_subject(reason, device), DEAD_LETTER.encode(letter))
         self._metrics.dead_letters.labels(reason).inc()

@@ -120,7 +120,9 @@ class Cycle:
                 for body, size in _batches(partition, readings[start : start + batch_readings]):
                     out.append((subject, body))
                     self.batches.append(size)
-        out.extend((deadletter_subject(letter.reason), DEAD_LETTER.encode(letter)) for letter in self._letters)
+        out.extend(
+            (deadletter_subject(letter.reason, letter.device), DEAD_LETTER.encode(letter)) for letter in self._letters
+        )
         for presence in self._presences:
             subject = presence_subject(partition_of(presence.device, self._partitions))
             out.append((subject, PRESENCE_MESSAGE.encode(presence)))

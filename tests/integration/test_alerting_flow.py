@@ -29,6 +29,7 @@ from contracts.devices import DeviceRecord, encode_record
 from contracts.jetstream import Link, Publisher, ensure_bucket, ensure_stream
 from contracts.readings import READING_BATCH, Reading, ReadingBatch, Value
 from contracts.service import listen, running
+from contracts.streams import deadletter_subject
 from tests.conftest import TOKEN, Server, free_port
 
 KEY = "a-key-that-only-this-test-has"
@@ -390,7 +391,7 @@ async def test_a_message_of_an_unknown_version_is_dead_lettered_and_its_neighbou
         await bench.publisher.publish("telemetry.3", unknown)
         await bench.publish(31.0)
         await until(lambda: len(bench.receiver.taken) == 1)
-        message = await bench.link.js.get_msg("DEADLETTERS", subject="deadletters.unknown_schema")
+        message = await bench.link.js.get_msg("DEADLETTERS", subject=deadletter_subject("unknown_schema"))
     letter = DEAD_LETTER.decode(message.data or b"")
     assert (letter.payload, letter.topic, letter.service) == (unknown, "telemetry.3", "alerting")
     assert "schema version 2" in letter.detail

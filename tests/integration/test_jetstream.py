@@ -3,12 +3,14 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
 from contracts import logs, streams
 from contracts.jetstream import Link, NoStreamError, NotAcknowledgedError, OrderedReader, Publisher, ensure_stream
+from contracts.streams import deadletter_subject
 from tests.conftest import TOKEN, Server
 
 
@@ -104,6 +106,24 @@ async def test_publishing_what_no_stream_takes_is_refused(link: Link) -> None:
 async def test_an_existing_stream_keeps_its_partitions(link: Link) -> None:
     assert await ensure_stream(link.js, streams.TELEMETRY, partitions=4) == 4
     assert await ensure_stream(link.js, streams.TELEMETRY, partitions=16) == 4
+
+
+async def test_an_existing_stream_gets_the_declared_subjects_and_keeps_its_limits(link: Link) -> None:
+    earlier = replace(streams.DEADLETTERS, subjects="deadletters.*", max_age=3600.0, max_bytes=50 << 20)
+    await ensure_stream(link.js, earlier)
+    await link.js.publish("deadletters.malformed", b"0")
+    await ensure_stream(link.js, streams.DEADLETTERS)
+    await link.js.publish(deadletter_subject("malformed", "pump 7"), b"1")
+    info = await link.js.stream_info("DEADLETTERS")
+    assert (info.config.max_age, info.config.max_bytes, info.state.messages) == (3600, 50 << 20, 2)
+    assert streams.PARTITIONS_KEY in (info.config.metadata or {})
+
+
+async def test_the_owner_of_a_streams_limits_sets_them(link: Link) -> None:
+    await ensure_stream(link.js, streams.DEADLETTERS)
+    await ensure_stream(link.js, replace(streams.DEADLETTERS, max_age=3600.0, max_bytes=50 << 20), limit=True)
+    info = await link.js.stream_info("DEADLETTERS")
+    assert (info.config.max_age, info.config.max_bytes) == (3600, 50 << 20)
 
 
 async def test_a_link_that_the_server_refuses_comes_back_when_it_no_longer_does(link: Link, stream: Server) -> None:

@@ -21,6 +21,16 @@ def test_a_partition_is_one_of_those_there_are(device: str, partitions: int) -> 
     assert 0 <= streams.partition_of(device, partitions) < partitions
 
 
+@given(devices | st.just(""))
+def test_a_dead_letters_subject_is_short_and_its_filters_cover_it(device: str) -> None:
+    subject = streams.deadletter_subject("malformed", device)
+    assert re.fullmatch(r"deadletters\.malformed\.[0-9]{1,4}", subject)
+    for covering in (("malformed", device), ("malformed", None), ("*", device)):
+        patterns = [f.replace(".", r"\.").replace("*", "[^.]+") for f in streams.deadletter_subjects(*covering)]
+        assert [bool(re.fullmatch(pattern, subject)) for pattern in patterns] == [False, True]
+        assert re.fullmatch(patterns[0], "deadletters.malformed"), "of before there were slots"
+
+
 @given(devices)
 def test_a_key_has_only_characters_that_the_bucket_allows(device: str) -> None:
     assert re.fullmatch(r"[-/_=a-zA-Z0-9]+", kv_key(device))
