@@ -3,6 +3,7 @@
 `devices/{device}/telemetry`            an object, `{"ts", "values"}`, or an array of either
 `devices/{device}/telemetry/{metric}`   one plain value
 `devices/{device}/status`               `online` or `offline`; also the device's will
+`devices/{device}/errors`               what was wrong with its messages, from ingest
 """
 
 TELEMETRY_FILTER = "devices/+/telemetry"
@@ -21,6 +22,11 @@ def telemetry(device: str) -> str:
 def status(device: str) -> str:
     """Topic on which `device` says that it is online or offline."""
     return f"devices/{device}/status"
+
+
+def errors(device: str) -> str:
+    """Topic on which `device` is told what was wrong."""
+    return f"devices/{device}/errors"
 
 
 def device_id_problem(device: str) -> str | None:
