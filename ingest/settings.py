@@ -1,14 +1,24 @@
 """What ingest can be told, by its environment."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from contracts.rates import parse_rate
 from contracts.settings import StreamSettings
 from contracts.streams import DEFAULT_PARTITIONS
 
 MIB = 1 << 20
+
+
+def _rate(text: str) -> str:
+    parse_rate(text)
+    return text
+
+
+Rate = Annotated[str, AfterValidator(_rate)]
+"""Token buckets; see contracts.rates."""
 
 
 class Settings(StreamSettings):
@@ -56,4 +66,13 @@ class Settings(StreamSettings):
     text_bytes: int = Field(default=8_192, ge=1, le=MIB, description="Longest text value")
     clock_ahead_seconds: float = Field(
         default=300.0, ge=0, le=86_400 * 365, description="How far ahead of ours a device's clock may be"
+    )
+    message_rate: Rate = Field(
+        default="",
+        description="Messages that a device may send if its profile says nothing, as in 20:1,600:60 (20 in a second and"
+        " 600 in a minute); empty for no limit",
+    )
+    point_rate: Rate = Field(default="", description="The same for points: values, over all readings of a message")
+    device_errors: bool = Field(
+        default=True, description="Tell devices on devices/ID/errors what was wrong, at most once a second each"
     )

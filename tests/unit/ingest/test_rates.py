@@ -1,10 +1,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from contracts.devices import DeviceRecord
 from contracts.rates import Bucket, parse_rate
 from ingest.rates import RateLimits
+from ingest.settings import Settings
 
 SECOND = 1_000_000_000
 NOW = 1_767_225_600 * SECOND
@@ -131,3 +133,9 @@ def test_in_no_span_does_more_pass_than_capacity_and_inflow(
         for at, points in passed[first:]:
             total += points
             assert total * seconds * SECOND <= capacity * (seconds * SECOND + at - begin)
+
+
+def test_a_wrong_rate_is_a_wrong_setting() -> None:
+    assert Settings(message_rate="20:1,600:60").message_rate == "20:1,600:60"
+    with pytest.raises(ValidationError, match="'often' is no rate"):
+        Settings(point_rate="often")
