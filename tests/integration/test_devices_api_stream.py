@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ from pydantic import SecretStr
 
 from contracts import logs, streams
 from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
-from contracts.devices import DeviceRecord, decode_record
+from contracts.devices import DeviceRecord, decode_record, encode_record
 from contracts.directory import Directory
-from contracts.jetstream import Link, Publisher
+from contracts.jetstream import Link, Publisher, ensure_bucket
 from contracts.presence import PRESENCE_MESSAGE, Presence
 from contracts.streams import deadletter_subject, presence_subject
 from devices_api.app import App
@@ -134,6 +135,46 @@ async def test_changes_reach_the_other_services(service: Service, peer: Link) ->
     await service.client.delete("/devices/pump 7 °")
     await until(lambda: len(directory) == 1, "one is gone")
     assert directory.get("a") == DeviceRecord(1, "a", enabled=False, profile="pump", tags={"x": "1"})
+    following.cancel()
+
+
+async def test_a_copy_knows_its_age(stream: Server, peer: Link) -> None:
+    now = 1_000.0
+    directory = Directory(peer, logs.quiet(), clock=lambda: now)
+    following = asyncio.create_task(directory.follow())
+    assert directory.age() == math.inf
+    bucket = await ensure_bucket(peer.js, streams.DEVICES_BUCKET)
+    await bucket.put("a", encode_record(DeviceRecord(1, "a", enabled=True, profile="")))
+    await until(lambda: directory.get("a") is not None and directory.age() == 0, "it is read and current")
+    now += 60
+    await until(lambda: directory.age() == 0, "it is confirmed without any change")
+    stream.kill()
+    await until(lambda: not peer.up, "the stream server is missed")
+    now += 60
+    assert directory.age() == 60
+    assert directory.get("a") is not None, "the copy is used on"
+    stream.start()
+    await until(lambda: directory.age() == 0, "it is current again")
+    following.cancel()
+
+
+async def test_a_bucket_that_is_made_anew_is_followed(peer: Link) -> None:
+    now = 1_000.0
+    directory = Directory(peer, logs.quiet(), clock=lambda: now)
+    following = asyncio.create_task(directory.follow())
+
+    async def put(*ids: str) -> None:
+        bucket = await ensure_bucket(peer.js, streams.DEVICES_BUCKET)
+        for id_ in ids:
+            await bucket.put(id_, encode_record(DeviceRecord(1, id_, enabled=True, profile="")))
+
+    await put("old-1", "old-2", "old-3")
+    await until(lambda: directory.get("old-3") is not None and directory.age() == 0, "the old one is read")
+    await peer.js.delete_key_value(streams.DEVICES_BUCKET)
+    await put("new-1")
+    now += 5
+    await until(lambda: directory.get("new-1") is not None and directory.age() == 0, "the new one is read")
+    assert len(directory) == 1
     following.cancel()
 
 
