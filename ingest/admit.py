@@ -1,9 +1,13 @@
-"""Which devices may send: what the registry says, and what happens to those it does not know. Pure."""
+"""Which devices may send, and what their profiles make of their values. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from contracts.deadletters import Reason
 from contracts.devices import DeviceRecord
+from contracts.readings import Reading
+from ingest.outcomes import Arrival, Decoded, Problems
+from ingest.profile import Profiles
+from ingest.rates import RateLimits
 
 REPEAT_NS = 10_000_000_000
 """How long after announcing an unknown device it is announced again, if it is still unknown."""
@@ -15,8 +19,9 @@ MOST_ANNOUNCED = 10_000
 class Admission:
     """Decides by the device's record. With `register`, unknown devices are let in and announced."""
 
-    def __init__(self, record_of: Callable[[str], DeviceRecord | None], *, register: bool) -> None:
-        self._record_of, self._register = record_of, register
+    def __init__(self, record_of: Callable[[str], DeviceRecord | None], rates: RateLimits, *, register: bool) -> None:
+        self._record_of, self._rates, self._register = record_of, rates, register
+        self._profiles = Profiles()
         self._announced: dict[str, int] = {}  # oldest first
 
     def admit(self, device: str) -> Reason | None:
@@ -26,6 +31,29 @@ class Admission:
         if record is None:
             return None if self._register else Reason.UNKNOWN_DEVICE
         return None if record.enabled else Reason.DEVICE_DISABLED
+
+    def plain(self, device: str) -> bool:
+        """Whether `device` is admitted with whatever it sends: no profile and no rate has a say in it."""
+        record = self._record_of(device)
+        if self._rates.apply(record):
+            return False
+        return self._register if record is None else record.enabled and not record.metrics
+
+    def in_time(self, device: str, readings: Sequence[Reading], arrival: Arrival) -> bool:
+        """Whether `device` keeps to its rates with what it says in this message; a replay always does."""
+        points = sum(len(reading.values) for reading in readings)
+        return arrival.replayed or self._rates.allow(device, self._record_of(device), points, arrival.received)
+
+    def fit(self, readings: Sequence[Reading], decoded: Decoded, problems: Problems) -> list[Reading]:
+        """Give the readings of one device as its profile wants them; `problems` say what is left out, and why."""
+        device = readings[0].device
+        record = self._record_of(device)
+        if record is None or not record.metrics:
+            return list(readings)
+        units = decoded.units.get(device) if decoded.units else None
+        spelled = decoded.spelled.get(device) if decoded.spelled else None
+        fitted = [self._profiles.check(record, reading, units, spelled, problems) for reading in readings]
+        return [reading for reading in fitted if reading is not None]
 
     def announces(self, device: str, now: int) -> bool:
         """Whether `device`, which has sent a reading at `now` ns, is to be announced so that it gets registered."""
@@ -43,5 +71,6 @@ class Admission:
 REFUSED = {
     Reason.UNKNOWN_DEVICE: "the device is not registered; register it, then replay this",
     Reason.DEVICE_DISABLED: "the device is disabled in the registry; enable it, then replay this",
+    Reason.RATE_LIMITED: "the device sends more than it may; the message was counted and not stored",
 }
-"""What a dead letter says about each refusal."""
+"""What a dead letter, or the device's own error topic, says about each refusal."""

@@ -9,18 +9,27 @@ from prometheus_client import CollectorRegistry
 
 from contracts import streams
 from contracts.backoff import keep_running
+from contracts.deadletters import Reason
 from contracts.directory import Directory
 from contracts.jetstream import Link
 from contracts.logs import Log
-from contracts.topics import METRIC_FILTER, STATUS_FILTER, TELEMETRY_FILTER
+from ingest import table
 from ingest.admit import Admission
-from ingest.decode import Decoder
+from ingest.context import Context
+from ingest.descriptions import Descriptions
+from ingest.feedback import Feedback
 from ingest.limits import Limits
 from ingest.metrics import Metrics
 from ingest.monitor import Monitor
 from ingest.mqtt import Session
+from ingest.outcomes import Arrival
+from ingest.parts import Parts
+from ingest.patience import Patience
 from ingest.pipeline import Pipeline
+from ingest.rates import RateLimits
+from ingest.recall import recall
 from ingest.replays import Replays
+from ingest.routes import Routes
 from ingest.settings import Settings
 from ingest.stream import Stream
 
@@ -37,30 +46,43 @@ class App:
         self._settings, self._log, self._rng = settings, log, SystemRandom()
         self._metrics = Metrics()
         self._link = Link(settings.nats_url, settings.nats_token.get_secret_value(), settings.client_id, log)
-        self._directory = Directory(self._link, log)
+        self._directory = Directory(self._link, log, self._registered)
+        limits = Limits(settings.payload_bytes, settings.reading_metrics, settings.name_bytes, settings.text_bytes)
+        self._context = Context(limits, self._directory.get)
+        rows = table.built_in() if settings.routes is None else table.read(settings.routes)
+        routes = Routes(rows, int(settings.clock_ahead_seconds * 1e9))
+        admission = Admission(
+            self._directory.get,
+            RateLimits(settings.message_rate, settings.point_rate),
+            register=settings.unknown_device == "register",
+        )
+        self._feedback = Feedback() if settings.device_errors else None
+        self._descriptions = Descriptions(lambda device: self._directory.get(device) is not None)
+        self._patience = Patience(settings.decode_seconds)
         self._pipeline = Pipeline(
-            Decoder(
-                Limits(settings.payload_bytes, settings.reading_metrics, settings.name_bytes, settings.text_bytes),
-                int(settings.clock_ahead_seconds * 1e9),
-            ),
-            Admission(self._directory.get, register=settings.unknown_device == "register"),
+            routes,
+            self._context,
+            admission,
+            Parts(admission, self._descriptions, self._tell, self._send),
+            self._patience,
             self._metrics,
             window=settings.receive_window,
             linger=settings.linger_ms / 1000,
             batch_readings=settings.batch_readings,
+            receiver=settings.client_id,
         )
         monitor = Monitor(settings.nats_monitor_url) if settings.require_fsync else None
         self._stream = Stream(
             self._link, monitor, settings.partitions, self._pipeline.divide, self._metrics, self._rng, log
         )
         now = time.time_ns  # noqa: TID251 - the composition root reads the clock
-        filters = (TELEMETRY_FILTER, METRIC_FILTER, STATUS_FILTER)
-        self._session = Session(settings, self._pipeline, now, self._rng, self._metrics, log, filters=filters)
+        self._session = Session(settings, self._pipeline, now, self._rng, self._metrics, log, filters=routes.filters)
         self._metrics.watch(
             held=lambda: self._pipeline.held,
             devices=lambda: len(self._directory),
             connected=lambda: self._session.connected,
         )
+        self._recalled = asyncio.Event()
         self._sources: list[asyncio.Task[None]] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -88,9 +110,11 @@ class App:
 
     async def start(self) -> None:
         """Begin; what is missing is waited for in the background."""
+        self._patience.begin()
         self._tasks = [
             self._keep("stream", self._stream.keep_ready),
             self._keep("directory", self._follow_directory),
+            self._keep("memory", self._recall),
             self._keep("pipeline", lambda: self._pipeline.run(self._stream.write, self._session.acknowledge)),
         ]
         self._sources = [
@@ -112,8 +136,23 @@ class App:
             self._log.warning("drain.left_unacknowledged", messages=self._pipeline.held)
         finally:
             await _end(self._tasks)
+            self._patience.end()
             await self._session.close()
             await self._link.close()
+
+    def _registered(self, device: str) -> None:
+        self._descriptions.registered(device)
+
+    def _tell(self, device: str, reason: Reason, detail: str, arrival: Arrival) -> None:
+        """Tell a device what was wrong with its message, unless that is old."""
+        if self._feedback is None or arrival.replayed or not device:
+            return
+        if (told := self._feedback.tell(device, reason, detail, arrival, arrival.received)) is not None:
+            self._session.send(*told)
+
+    def _send(self, topic: str, payload: bytes) -> None:
+        """Publish what a decoder asks for."""
+        self._session.send(topic, payload)
 
     async def _follow_directory(self) -> None:
         await self._stream.until_ready()
@@ -121,13 +160,21 @@ class App:
 
     async def _take_from_broker(self) -> None:
         """Take nothing until it can be written and its device be known."""
-        await self._stream.until_ready()
-        await self._directory.loaded.wait()
+        await self._until_known()
         await self._session.run()
 
-    async def _take_replays(self) -> None:
+    async def _until_known(self) -> None:
         await self._stream.until_ready()
         await self._directory.loaded.wait()
+        await self._recalled.wait()
+
+    async def _recall(self) -> None:
+        await self._stream.until_ready()
+        await recall(self._link, self._context.memory, self._log)
+        self._recalled.set()
+
+    async def _take_replays(self) -> None:
+        await self._until_known()
         await Replays(self._link, self._pipeline, self._log).run()
 
     def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:

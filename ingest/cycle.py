@@ -8,7 +8,9 @@ from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
 from contracts.presence import PRESENCE_MESSAGE, Presence
 from contracts.readings import READING_BATCH, Reading, ReadingBatch
 from contracts.streams import deadletter_subject, partition_of, presence_subject, telemetry_subject
-from ingest.outcomes import Arrival, Outcome
+from ingest.memory import memory_subject
+from ingest.outcomes import Arrival, Ignored, Outcome
+from ingest.routes import Route
 
 BATCH_BYTES = 4 << 20
 """Largest batch; a larger one is written as two. One reading within the limits is always smaller."""
@@ -26,28 +28,30 @@ class Cycle:
     """Collects messages; each is counted once, in `outcomes`, by outcome and reason.
 
     `receipts` has what acknowledges each message at its source, in the order of arrival; `stored` is set for those
-    who wait. `bytes` is the payloads'.
+    who wait. `bytes` is the payloads'. `receiver` is the name of this process in dead letters. `remembered` is what
+    decoders have learnt from these messages, which is written with them.
     """
 
     __slots__ = (
         "_letters",
-        "_partitions",
         "_presences",
         "_readings",
         "batches",
         "bytes",
         "flags",
-        "no_values",
+        "left_out",
         "outcomes",
+        "partitions",
         "plain",
         "readings",
         "receipts",
+        "receiver",
+        "remembered",
         "stored",
-        "untimed",
     )
 
-    def __init__(self, partitions: int) -> None:
-        self._partitions = partitions
+    def __init__(self, partitions: int, receiver: str = "") -> None:
+        self.partitions, self.receiver = partitions, receiver
         self._readings: defaultdict[int, list[Reading]] = defaultdict(list)
         self._letters: list[DeadLetter] = []
         self._presences: list[Presence] = []
@@ -57,8 +61,8 @@ class Cycle:
         self.plain = 0  # messages stored whole with one reading, nearly all: not in `outcomes` but by `settle`
         self.readings = 0
         self.batches: list[int] = []
-        self.no_values = 0
-        self.untimed = 0
+        self.left_out: Counter[Ignored] = Counter()
+        self.remembered: list[tuple[str, bytes | None]] = []
         self.flags: Counter[str] = Counter()
         self.outcomes: Counter[tuple[Outcome, str]] = Counter()
 
@@ -80,7 +84,9 @@ class Cycle:
         """Take in what was learnt about a device."""
         self._presences.append(presence)
 
-    def reject(self, arrival: Arrival, reason: Reason, detail: str, device: str = "") -> None:
+    def reject(
+        self, arrival: Arrival, reason: Reason, detail: str, device: str = "", route: Route | None = None
+    ) -> None:
         """Make a dead letter of a message, or of what is wrong with a part of it, with the original bytes."""
         payload, size = arrival.payload, len(arrival.payload)
         if size > KEPT_BYTES:
@@ -96,6 +102,10 @@ class Cycle:
                 "ingest",
                 device,
                 arrival.retained,
+                route.name if route else "",
+                route.decoder if route else "",
+                self.receiver,
+                arrival.properties,
             )
         )
 
@@ -123,8 +133,9 @@ class Cycle:
         out.extend(
             (deadletter_subject(letter.reason, letter.device), DEAD_LETTER.encode(letter)) for letter in self._letters
         )
+        out.extend((memory_subject(key), data or b"") for key, data in self.remembered)
         for presence in self._presences:
-            subject = presence_subject(partition_of(presence.device, self._partitions))
+            subject = presence_subject(partition_of(presence.device, self.partitions))
             out.append((subject, PRESENCE_MESSAGE.encode(presence)))
         return out
 

@@ -17,3 +17,8 @@ class Limits:
     metrics: int = 1_000
     name_bytes: int = 256
     text_bytes: int = 8_192
+
+    @property
+    def short_name(self) -> int:
+        """So many characters of a name are never more bytes than are allowed."""
+        return self.name_bytes // 4

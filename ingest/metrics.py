@@ -26,13 +26,13 @@ class Metrics:
         self._flags = self._counter(
             "flagged_readings",
             "Moves by one for each stored reading with the flag: clock, its device's time could not be true;"
-            " zone_assumed, it named no zone",
+            " zone_assumed, it named no zone; health, it is about the device itself; others as the decoder says",
             "flag",
         )
         self._left_out = self._counter(
             "left_out",
             "Moves by one for each part of a message that is in order and not stored: no_value, a value that says it is"
-            " none; retained_untimed, a retained reading without a time of its own",
+            " none; retained_untimed, a retained reading without a time of its own; others as for ignored messages",
             "reason",
         )
         self._batch_readings = Histogram(
@@ -85,10 +85,8 @@ class Metrics:
             self._letters.labels(reason).inc(number)
         for flag, number in cycle.flags.items():
             self._flags.labels(flag).inc(number)
-        if cycle.no_values:
-            self._left_out.labels("no_value").inc(cycle.no_values)
-        if cycle.untimed:
-            self._left_out.labels("retained_untimed").inc(cycle.untimed)
+        for why, number in cycle.left_out.items():
+            self._left_out.labels(why).inc(number)
         for size in cycle.batches:
             self._batch_readings.observe(size)
 

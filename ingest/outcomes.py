@@ -1,6 +1,6 @@
 """What can become of a message: the outcomes, their reasons, and what decoding found."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -9,15 +9,24 @@ from contracts.deadletters import Reason
 from contracts.readings import Reading
 
 _NAMED = 20
+NO_PROPERTIES: dict[str, str] = {}
+"""Shared by the many messages that have none; never changed."""
 
 
 class Arrival(msgspec.Struct, frozen=True):
-    """A message as it came; `received` in ns since 1970 UTC, `retained` if the broker had kept it for us."""
+    """A message as it came.
+
+    `received` in ns since 1970 UTC. `retained`: the broker had kept it for us. `replayed`: it was a dead letter, and is
+    none that its device sends now. `properties` are the MQTT 5 ones: `content-type`, and user properties by their
+    names.
+    """
 
     topic: str
     payload: bytes
     received: int
     retained: bool = False
+    replayed: bool = False
+    properties: dict[str, str] = NO_PROPERTIES
 
 
 class Outcome(StrEnum):
@@ -44,6 +53,24 @@ class Ignored(StrEnum):
     """It says that a device is online or offline, and was passed on as that."""
     UNKNOWN_DEVICE = "unknown_device"
     """Presence of a device that nobody registered, where unknown devices are quarantined."""
+    METADATA = "metadata"
+    """It describes a device: its name, model, units, discovery. What is useful of it was kept."""
+    COMMAND = "command"
+    """A command to a device, its reply, or another exchange that is none of ours."""
+    EVENT = "event"
+    """Something happened, and no measurement comes with it."""
+    REPEAT = "repeat"
+    """The same message was taken moments ago: senders and gateways repeat theirs."""
+    TRANSIENT = "transient"
+    """Its sender says that it is not to be kept."""
+    FOREIGN_ADVERT = "foreign_advert"
+    """A gateway heard a device of somebody else's."""
+    UNDECODED_ADVERT = "undecoded_advert"
+    """A gateway heard a device and could not read it."""
+    NO_CODEC = "no_codec"
+    """The network server had no codec for the device, and passed on its bytes alone."""
+    PRIVATE = "private"
+    """It is encrypted, or a message between people."""
     UNSUPPORTED = "unsupported"
     """A topic or convention that has no decoder here."""
 
@@ -77,23 +104,50 @@ class Problems:
         return f"{words}; and {self._more} more" if self._more else words
 
 
+class State(msgspec.Struct, frozen=True):
+    """A device went online or offline at `at`, ns since 1970 UTC; `reason` where the message gives one."""
+
+    device: str
+    online: bool
+    at: int
+    reason: str = ""
+
+
+Notes = Mapping[str, Mapping[str, str]]
+"""Something known of the metrics of devices: device -> metric -> what is known."""
+
+
 class Decoded(msgspec.Struct):
     """What decoding found in one message.
 
-    `readings`: what is good. `problems`: what is not. `no_values`: values that said there is none. `untimed`: readings
-    left out because they were retained and had no time. `ignored`: why there is nothing, if that is in order.
+    `readings`: what is good. `problems`: what is not. `ignored`: why there is nothing, if that is in order. `left_out`
+    counts the parts that are in order and make no reading, by why. `units`: in what the message's numbers are, where it
+    says so. `spelled`: the text that a number stood in. `states`: devices that went online or offline. `facts`: what
+    devices say of themselves, for the registry. `requests`: topics and payloads to publish.
     """
 
     readings: Sequence[Reading]
     problems: Problems | None = None
-    no_values: int = 0
-    untimed: int = 0
     ignored: Ignored | None = None
+    left_out: Mapping[Ignored, int] | None = None
+    units: Notes | None = None
+    spelled: Notes | None = None
+    states: Sequence[State] = ()
+    facts: Notes | None = None
+    requests: Sequence[tuple[str, bytes]] = ()
 
     @property
     def clean(self) -> bool:
-        """Whether there is nothing but readings."""
-        return self.problems is None and not self.no_values and not self.untimed
+        """Whether there is nothing but readings in the units that the registry expects."""
+        return (
+            self.problems is None
+            and self.left_out is None
+            and self.units is None
+            and self.spelled is None
+            and not self.states
+            and self.facts is None
+            and not self.requests
+        )
 
 
 def rejected(reason: Reason, what: str) -> Decoded:
@@ -101,3 +155,8 @@ def rejected(reason: Reason, what: str) -> Decoded:
     problems = Problems()
     problems.add(reason, what)
     return Decoded((), problems)
+
+
+def ignored(reason: Ignored) -> Decoded:
+    """Ignore a whole message."""
+    return Decoded((), ignored=reason)

@@ -9,12 +9,13 @@ import traceback
 from collections.abc import Awaitable, Callable
 
 from contracts.deadletters import Reason
-from contracts.presence import Presence
-from ingest.admit import REFUSED, Admission
+from ingest.admit import Admission
+from ingest.context import Context
 from ingest.cycle import Cycle, Outgoing
-from ingest.decode import Decoder, status
 from ingest.metrics import Metrics
-from ingest.outcomes import Arrival, Decoded, Ignored, Outcome
+from ingest.outcomes import Arrival, Ignored, Outcome
+from ingest.parts import Parts
+from ingest.patience import Patience, TooSlowError
 from ingest.routes import Route, Routes
 from ingest.times import NO_FLAGS
 
@@ -38,24 +39,31 @@ class Pipeline:
     """Takes messages from any source, holds them until the stream has them, then acknowledges them.
 
     `window`: most messages held, those being collected and those being written together. `linger`: for how many
-    seconds a cycle that has begun waits for more. `batch_readings`: most readings of a batch.
+    seconds a cycle that has begun waits for more. `batch_readings`: most readings of a batch. `receiver`: the name of
+    this process in dead letters.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is made of, and three sizes
         self,
-        decoder: Decoder,
+        routes: Routes,
+        context: Context,
         admission: Admission,
+        parts: Parts,
+        patience: Patience,
         metrics: Metrics,
         *,
         window: int,
         linger: float,
         batch_readings: int,
+        receiver: str = "",
     ) -> None:
-        self._decoder, self._admission, self._metrics = decoder, admission, metrics
+        self._routes, self._context, self._admission, self._parts = routes, context, admission, parts
+        self._patience, self._metrics = patience, metrics
+        self._payload_bytes = context.limits.payload_bytes
         self._window, self._linger, self._batch_readings = window, linger, batch_readings
         self._enough = min(window // 2, CYCLE_MESSAGES)
-        self._routes = Routes()
-        self._cycle = Cycle(1)
+        self._receiver = receiver
+        self._cycle = Cycle(1, receiver)
         self._writing: Cycle | None = None
         self._in_flight = 0  # messages of the cycle that is being written
         self._arrived, self._due, self._settled = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -67,7 +75,7 @@ class Pipeline:
         if partitions != self._routes.partitions:
             self._routes.divide(partitions)
             if not self._cycle.receipts:
-                self._cycle = Cycle(partitions)
+                self._cycle = Cycle(partitions, self._receiver)
 
     @property
     def held(self) -> int:
@@ -99,15 +107,19 @@ class Pipeline:
 
         When it is on disk, `receipt` is acknowledged and `stored` set.
         """
-        cycle = self._cycle
+        cycle, route, patience = self._cycle, None, self._patience
         try:
-            route = self._routes.of(arrival.topic)
-            if route.has_readings:
-                self._sort(cycle, arrival, route, self._decoder.decode(route, arrival))
-            else:
-                self._take_other(cycle, arrival, route)
+            patience.minding = arrival
+            route = self._routes.of(arrival)
+            self._decode(cycle, arrival, route)
+            patience.minding = None
+        except TooSlowError:
+            self._reject(
+                cycle, arrival, Reason.TOO_SLOW, "reading it was given up, since it did not come to an end", route
+            )
         except Exception:  # noqa: BLE001 - our bug, with one message: it is kept with the traceback, and the next goes on
-            self._reject(cycle, arrival, Reason.UNEXPECTED, ascii(traceback.format_exc())[-_TRACEBACK:])
+            patience.minding = None
+            self._reject(cycle, arrival, Reason.UNEXPECTED, ascii(traceback.format_exc())[-_TRACEBACK:], route)
         if stored is not None:
             cycle.stored.append(stored)
         receipts = cycle.receipts
@@ -151,52 +163,41 @@ class Pipeline:
             timer = loop.call_later(wait, self._due.set)
             await self._due.wait()
             timer.cancel()
-        cycle, self._cycle = self._cycle, Cycle(self._routes.partitions)
+        cycle, self._cycle = self._cycle, Cycle(self._routes.partitions, self._receiver)
+        cycle.remembered = self._context.memory.changes()
         self._in_flight = len(cycle.receipts)
         self._arrived.clear()
         if not self._draining:
             self._due.clear()
         return cycle
 
-    def _sort(self, cycle: Cycle, arrival: Arrival, route: Route, decoded: Decoded) -> None:
-        """Put each part of a decoded message where it belongs, and count the message once."""
-        readings, device = decoded.readings, route.device
-        if readings:
-            refusal = self._admission.admit(device)
-            if refusal is not None:
-                self._reject(cycle, arrival, refusal, REFUSED[refusal], device)
-                return
-            if self._admission.announces(device, arrival.received):
-                cycle.add_presence(Presence(1, device, "seen", arrival.received))
-            if decoded.clean and len(readings) == 1 and readings[0].flags is NO_FLAGS:
-                cycle.add_whole(route.partition, readings[0])
-                return
-            cycle.add(route.partition, readings)
-        problems = decoded.problems
-        cycle.no_values += decoded.no_values
-        cycle.untimed += decoded.untimed
-        if problems is not None:
-            cycle.reject(arrival, problems.reason, problems.detail, device)
-        if readings:
-            cycle.outcomes[Outcome.STORED, problems.reason if problems else ""] += 1
-        elif problems is not None:
-            cycle.outcomes[Outcome.REJECTED, problems.reason] += 1
-        else:
-            cycle.outcomes[Outcome.IGNORED, decoded.ignored or Ignored.EMPTY] += 1
-
-    def _take_other(self, cycle: Cycle, arrival: Arrival, route: Route) -> None:
-        if route.kind == "other":
+    def _decode(self, cycle: Cycle, arrival: Arrival, route: Route | None) -> None:
+        """Decode and admit a message, and put what it holds into the cycle."""
+        if route is None:
             cycle.outcomes[Outcome.IGNORED, Ignored.UNSUPPORTED] += 1
-        elif route.problem is not None:
-            self._reject(cycle, arrival, Reason.BAD_DEVICE, f"the device id {route.problem}", route.device)
-        elif isinstance(online := status(arrival.payload), Decoded):
-            self._sort(cycle, arrival, route, online)
-        elif self._admission.admit(route.device) is Reason.UNKNOWN_DEVICE:
-            cycle.outcomes[Outcome.IGNORED, Ignored.UNKNOWN_DEVICE] += 1
+            return
+        if route.problem is not None:
+            self._reject(cycle, arrival, Reason.BAD_DEVICE, f"the device id {route.problem}", route)
+            return
+        if len(arrival.payload) > self._payload_bytes:
+            detail = f"the payload is {len(arrival.payload)} bytes long; {self._payload_bytes} are allowed"
+            self._reject(cycle, arrival, Reason.TOO_LARGE, detail, route)
+            return
+        # Step 2. Decode: the payload becomes readings, problems, or a reason why there is nothing in it.
+        decoded = route.decode(arrival, route, self._context)
+        readings, device = decoded.readings, route.device
+        if (
+            len(readings) == 1
+            and decoded.clean
+            and readings[0].flags is NO_FLAGS
+            and readings[0].device == device
+            and self._admission.plain(device)
+        ):
+            self._parts.announce(cycle, device, arrival.received)
+            cycle.add_whole(route.partition, readings[0])
         else:
-            cycle.add_presence(Presence(1, route.device, "online" if online else "offline", arrival.received))
-            cycle.outcomes[Outcome.IGNORED, Ignored.PRESENCE] += 1
+            self._parts.sort(cycle, arrival, route, decoded)
 
-    def _reject(self, cycle: Cycle, arrival: Arrival, reason: Reason, detail: str, device: str = "") -> None:
-        cycle.reject(arrival, reason, detail, device)
+    def _reject(self, cycle: Cycle, arrival: Arrival, reason: Reason, detail: str, route: Route | None = None) -> None:
+        cycle.reject(arrival, reason, detail, route.device if route else "", route)
         cycle.outcomes[Outcome.REJECTED, reason] += 1

@@ -60,6 +60,10 @@ class RateLimits:
     def __len__(self) -> int:
         return len(self._devices)
 
+    def apply(self, record: DeviceRecord | None) -> bool:
+        """Whether there is any limit for the device with this record."""
+        return self._limited or (record is not None and bool(record.message_rate or record.point_rate))
+
     def allow(self, device: str, record: DeviceRecord | None, points: int, now: int) -> bool:
         """Whether `device` may send a message with `points` points, which arrived at `now` (ns since 1970 UTC).
 

@@ -65,5 +65,12 @@ class Replays:
         except SchemaError as error:
             self._pipeline.reject(Arrival(subject, data, 0), Reason.UNKNOWN_SCHEMA, str(error), stored)
         else:
-            arrival = Arrival(letter.topic, letter.payload, letter.received, letter.retained)
+            arrival = Arrival(
+                letter.topic,
+                letter.payload,
+                letter.received,
+                retained=letter.retained,
+                replayed=True,
+                properties=letter.properties,
+            )
             self._pipeline.take(arrival, None, stored)

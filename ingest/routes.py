@@ -1,65 +1,121 @@
-"""Topics: what a message is about, told by its topic alone. Pure."""
+"""Topics: which route a message takes, told by its topic alone. Pure."""
 
-from typing import Literal
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from contracts.streams import partition_of
 from contracts.topics import device_id_problem
+from ingest import filters, formats, table
+from ingest.identity import Template
+from ingest.outcomes import Arrival, Decoded
+from ingest.table import Row
 
-Kind = Literal["telemetry", "metric", "status", "other"]
+if TYPE_CHECKING:
+    from ingest.context import Context
 
 _MOST_REMEMBERED = 65_536
-_PLAIN_LEVELS, _METRIC_LEVELS = 3, 4
 
 
 class Route(msgspec.Struct, frozen=True):
-    """What a topic says.
+    """What becomes of the messages of one topic.
 
-    `problem`: why its device id cannot be one, or None. `has_readings`: whether its messages are decoded to readings.
+    `name` and `decoder` as in the routing table. `levels`: the topic's, and `base` how many of them stand before the
+    filter's first wildcard. `device`: what the route's template gives, empty where that leaves it to the decoder;
+    `problem`: why that cannot be a device id, or None; `partition` is that device's. `ahead` in ns.
     """
 
-    kind: Kind
+    name: str
+    decoder: str
+    decode: "Callable[[Arrival, Route, Context], Decoded]"
+    levels: tuple[str, ...]
+    base: int
+    options: msgspec.Struct
     device: str = ""
-    metric: str = ""
-    partition: int = 0
     problem: str | None = None
-    has_readings: bool = False
+    partition: int = 0
+    zone: ZoneInfo | None = None
+    ahead: int = 0
+
+
+class _Rule:
+    """One filter of a row of the table, ready to be matched."""
+
+    def __init__(self, row: Row, text: str, ahead: int) -> None:
+        self.row, self.filter, self.levels = row, text, text.split("/")
+        self.base = next((at for at, level in enumerate(self.levels) if level in ("+", "#")), len(self.levels))
+        self.template = Template(row.device)
+        self.zone = table.zone(row.zone)
+        self.ahead = ahead if row.ahead_seconds is None else int(row.ahead_seconds * 1e9)
 
 
 class Routes:
-    """Remembers the routes of the topics that were seen: devices repeat theirs."""
+    """The routing table at work. Remembers the routes of the topics that were seen: devices repeat theirs.
 
-    def __init__(self) -> None:
+    `ahead`: how many ns a device's clock may be ahead of ours, where a row does not say.
+    """
+
+    def __init__(self, rows: Iterable[Row], ahead: int) -> None:
         self.partitions = 1
-        self._known: dict[str, Route] = {}
+        rules = [_Rule(row, text, ahead) for row in rows if row.enabled for text in row.filters]
+        self._rules = sorted(rules, key=lambda rule: filters.specificity(rule.levels))
+        built_in = [_Rule(row, text, ahead) for row in table.built_in() for text in row.filters]
+        self._shapes = sorted(
+            (rule for rule in built_in if rule.row.decoder != "auto"), key=lambda rule: filters.specificity(rule.levels)
+        )
+        self._known: dict[str, Route | None] = {}
+
+    @property
+    def filters(self) -> list[str]:
+        """Give the filters to subscribe to: none is covered by another."""
+        return filters.fewest([rule.filter for rule in self._rules])
 
     def divide(self, partitions: int) -> None:
         """Set how many partitions the stream has."""
         self.partitions = partitions
         self._known.clear()
 
-    def of(self, topic: str) -> Route:
-        """Give the route of `topic`."""
-        route = self._known.get(topic)
-        if route is None:
-            if len(self._known) >= _MOST_REMEMBERED:
-                self._known.clear()
-            route = self._known[topic] = self._read(topic)
-        return route
+    def of(self, arrival: Arrival) -> Route | None:
+        """Give the route of a message; None where the table has none."""
+        try:
+            return self._known[arrival.topic]
+        except KeyError:
+            return self._find(arrival)
 
-    def _read(self, topic: str) -> Route:
+    def _find(self, arrival: Arrival) -> Route | None:
+        topic = arrival.topic
         levels = topic.split("/")
-        if levels[0] != "devices" or len(levels) not in (_PLAIN_LEVELS, _METRIC_LEVELS):
-            return Route("other")
-        device = levels[1]
-        partition = partition_of(device, self.partitions)
-        problem = device_id_problem(device)
-        if len(levels) == _METRIC_LEVELS:
-            if levels[2] == "telemetry":
-                return Route("metric", device, levels[3], partition, problem, problem is None)
-        elif levels[2] == "telemetry":
-            return Route("telemetry", device, "", partition, problem, problem is None)
-        elif levels[2] == "status":
-            return Route("status", device, "", partition, problem)
-        return Route("other")
+        rule = next((rule for rule in self._rules if filters.matches(rule.levels, levels)), None)
+        if rule is None:
+            return self._remember(topic, None)
+        device = rule.template.fill(levels, arrival.properties)
+        decoder, base, options = rule.row.decoder, rule.base, rule.row.options
+        if decoder == "auto" and (shape := self._shape(levels)) is not None:
+            decoder, base, options = shape.row.decoder, shape.base, shape.row.options
+            device = device or shape.template.fill(levels, arrival.properties)
+        route = Route(
+            rule.row.name,
+            decoder,
+            formats.load(decoder).decode,
+            tuple(levels),
+            base,
+            formats.options(decoder, options),
+            device,
+            device_id_problem(device) if device or (rule.row.device and rule.template.from_topic) else None,
+            partition_of(device, self.partitions),
+            rule.zone,
+            rule.ahead,
+        )
+        return self._remember(topic, route) if rule.template.from_topic else route
+
+    def _shape(self, levels: list[str]) -> _Rule | None:
+        """Find the built-in route that a topic looks like, also where that one is off."""
+        return next((rule for rule in self._shapes if filters.matches(rule.levels, levels)), None)
+
+    def _remember(self, topic: str, route: Route | None) -> Route | None:
+        if len(self._known) >= _MOST_REMEMBERED:
+            self._known.clear()
+        self._known[topic] = route
+        return route

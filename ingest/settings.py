@@ -1,5 +1,6 @@
 """What ingest can be told, by its environment."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
@@ -8,6 +9,7 @@ from pydantic_settings import SettingsConfigDict
 from contracts.rates import parse_rate
 from contracts.settings import StreamSettings
 from contracts.streams import DEFAULT_PARTITIONS
+from ingest import table
 
 MIB = 1 << 20
 
@@ -19,6 +21,12 @@ def _rate(text: str) -> str:
 
 Rate = Annotated[str, AfterValidator(_rate)]
 """Token buckets; see contracts.rates."""
+
+
+def _usable(path: Path | None) -> Path | None:
+    if path is not None:
+        table.read(path)
+    return path
 
 
 class Settings(StreamSettings):
@@ -43,6 +51,16 @@ class Settings(StreamSettings):
     )
     require_fsync: bool = Field(
         default=True, description="Take nothing unless the stream server fsyncs before it acknowledges"
+    )
+    routes: Annotated[Path | None, AfterValidator(_usable)] = Field(
+        default=None,
+        description="Routing table, a TOML file; its rows come before the built-in ones of ingest/routes.toml",
+    )
+    decode_seconds: float = Field(
+        default=1.0,
+        ge=0.1,
+        le=60,
+        description="CPU time after which reading one message is given up, at the latest after twice as much",
     )
     unknown_device: Literal["register", "quarantine"] = Field(
         default="quarantine", description="Readings of devices that nobody registered: register them, or dead-letter"

@@ -11,6 +11,7 @@ from contracts.backoff import delays
 from contracts.jetstream import Link, NoStreamError, NotAcknowledgedError, Publisher, ensure_bucket, ensure_stream
 from contracts.logs import Log
 from ingest.cycle import Outgoing
+from ingest.memory import BUCKET as MEMORY_BUCKET
 from ingest.metrics import Metrics
 from ingest.monitor import Monitor
 
@@ -109,6 +110,7 @@ class Stream:
                     await ensure_stream(js, stream, self._partitions)
                 self._divided(await ensure_stream(js, streams.TELEMETRY, self._partitions))
                 await ensure_bucket(js, streams.DEVICES_BUCKET)
+                await ensure_bucket(js, MEMORY_BUCKET)
                 self._made = generation
             if self._monitor is None or await self._monitor.fsyncs():
                 self._checked = generation

@@ -1,6 +1,7 @@
 """Values: what becomes of each thing that a payload can hold. Nothing here raises for any payload."""
 
 import re
+from collections.abc import Mapping
 
 from contracts.deadletters import Reason
 from contracts.readings import Value
@@ -54,11 +55,12 @@ class Flattener:
     def __init__(self, limits: Limits, problems: Problems) -> None:
         self._limits, self._problems = limits, problems
         self.values: dict[str, Value] = {}
+        self.spelled: dict[str, str] = {}  # numbers that stood in text, by metric: a profile may say that it is text
         self.no_values = 0
         self._left_out = 0
         self._bytes = 0  # of names and texts, which flattening may multiply
 
-    def flatten(self, fields: dict[str, object]) -> dict[str, Value]:
+    def flatten(self, fields: Mapping[str, object]) -> dict[str, Value]:
         """Give the metrics of `fields`; what is wrong goes to the problems, and what is no value is counted."""
         for name, value in fields.items():
             self._add(name, value, 1)
@@ -91,6 +93,8 @@ class Flattener:
             self._left_out += 1
         else:
             self.values[name] = scalar
+            if isinstance(value, str) and isinstance(scalar, float):
+                self.spelled[name] = value
             self._bytes += 4 * (len(name) + (len(scalar) if isinstance(scalar, str) else 2))
 
     def _scalar(self, name: str, value: object) -> Value | None:

@@ -6,43 +6,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.deadletters import Reason
-from contracts.readings import READING_BATCH, Reading, ReadingBatch, Value
-from ingest.decode import Decoder, status
+from contracts.readings import Reading, Value
 from ingest.limits import Limits
-from ingest.outcomes import Arrival, Decoded, Ignored
-from ingest.routes import Route
+from ingest.outcomes import Decoded, Ignored
+from tests.unit.ingest.decoding import NOW, Ingest, only, refused
 
-NOW = 1_767_225_700_000_000_000
 MOMENT = 1_767_225_600_250_000_000
-DECODER = Decoder(Limits(), 300_000_000_000)
+USUAL = Ingest()
 
 
-def decode(payload: bytes | str, *, retained: bool = False, decoder: Decoder = DECODER) -> Decoded:
-    data = payload.encode() if isinstance(payload, str) else payload
-    return decoder.decode(Route("telemetry", "d"), Arrival("devices/d/telemetry", data, NOW, retained))
+def decode(payload: bytes | str, *, retained: bool = False, ingest: Ingest = USUAL) -> Decoded:
+    return ingest.decode("devices/d/telemetry", payload, retained=retained)
 
 
 def plain(payload: bytes | str, *, metric: str = "m", retained: bool = False) -> Decoded:
-    data = payload.encode() if isinstance(payload, str) else payload
-    return DECODER.decode(Route("metric", "d", metric), Arrival(f"devices/d/telemetry/{metric}", data, NOW, retained))
-
-
-def only(decoded: Decoded) -> Reading:
-    assert decoded.problems is None, decoded.problems.detail
-    assert decoded.ignored is None
-    [reading] = decoded.readings
-    return reading
+    return USUAL.decode(f"devices/d/telemetry/{metric}", payload, retained=retained)
 
 
 def values(payload: bytes | str) -> dict[str, Value]:
     return only(decode(payload)).values
-
-
-def refused(decoded: Decoded, reason: Reason, *words: str) -> None:
-    assert decoded.problems is not None
-    assert decoded.problems.reason is reason
-    for word in words:
-        assert word in decoded.problems.detail
 
 
 class TestShape:
@@ -66,7 +48,7 @@ class TestShape:
 
     def test_what_stands_beside_ts_and_values_is_left_out_and_counted(self) -> None:
         decoded = decode('{"ts": 1767225600250, "values": {"a": 1}, "seq": 7}')
-        assert (only(decoded).values, decoded.no_values) == ({"a": 1.0}, 1)
+        assert (only(decoded).values, decoded.left_out) == ({"a": 1.0}, {Ignored.NO_VALUE: 1})
 
     def test_an_array_is_many_readings(self) -> None:
         decoded = decode(
@@ -129,13 +111,7 @@ class TestShape:
 
     @pytest.mark.parametrize("payload", ["", "{}", "[]", "[{}]", '{"ts": 1767225600250, "values": {}}'])
     def test_nothing_in_it_is_ignored(self, payload: str) -> None:
-        assert decode(payload) == Decoded(decode(payload).readings, ignored=Ignored.EMPTY)
-
-    @pytest.mark.parametrize(
-        "payload", ['[{"bn": "urn:dev:1:", "n": "t", "v": 1}]', '[{"n": "a", "v": 1}, {"n": "b", "vs": "x"}]']
-    )
-    def test_senml_has_no_decoder_here(self, payload: str) -> None:
-        assert decode(payload).ignored is Ignored.UNSUPPORTED
+        assert decode(payload).ignored is Ignored.EMPTY
 
     def test_a_metric_may_be_called_v(self) -> None:
         assert len(decode('[{"v": 1}, {"n": 2, "v": 3}]').readings) == 2
@@ -156,11 +132,11 @@ class TestValues:
 
     def test_null_is_no_value(self) -> None:
         decoded = decode('{"a": null, "b": 1, "c": "unavailable", "d": "NaN"}')
-        assert (only(decoded).values, decoded.no_values) == ({"b": 1.0}, 3)
+        assert (only(decoded).values, decoded.left_out) == ({"b": 1.0}, {Ignored.NO_VALUE: 3})
 
     def test_nothing_but_null_is_ignored(self) -> None:
         decoded = decode('{"a": null}')
-        assert (decoded.ignored, decoded.no_values) == (Ignored.NO_VALUE, 1)
+        assert (decoded.ignored, decoded.left_out) == (Ignored.NO_VALUE, {Ignored.NO_VALUE: 1})
 
     @pytest.mark.parametrize("token", ["NaN", "Infinity", "-Infinity", "1e999", "1" * 301])
     def test_a_bad_value_loses_only_itself(self, token: str) -> None:
@@ -203,24 +179,21 @@ class TestValues:
 
 
 class TestLimits:
-    SMALL = Decoder(Limits(payload_bytes=200, metrics=3, name_bytes=8, text_bytes=10), 0)
-
-    def test_a_payload_that_is_too_large_is_rejected(self) -> None:
-        refused(decode(b" " * 201, decoder=self.SMALL), Reason.TOO_LARGE, "201 bytes", "200 are allowed")
+    SMALL = Ingest(limits=Limits(payload_bytes=200, metrics=3, name_bytes=8, text_bytes=10))
 
     def test_values_beyond_the_limit_are_left_out(self) -> None:
-        decoded = decode('{"a":1,"b":2,"c":3,"d":4,"e":5}', decoder=self.SMALL)
+        decoded = decode('{"a":1,"b":2,"c":3,"d":4,"e":5}', ingest=self.SMALL)
         assert [r.values for r in decoded.readings] == [{"a": 1.0, "b": 2.0, "c": 3.0}]
         refused(decoded, Reason.TOO_LARGE, "2 values beyond the first 3")
 
     @pytest.mark.parametrize("name", ["abcdefghi", "é" * 5])
     def test_a_long_name_loses_only_its_value(self, name: str) -> None:
-        decoded = decode(json.dumps({name: 1, "a": 2}), decoder=self.SMALL)
+        decoded = decode(json.dumps({name: 1, "a": 2}), ingest=self.SMALL)
         assert [r.values for r in decoded.readings] == [{"a": 2.0}]
         refused(decoded, Reason.TOO_LARGE, "bytes long")
 
     def test_a_long_text_loses_only_itself(self) -> None:
-        decoded = decode(json.dumps({"t": "x" * 11, "a": "x" * 10}), decoder=self.SMALL)
+        decoded = decode(json.dumps({"t": "x" * 11, "a": "x" * 10}), ingest=self.SMALL)
         assert [r.values for r in decoded.readings] == [{"a": "x" * 10}]
         refused(decoded, Reason.TOO_LARGE, "11 bytes")
 
@@ -270,7 +243,7 @@ class TestPlain:
 
     @pytest.mark.parametrize("payload", ["null", "nan", "NaN", "unknown", "???", '"unavailable"'])
     def test_no_value_is_ignored(self, payload: str) -> None:
-        assert (plain(payload).ignored, plain(payload).no_values) == (Ignored.NO_VALUE, 1)
+        assert (plain(payload).ignored, plain(payload).left_out) == (Ignored.NO_VALUE, {Ignored.NO_VALUE: 1})
 
     @pytest.mark.parametrize(
         ("payload", "reason"),
@@ -304,7 +277,8 @@ class TestRetained:
 
     def test_each_element_is_judged_by_itself(self) -> None:
         decoded = decode('[{"a": 1}, {"ts": 1767225600250, "a": 2}]', retained=True)
-        assert ([r.values for r in decoded.readings], decoded.untimed) == ([{"a": 2.0}], 1)
+        assert [r.values for r in decoded.readings] == [{"a": 2.0}]
+        assert decoded.left_out == {Ignored.RETAINED_UNTIMED: 1}
 
 
 @pytest.mark.parametrize(
@@ -312,14 +286,15 @@ class TestRetained:
     [(b"online", True), (b"OFFLINE", False), (b' "online"\n', True), (b"\xef\xbb\xbfoffline", False)],
 )
 def test_a_status_is_online_or_offline(payload: bytes, *, online: bool) -> None:
-    assert status(payload) is online
+    decoded = USUAL.decode("devices/d/status", payload)
+    assert [(state.device, state.online, state.at) for state in decoded.states] == [("d", online, NOW)]
+    assert decoded.ignored is Ignored.PRESENCE
 
 
 def test_another_status_is_malformed_and_an_empty_one_ignored() -> None:
-    for payload, expected in ((b"on", None), (b"\xff", None), (b"", Ignored.EMPTY)):
-        decoded = status(payload)
-        assert isinstance(decoded, Decoded)
-        assert decoded.ignored is expected
+    for payload in (b"on", b"\xff"):
+        refused(USUAL.decode("devices/d/status", payload), Reason.MALFORMED, "neither online nor offline")
+    assert USUAL.decode("devices/d/status", b"").ignored is Ignored.EMPTY
 
 
 JSON: st.SearchStrategy[Any] = st.recursive(
@@ -332,31 +307,18 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-def one_outcome(decoded: Decoded) -> None:
-    """Stored, rejected or ignored; and what is stored can be written to the stream and read again."""
-    assert bool(decoded.readings) + bool(decoded.problems and not decoded.readings) + (decoded.ignored is not None) == 1
-    batch = ReadingBatch(1, 0, list(decoded.readings))
-    assert READING_BATCH.decode(READING_BATCH.encode(batch)) == batch
-    for reading in decoded.readings:
-        assert reading.values
-        assert all(type(value) in (float, bool, str) for value in reading.values.values())
-        assert all(value - value == 0 for value in reading.values.values() if type(value) is float), "finite"
-    if decoded.problems:
-        decoded.problems.detail.encode()
-
-
 @given(st.binary(max_size=200), st.booleans())
 def test_any_bytes_have_one_outcome(payload: bytes, retained: bool) -> None:  # noqa: FBT001 - hypothesis gives it
-    one_outcome(decode(payload, retained=retained))
-    one_outcome(plain(payload, retained=retained))
-    assert isinstance(status(payload), bool | Decoded)
+    decode(payload, retained=retained)
+    plain(payload, retained=retained)
+    USUAL.decode("devices/d/status", payload, retained=retained)
 
 
 @given(JSON, st.booleans())
 def test_any_json_has_one_outcome(body: Any, retained: bool) -> None:  # noqa: ANN401, FBT001 - hypothesis gives them
     payload = json.dumps(body)
-    one_outcome(decode(payload, retained=retained))
-    one_outcome(plain(payload, retained=retained))
+    decode(payload, retained=retained)
+    plain(payload, retained=retained)
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=10), st.floats(allow_nan=False, allow_infinity=False), min_size=1))
@@ -376,9 +338,9 @@ def test_a_long_name_over_many_values_is_refused_once_and_at_once() -> None:
 
 
 def test_a_reading_that_its_names_make_larger_than_a_batch_is_refused() -> None:
-    generous = Decoder(Limits(metrics=10_000, name_bytes=1024), 300_000_000_000)
+    generous = Ingest(limits=Limits(metrics=10_000, name_bytes=1024))
     payload = json.dumps({"n" * 1000: [1] * 9_000})
     assert len(payload) < 30_000
-    decoded = decode(payload, decoder=generous)
+    decoded = decode(payload, ingest=generous)
     assert decoded.readings == []
     refused(decoded, Reason.TOO_LARGE, "4194304 are allowed")

@@ -5,17 +5,23 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
-from contracts.devices import DeviceRecord
+from contracts.devices import DeviceRecord, Metric
 from contracts.presence import PRESENCE_MESSAGE, Presence
 from contracts.readings import READING_BATCH, Reading
 from contracts.streams import partition_of
+from ingest import table
 from ingest.admit import Admission
+from ingest.context import Context
 from ingest.cycle import KEPT_BYTES, Outgoing
-from ingest.decode import Decoder
+from ingest.descriptions import Descriptions
 from ingest.limits import Limits
 from ingest.metrics import Metrics
 from ingest.outcomes import Arrival
+from ingest.parts import Parts
+from ingest.patience import Patience
 from ingest.pipeline import Pipeline
+from ingest.rates import RateLimits
+from ingest.routes import Routes
 
 NOW = 1_767_225_700_000_000_000
 
@@ -51,14 +57,30 @@ class Disk:
 class Ingest:
     """The pipeline between a broker and a stream that are not there."""
 
-    def __init__(self, *, register: bool = True, window: int = 100, batch_readings: int = 500) -> None:
+    def __init__(
+        self, *, register: bool = True, window: int = 100, batch_readings: int = 500, patience: float = 1.0
+    ) -> None:
         self.records: dict[str, DeviceRecord] = {}
         self.disk = Disk()
         self.metrics = Metrics()
         self.acknowledged: list[object] = []
+        self.told: list[tuple[str, Reason]] = []
+        self.requests: list[tuple[str, bytes]] = []
+        admission = Admission(self.records.get, RateLimits(), register=register)
+        self.descriptions = Descriptions(lambda device: device in self.records)
+        self.patience = Patience(patience)
+        self.context = Context(Limits(), self.records.get)
         self.pipeline = Pipeline(
-            Decoder(Limits(), 300_000_000_000),
-            Admission(self.records.get, register=register),
+            Routes(table.built_in(), 300_000_000_000),
+            self.context,
+            admission,
+            Parts(
+                admission,
+                self.descriptions,
+                lambda device, reason, _, __: self.told.append((device, reason)),
+                lambda topic, payload: self.requests.append((topic, payload)),
+            ),
+            self.patience,
             self.metrics,
             window=window,
             linger=0.0,
@@ -79,9 +101,11 @@ class Ingest:
 @contextlib.asynccontextmanager
 async def running(ingest: Ingest) -> AsyncIterator[Ingest]:
     task = asyncio.create_task(ingest.pipeline.run(ingest.disk.write, ingest.acknowledge))
+    ingest.patience.begin()
     try:
         yield ingest
     finally:
+        ingest.patience.end()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
@@ -218,7 +242,7 @@ async def test_an_exception_nobody_foresaw_is_a_dead_letter_with_its_traceback(m
 
     async with running(Ingest()) as ingest:
         with monkeypatch.context() as patch:
-            patch.setattr(Decoder, "decode", fail)
+            patch.setattr("ingest.formats.json._usual", fail)
             ingest.take("devices/d/telemetry", b'{"n": 1}', 1)
         ingest.take("devices/d/telemetry", b'{"n": 2}', 2)
         await after(ingest)
@@ -335,3 +359,64 @@ async def test_whoever_waits_for_a_message_hears_when_it_is_stored() -> None:
             await good.wait()
             await bad.wait()
         assert [letter.reason for letter in ingest.disk.letters] == [Reason.UNKNOWN_SCHEMA]
+
+
+async def test_a_decoder_that_does_not_come_to_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def loop(*_: object) -> None:
+        while True:
+            pass
+
+    async with running(Ingest(patience=0.1)) as ingest:
+        with monkeypatch.context() as patch:
+            patch.setattr("ingest.formats.json._usual", loop)
+            ingest.take("devices/d/telemetry", b'{"n": 1}', 1)
+        ingest.take("devices/d/telemetry", b'{"n": 2}', 2)
+        await after(ingest)
+        [letter] = ingest.disk.letters
+        assert (letter.reason, letter.payload, letter.decoder) == (Reason.TOO_SLOW, b'{"n": 1}', "auto")
+        assert ingest.acknowledged == [1, 2]
+        assert len(ingest.disk.readings) == 1
+
+
+async def test_a_payload_that_is_too_large_is_rejected() -> None:
+    async with running(Ingest()) as ingest:
+        ingest.take("devices/d/telemetry", b" " * ((1 << 20) + 1))
+        await after(ingest)
+        [letter] = ingest.disk.letters
+        assert letter.reason == Reason.TOO_LARGE
+        assert "1048577 bytes long; 1048576 are allowed" in letter.detail
+
+
+async def test_what_decoders_learn_is_written_with_the_message_that_taught_them() -> None:
+    async with running(Ingest()) as ingest:
+        ingest.context.memory.put("kind.name", Metric(unit="bar"))
+        ingest.take("devices/d/telemetry", b'{"n": 1}')
+        await after(ingest)
+        assert ingest.disk.on("$KV.ingest_memory.kind.name") == [b'{"unit":"bar"}']
+
+
+async def test_a_profile_makes_the_values_what_the_registry_wants_and_a_bad_one_loses_itself_alone() -> None:
+    metrics = {"t": Metric(unit="degC", min=-40, max=85), "open": Metric(type="boolean"), "serial": Metric(type="text")}
+    async with running(Ingest()) as ingest:
+        ingest.records["d"] = DeviceRecord(1, "d", enabled=True, profile="p", metrics=metrics)
+        ingest.take("devices/d/telemetry", b'{"t": 900, "open": "ON", "serial": "0123", "other": 5}')
+        await after(ingest)
+        [reading] = ingest.disk.readings
+        assert reading.values == {"open": True, "serial": "0123", "other": 5.0}
+        [letter] = ingest.disk.letters
+        assert letter.reason == Reason.OUT_OF_RANGE
+        assert ingest.counted("messages", outcome="stored", reason="out_of_range") == 1
+        assert ingest.told == [("d", Reason.OUT_OF_RANGE)]
+
+
+async def test_what_a_device_sends_beyond_its_rate_is_counted_and_told_to_it() -> None:
+    async with running(Ingest()) as ingest:
+        ingest.records["d"] = DeviceRecord(1, "d", enabled=True, profile="", message_rate="2:60")
+        for number in range(5):
+            ingest.take("devices/d/telemetry", b'{"n": %d}' % number, number)
+        await after(ingest)
+        assert [reading.values["n"] for reading in ingest.disk.readings] == [0.0, 1.0]
+        assert ingest.disk.letters == []
+        assert ingest.counted("messages", outcome="rejected", reason="rate_limited") == 3
+        assert ingest.told == [("d", Reason.RATE_LIMITED)] * 3
+        assert ingest.acknowledged == list(range(5))

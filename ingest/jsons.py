@@ -1,0 +1,63 @@
+"""JSON as devices write it: with a byte order mark, with NaN, with numbers that no type holds. Pure."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from contracts.deadletters import Reason
+from ingest.limits import MAX_DEPTH
+from ingest.values import MAX_DIGITS, Unusable
+
+BOM = b"\xef\xbb\xbf"
+_read: Callable[[bytes], Any] = msgspec.json.Decoder().decode
+
+
+class UnreadableError(Exception):
+    """The payload is no JSON that can be read."""
+
+    def __init__(self, reason: Reason, what: str) -> None:
+        super().__init__(what)
+        self.reason = reason
+
+
+def read(payload: bytes) -> Any:  # noqa: ANN401 - it is whatever the JSON holds
+    """Read JSON; the last of duplicate keys wins. Numbers that are none become `Unusable`. Raises UnreadableError."""
+    try:
+        return _read(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _read_lenient(payload)
+
+
+def _read_lenient(payload: bytes) -> Any:  # noqa: ANN401 - as above
+    """Read JSON that the fast decoder refuses."""
+    try:
+        text = payload.removeprefix(BOM).decode()
+        return json.loads(text, parse_constant=Unusable, parse_float=_float, parse_int=_integer)
+    except UnicodeDecodeError as error:
+        what = f"the payload is not UTF-8: {error.reason} at byte {error.start}"
+        raise UnreadableError(Reason.MALFORMED, what) from error
+    except RecursionError as error:
+        what = f"the payload is nested deeper than {MAX_DEPTH}"
+        raise UnreadableError(Reason.TOO_LARGE, what) from error
+    except ValueError as error:
+        raise UnreadableError(Reason.MALFORMED, f"the payload is not JSON: {error}") from error
+
+
+def _float(token: str) -> object:
+    number = float(token)
+    return Unusable(token) if number in (float("inf"), float("-inf")) else number
+
+
+def _integer(token: str) -> object:
+    return int(token) if len(token) <= MAX_DIGITS else Unusable(f"an integer of {len(token)} digits")
+
+
+def kind(value: object) -> str:
+    """Name what a JSON value is."""
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, str) and type(value) is not Unusable:
+        return "text"
+    return {dict: "an object", list: "an array", type(None): "null"}.get(type(value), "a number")

@@ -1,0 +1,111 @@
+"""What decoders remember of devices: aliases, names, units. Pure.
+
+It is written to the stream server together with what the message says that taught it, before that message is
+acknowledged, and read back at the start.
+"""
+
+from collections import OrderedDict
+from typing import TypeVar
+
+import msgspec
+
+from contracts.devices import kv_key
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+BUCKET = "ingest_memory"
+"""Key-value bucket that holds the entries; no other service reads it."""
+
+MAX_ENTRIES = 100_000
+MAX_BYTES = 1 << 20
+"""Largest entry, as JSON; a larger one is remembered, but only by this process."""
+
+
+def memory_key(*parts: str) -> str:
+    """Build the key of an entry: the decoder's name, then whose it is."""
+    return ".".join(kv_key(part) or "=" for part in parts)
+
+
+def memory_subject(key: str) -> str:
+    """Subject on which an entry is written to the bucket."""
+    return f"$KV.{BUCKET}.{key}"
+
+
+class Memory:
+    """Entries by key. An entry is a struct that is replaced as a whole; its own fields are never changed.
+
+    `fresh` tells what this process has learnt from what it was told at its start. The entry that was not used for the
+    longest time is forgotten when there are too many.
+    """
+
+    def __init__(self) -> None:
+        self._told: dict[str, bytes] = {}
+        self._entries: OrderedDict[str, msgspec.Struct] = OrderedDict()
+        self._fresh: set[str] = set()
+        self._changed: dict[str, msgspec.Struct | None] = {}
+        self.forgotten = 0
+
+    def __len__(self) -> int:
+        return len(self._told) + len(self._entries)
+
+    def tell(self, key: str, data: bytes) -> None:
+        """Take in what was remembered before the start."""
+        if len(self._told) < MAX_ENTRIES and key not in self._entries:
+            self._told[key] = data
+
+    def get(self, key: str, kind: type[T]) -> T | None:
+        """Return an entry, or None. One that is of another kind, as an older version may have left, is none."""
+        data = self._told.pop(key, None)
+        if data is not None:
+            try:
+                self._entries[key] = msgspec.json.decode(data, type=kind)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                return None
+        entry = self._entries.get(key)
+        if not isinstance(entry, kind):
+            return None
+        self._entries.move_to_end(key)
+        return entry
+
+    def fresh(self, key: str) -> bool:
+        """Whether this process itself has learnt the entry."""
+        return key in self._fresh
+
+    def put(self, key: str, entry: msgspec.Struct) -> None:
+        """Remember; nothing is written if that is what is known already."""
+        self._fresh.add(key)
+        if self.get(key, type(entry)) == entry:
+            return
+        self._entries[key] = entry
+        self._entries.move_to_end(key)
+        self._changed[key] = entry
+        if len(self._entries) > MAX_ENTRIES:
+            oldest = next(iter(self._entries))
+            self.forget(oldest)
+            self.forgotten += 1
+
+    def forget(self, key: str) -> None:
+        """Forget an entry."""
+        known = self._told.pop(key, None), self._entries.pop(key, None)
+        self._fresh.discard(key)
+        if known != (None, None):
+            self._changed[key] = None
+
+    def keys(self, prefix: str) -> list[str]:
+        """List the keys that begin with `prefix`."""
+        return [key for known in (self._entries, self._told) for key in known if key.startswith(prefix)]
+
+    def doubt(self) -> None:
+        """Something may have been missed: from now on nothing counts as learnt by this process."""
+        self._fresh.clear()
+
+    def changes(self) -> list[tuple[str, bytes | None]]:
+        """Give what has changed since the last call: keys and their entries as JSON, None where forgotten."""
+        if not self._changed:
+            return []
+        out: list[tuple[str, bytes | None]] = []
+        for key, entry in self._changed.items():
+            data = None if entry is None else msgspec.json.encode(entry)
+            out.append((key, data if data is None or len(data) <= MAX_BYTES else None))
+        self._changed = {}
+        return out

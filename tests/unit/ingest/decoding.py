@@ -1,0 +1,98 @@
+"""One decoder at work on one message, for the tests of every format."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from contracts.deadletters import Reason
+from contracts.devices import DeviceRecord
+from contracts.readings import READING_BATCH, Reading, ReadingBatch
+from ingest import table
+from ingest.context import Context
+from ingest.limits import Limits
+from ingest.outcomes import Arrival, Decoded
+from ingest.routes import Routes
+from ingest.table import Row
+
+NOW = 1_767_225_700_000_000_000
+"""When every message arrives that does not say otherwise: 2026-01-01T00:01:40Z."""
+
+AHEAD = 300_000_000_000
+
+
+class Ingest:
+    """The routing table and the decoders; what they remember stays from message to message.
+
+    `rows` come before the built-in ones, all of which are switched on. `records` is the registry.
+    """
+
+    def __init__(
+        self, rows: Sequence[Row] = (), records: Mapping[str, DeviceRecord] | None = None, limits: Limits | None = None
+    ) -> None:
+        self.context = Context(limits or Limits(), (records or {}).get)
+        self.routes = Routes([*rows, *(_on(row) for row in table.built_in())], AHEAD)
+
+    def decode(
+        self,
+        topic: str,
+        payload: bytes | str,
+        *,
+        at: int = NOW,
+        retained: bool = False,
+        replayed: bool = False,
+        properties: dict[str, str] | None = None,
+    ) -> Decoded:
+        """Decode one message; it must have a route."""
+        data = payload.encode() if isinstance(payload, str) else payload
+        arrival = Arrival(topic, data, at, retained, replayed, properties or {})
+        route = self.routes.of(arrival)
+        assert route is not None, f"no route for {topic}"
+        assert route.problem is None, route.problem
+        return one_outcome(route.decode(arrival, route, self.context))
+
+
+def _on(row: Row) -> Row:
+    return msgspec.structs.replace(row, enabled=True)
+
+
+def decode(topic: str, payload: bytes | str, **more: Any) -> Decoded:  # noqa: ANN401 - as Ingest.decode takes it
+    """Decode one message with an ingest that knows nothing."""
+    return Ingest().decode(topic, payload, **more)
+
+
+def only(decoded: Decoded) -> Reading:
+    """Give the one reading, where there is nothing wrong."""
+    assert decoded.problems is None, decoded.problems.detail
+    assert decoded.ignored is None, decoded.ignored
+    [reading] = decoded.readings
+    return reading
+
+
+def refused(decoded: Decoded, reason: Reason, *words: str) -> None:
+    """Check what a message was rejected for, whole or in part."""
+    assert decoded.problems is not None
+    assert decoded.problems.reason is reason, decoded.problems.detail
+    for word in words:
+        assert word in decoded.problems.detail
+
+
+def one_outcome(decoded: Decoded) -> Decoded:
+    """Stored, rejected or ignored; and what is stored can be written to the stream and read again."""
+    outcomes = bool(decoded.readings), bool(decoded.problems and not decoded.readings), decoded.ignored is not None
+    assert sum(outcomes) == 1, decoded
+    batch = ReadingBatch(1, 0, list(decoded.readings))
+    assert READING_BATCH.decode(READING_BATCH.encode(batch)) == batch
+    for reading in decoded.readings:
+        assert reading.values
+        assert all(type(value) in (float, bool, str) for value in reading.values.values())
+        assert all(value - value == 0 for value in reading.values.values() if type(value) is float), "finite"
+        assert 0 <= reading.ts < 1 << 63
+        assert reading.device
+        assert not set("/+#") & set(reading.device)
+    for notes in (decoded.units, decoded.spelled, decoded.facts):
+        for about in (notes or {}).values():
+            assert all(type(name) is str and type(said) is str for name, said in about.items())
+    if decoded.problems:
+        decoded.problems.detail.encode()
+    return decoded
