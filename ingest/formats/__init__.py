@@ -25,6 +25,10 @@ NAMES = (
 """Every decoder, by the name that a routing table uses; a file of this folder has the same."""
 
 
+ORDERED: frozenset[str] = frozenset()
+"""Those that remember what devices said before: of several ingests, one has to see all their messages, in order."""
+
+
 class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Options of a decoder that has none."""
 
@@ -33,12 +37,10 @@ class Format(msgspec.Struct, frozen=True):
     """A decoder: what it makes of a message, and the type of its options.
 
     `decode` never raises for any payload or topic that its routes match, and touches nothing but what it is given.
-    `ordered`: it remembers what devices said before, so one ingest has to see all its messages, in their order.
     """
 
     decode: "Callable[[Arrival, Route, Context], Decoded]"
     options: type[msgspec.Struct] = NoOptions
-    ordered: bool = False
 
 
 @cache
