@@ -41,6 +41,8 @@ class Reason(StrEnum):
     """Decoding it took so long that it was given up."""
     UNKNOWN_SCHEMA = "unknown_schema"
     """A message on a stream has a schema version that its reader does not know."""
+    EDITED = "edited"
+    """An operator has replayed an edited copy of it; this is what had been rejected, kept to go back to."""
     UNEXPECTED = "unexpected"
     """Our bug: an exception that nobody foresaw; the traceback is in the detail."""
 

@@ -75,16 +75,16 @@ def require_key(key: str) -> Callable[..., Awaitable[None]]:
     return check
 
 
-def bounded(receive: Receive) -> Receive:
-    """Wrap what a request is read by: a body of more than MAX_BODY bytes is answered with 413, and not kept."""
+def bounded(receive: Receive, most: int = MAX_BODY) -> Receive:
+    """Wrap what a request is read by: a body of more than `most` bytes is answered with 413, and not kept."""
     size = 0
 
     async def take() -> Message:
         nonlocal size
         message = await receive()
         size += len(message.get("body", b""))
-        if size > MAX_BODY:
-            detail = f"The request's body is larger than {MAX_BODY} bytes."
+        if size > most:
+            detail = f"The request's body is larger than {most} bytes."
             raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", "The body is too large", detail)
         return message
 

@@ -5,6 +5,7 @@ import importlib
 import random
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp
 from contracts.backoff import keep_running
 from contracts.jetstream import Link
 from contracts.logs import Log
+from contracts.streams import DAY_S, DEADLETTERS
 from devices_api.deadletters import DeadLetters
 from devices_api.errors import UnavailableError
 from devices_api.metrics import Metrics
@@ -38,7 +40,8 @@ class App:
         self._now = time.time_ns  # noqa: TID251 - the composition root reads the clock
         self._rng = random.Random()  # noqa: S311 - it spreads retries, it guards nothing
         link = Link(settings.nats_url, settings.nats_token.get_secret_value(), "devices_api", log)
-        self._stream = StreamServer(link, log)
+        letters = replace(DEADLETTERS, max_age=settings.deadletter_days * DAY_S, max_bytes=settings.deadletter_bytes)
+        self._stream = StreamServer(link, letters, log)
         self._timeseries = TimeSeries(settings.store)
         self._metrics = Metrics(lambda: link.up)
         self._repository: Repository | None = None
@@ -47,7 +50,7 @@ class App:
         self._api = api.build(
             self._registry,
             self._timeseries,
-            DeadLetters(self._stream),
+            DeadLetters(self._stream, self._metrics),
             self._metrics,
             changed=self._changed,
             now=self._now,

@@ -1,31 +1,28 @@
-"""The dead letters, read from their stream newest first, and handed back to ingest."""
+"""The dead letters: listed, replayed as they are or edited, and discarded."""
 
 import asyncio
 import contextlib
-import json
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
-from nats.aio.msg import Msg
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RawStreamMsg
-from nats.js.errors import APIError, NotFoundError
-
-from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
-from contracts.streams import DEADLETTERS, INGEST, REPLAYS, deadletter_subjects
-from contracts.wire import SchemaError
+from contracts.deadletters import DeadLetter, Reason
+from contracts.streams import INGEST
 from devices_api.errors import UnavailableError
+from devices_api.handover import Edit, delete, hand_over, hand_over_edited
+from devices_api.letterstream import Letter, LetterStream
+from devices_api.metrics import Metrics
+from devices_api.selection import Selection
 from devices_api.stream import AWAY, NAME, StreamServer
 
 MAX_READ = 1000
 """Most messages read for one page."""
-MAX_LOOKED_OVER = 20_000
-"""Most sequence numbers looked over for one page, where dead letters of other reasons or nothing lie between."""
 MAX_BYTES = 8 << 20
 """Payload after which a page ends."""
+SWEEP_S = 5.0
+"""After how many seconds a sweep ends, with the rest left for the next."""
 
-_SPANS = (250, 2_000, 10_000)  # sequence numbers listed at a time: more, the fewer messages there are among them
-_AT_ONCE = 16
-_WAIT_S = 5.0
+_AT_ONCE = 64
 
 
 class NotReplayableError(Exception):
@@ -40,68 +37,146 @@ class Page:
     next: int | None
 
 
+Cause = Literal["request", "filter", "registered", "online"]
+"""What a replay is counted under."""
+
+Rest = tuple[int, int]
+"""The first and the last sequence number of what a sweep has not seen."""
+
+
+@dataclass
+class Sweep:
+    """What a sweep has done: how many dead letters it dealt with and left alone, and what is still to be looked at."""
+
+    done: int = 0
+    skipped: int = 0
+    rest: Rest | None = None
+
+
 class DeadLetters:
     """What DEADLETTERS holds. Every method raises UnavailableError while the stream server is away."""
 
-    def __init__(self, stream: StreamServer) -> None:
-        self._stream = stream
+    def __init__(self, stream: StreamServer, metrics: Metrics) -> None:
+        self._stream, self._metrics = stream, metrics
+        self._letters = LetterStream(stream.link)
 
-    async def page(self, below: int | None, limit: int, reason: Reason | None, device: str | None) -> Page:
+    async def page(self, below: int | None, limit: int, selection: Selection) -> Page:
         """Find at most `limit` dead letters with sequence numbers under `below`.
 
         The work is bounded, so a page may hold fewer, or none, and still have a `next`.
         """
         with self._reaching():
-            state = (await self._stream.link.js.stream_info(DEADLETTERS.name)).state
-            first = max(1, state.first_seq)
-            last = state.last_seq if below is None else min(below - 1, state.last_seq)
+            first, last = await self._bounds(selection)
+            last = last if below is None else min(below - 1, last)
             items: list[tuple[int, DeadLetter]] = []
             reached, read, size = last + 1, 0, 0
-            async with contextlib.aclosing(self._scan(first, last, reason)) as scan:
+            async with contextlib.aclosing(self._letters.newest_first(first, last, selection.subjects)) as scan:
                 async for sequence, letter in scan:
                     reached = sequence
                     if letter is not None:
                         read += 1
-                        if device is None or letter.device == device:
+                        if selection.takes(letter):
                             items.append((sequence, letter))
                             size += len(letter.payload)
-                    looked_over = last + 1 - reached
-                    if len(items) >= limit or read >= MAX_READ or size >= MAX_BYTES or looked_over >= MAX_LOOKED_OVER:
+                    if len(items) >= limit or read >= MAX_READ or size >= MAX_BYTES:
                         break
         return Page(items, reached if reached > first else None)
 
     async def get(self, sequence: int) -> DeadLetter | None:
         """Return one dead letter, or None if there is none."""
         with self._reaching():
-            raw = await self._message(sequence)
-        return None if raw is None else _letter(raw)
+            found = await self._letters.get(sequence)
+        return None if found is None else found[2]
 
-    async def replay(self, sequence: int) -> bool:
-        """Hand a dead letter back to ingest and delete it; False if there is none.
+    async def replay(self, sequence: int, edit: Edit | None = None) -> bool:
+        """Hand a dead letter back to ingest, as it is or edited; False if there is none.
 
-        A repeat, within the two minutes in which the stream knows duplicates, hands nothing over twice. Raises
-        NotReplayableError if another service rejected it.
+        It is deleted when ingest's queue has it. A repeat, within the two minutes in which the stream knows duplicates,
+        hands nothing over twice. What was edited stays, as it was, with the reason `edited`. Raises NotReplayableError
+        if another service rejected it.
         """
         with self._reaching():
-            raw = await self._message(sequence)
-            if raw is None:
+            found = await self._letters.get(sequence)
+            if found is None:
                 return False
-            letter = _letter(raw)
+            letter = found[2]
             if letter.service != INGEST:
                 raise NotReplayableError(f"{letter.service or 'an unknown service'} rejected it, not {INGEST}")
-            await self._stream.link.js.publish(
-                REPLAYS.subjects,
-                raw.data or b"",
-                timeout=_WAIT_S,
-                stream=REPLAYS.name,
-                headers={"Nats-Msg-Id": f"{DEADLETTERS.name}-{sequence}"},
-            )
-            try:
-                await self._stream.link.js.delete_msg(DEADLETTERS.name, sequence)
-            except APIError:
-                if await self._message(sequence) is not None:
-                    raise  # otherwise another request has just done the same
+            if edit is None:
+                await self._replay(found, "request")
+            else:
+                await hand_over_edited(self._stream.link, found, edit)
+                self._metrics.replays.labels("edit").inc()
         return True
+
+    async def discard(self, sequence: int) -> bool:
+        """Delete a dead letter for good; False if there is none."""
+        with self._reaching():
+            found = await self._letters.get(sequence)
+            return found is not None and await self._discard(found)
+
+    async def replay_all(self, selection: Selection, rest: Rest | None, limit: int, cause: Cause = "filter") -> Sweep:
+        """Hand the selected dead letters back to ingest, oldest first: at most `limit`, the `rest` at the next call.
+
+        What is rejected again meanwhile is not taken up once more. Those that other services rejected, and those that
+        have been edited, are skipped.
+        """
+
+        async def replay(found: Letter) -> bool:
+            letter = found[2]
+            if letter.service != INGEST or letter.reason == Reason.EDITED:
+                return False
+            await self._replay(found, cause)
+            return True
+
+        return await self._sweep(selection, rest, limit, replay)
+
+    async def discard_all(self, selection: Selection, rest: Rest | None, limit: int) -> Sweep:
+        """Delete the selected dead letters for good: at most `limit`, and the `rest` at the next call."""
+        return await self._sweep(selection, rest, limit, self._discard)
+
+    async def _replay(self, found: Letter, cause: Cause) -> None:
+        await hand_over(self._stream.link, found)
+        self._metrics.replays.labels(cause).inc()
+
+    async def _discard(self, found: Letter) -> bool:
+        if not await delete(self._stream.link, found[0]):
+            return False
+        self._metrics.discard(found[2].reason)
+        return True
+
+    async def _sweep(
+        self, selection: Selection, rest: Rest | None, limit: int, act: Callable[[Letter], Awaitable[bool]]
+    ) -> Sweep:
+        """Do `act` to the selected ones, in order; it says whether it did something."""
+        clock = asyncio.get_running_loop().time
+        sweep, until = Sweep(), clock() + SWEEP_S
+        with self._reaching():
+            first, last = rest or await self._bounds(selection)
+            scan = self._letters.oldest_first(first, last, selection.subjects, min(limit, _AT_ONCE))
+            async with contextlib.aclosing(scan) as batches:
+                async for batch in batches:
+                    chosen = [found for found in batch if selection.takes(found[2])]
+                    chosen = chosen[: limit - sweep.done - sweep.skipped]
+                    for did in await asyncio.gather(*map(act, chosen)):
+                        sweep.done += did
+                        sweep.skipped += not did
+                    if not batch:
+                        continue
+                    full = sweep.done + sweep.skipped >= limit
+                    seen = chosen[-1][0] if full else batch[-1][0]
+                    if seen < last and (full or clock() > until):
+                        sweep.rest = seen + 1, last
+                        break
+        return sweep
+
+    async def _bounds(self, selection: Selection) -> tuple[int, int]:
+        """Give the first and the last sequence number that `selection` may be at."""
+        state = await self._letters.state()
+        first = max(1, state.first_seq)
+        if selection.start is not None:
+            first = max(first, await self._letters.first_at(selection.start))
+        return first, state.last_seq
 
     @contextlib.contextmanager
     def _reaching(self) -> Iterator[None]:
@@ -112,83 +187,3 @@ class DeadLetters:
         except AWAY as error:
             self._stream.doubt()
             raise UnavailableError(NAME) from error
-
-    async def _scan(
-        self, first: int, last: int, reason: Reason | None
-    ) -> AsyncGenerator[tuple[int, DeadLetter | None], None]:
-        """Yield dead letters from `last` down to `first`; a None says only how far the scan has come."""
-        spans = iter(_SPANS)
-        span = next(spans)
-        while last >= first:
-            low = max(first, last - span + 1)
-            sequences = await self._sequences(low, last, reason)
-            for at in range(0, len(sequences), _AT_ONCE):
-                some = sequences[at : at + _AT_ONCE]
-                for sequence, raw in zip(some, await asyncio.gather(*map(self._message, some)), strict=True):
-                    yield sequence, None if raw is None else _letter(raw)
-            yield low, None
-            last = low - 1
-            if len(sequences) < span // 8:
-                span = next(spans, span)
-
-    async def _sequences(self, low: int, high: int, reason: Reason | None) -> list[int]:
-        """List the sequence numbers from `high` down to `low` that hold a dead letter, by their headers alone."""
-        link = self._stream.link
-        consumer = await link.js.add_consumer(
-            DEADLETTERS.name,
-            ConsumerConfig(
-                deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-                opt_start_seq=low,
-                filter_subjects=[*deadletter_subjects(reason or "*")],
-                ack_policy=AckPolicy.NONE,
-                headers_only=True,
-                mem_storage=True,
-                inactive_threshold=30,
-            ),
-        )
-        want = min(consumer.num_pending or 0, high - low + 1)
-        try:
-            return [s for s in reversed(await self._fetch(consumer.name, want)) if s <= high] if want else []
-        finally:
-            await link.js.delete_consumer(DEADLETTERS.name, consumer.name)
-
-    async def _fetch(self, consumer: str, want: int) -> list[int]:
-        client = self._stream.link.client
-        sequences: list[int] = []
-        done = asyncio.Event()
-
-        async def arrived(message: Msg) -> None:
-            if message.headers and "Status" in message.headers:
-                done.set()
-                return
-            sequences.append(message.metadata.sequence.stream)
-            if len(sequences) == want:
-                done.set()
-
-        inbox = client.new_inbox()
-        subscription = await client.subscribe(inbox, cb=arrived)
-        try:
-            request = json.dumps({"batch": want, "no_wait": True}).encode()
-            await client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{DEADLETTERS.name}.{consumer}", request, reply=inbox)
-            async with asyncio.timeout(_WAIT_S):
-                await done.wait()
-        finally:
-            await subscription.unsubscribe()
-        return sequences
-
-    async def _message(self, sequence: int) -> RawStreamMsg | None:
-        try:
-            return await self._stream.link.js.get_msg(DEADLETTERS.name, sequence)
-        except NotFoundError:
-            return None
-
-
-def _letter(raw: RawStreamMsg) -> DeadLetter:
-    """Read a dead letter; one that this version cannot read is shown as the bytes it is."""
-    data = raw.data or b""
-    try:
-        return DEAD_LETTER.decode(data)
-    except SchemaError as error:
-        reason = (raw.subject or "").split(".")[1]
-        stored = int(raw.time.timestamp() * 1e9) if raw.time else 0
-        return DeadLetter(1, reason, f"this dead letter cannot be read: {error}", "", data, stored, "")

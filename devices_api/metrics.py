@@ -4,7 +4,10 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from contracts.deadletters import Reason
+
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_REASONS = frozenset(map(str, Reason))
 
 
 class Metrics:
@@ -62,7 +65,15 @@ class Metrics:
         )
         self.replays = Counter(
             "devices_api_replays",
-            "Dead letters handed back to ingest; moves when the stream server acknowledges it",
+            "Dead letters handed back to ingest: by a request, edit or filter, or by themselves: registered, online; "
+            "moves when the stream server acknowledges it",
+            ["cause"],
+            registry=registry,
+        )
+        self.discarded = Counter(
+            "devices_api_dead_letters_discarded",
+            "Dead letters deleted by request, by the reason they had; moves when the stream server acknowledges it",
+            ["reason"],
             registry=registry,
         )
         self.connected = Gauge(
@@ -71,3 +82,7 @@ class Metrics:
             registry=registry,
         )
         self.connected.set_function(lambda: float(connected()))
+
+    def discard(self, reason: str) -> None:
+        """Count a discarded dead letter; a reason that this version does not know is counted as `other`."""
+        self.discarded.labels(reason if reason in _REASONS else "other").inc()

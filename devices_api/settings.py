@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from contracts.settings import StreamSettings
+from contracts.streams import GIB
 
 _SCHEMES = ("sqlite+aiosqlite:///", "postgresql+asyncpg://", "postgresql+psycopg://")
 
@@ -30,6 +31,14 @@ class Settings(StreamSettings):
     )
     store: Path = Field(
         default=Path("data/timeseries.sqlite3"), description="File of the time-series store, which processor writes"
+    )
+    deadletter_days: float = Field(
+        default=30.0, gt=0, le=3650, description="After how many days a dead letter is deleted"
+    )
+    deadletter_bytes: int = Field(
+        default=4 * GIB,
+        ge=16 << 20,
+        description="Most bytes of dead letters, in the stream server's storage; then the oldest go",
     )
     auto_register_limit: int = Field(
         default=10_000, ge=0, description="Devices in the registry from which on unknown ones are not auto-registered"

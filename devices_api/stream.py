@@ -8,7 +8,7 @@ from nats.js.kv import KeyValue
 
 from contracts.jetstream import Link, Publisher, ensure_bucket, ensure_stream
 from contracts.logs import Log
-from contracts.streams import DEADLETTERS, DEVICES_BUCKET, PRESENCE, REPLAYS
+from contracts.streams import DEVICES_BUCKET, PRESENCE, REPLAYS, Stream
 from devices_api.errors import UnavailableError
 
 NAME = "stream server"
@@ -19,10 +19,13 @@ _POLL_S = 0.5
 
 
 class StreamServer:
-    """Keeps the connection, and what has to exist on the server, through restarts and losses of either."""
+    """Keeps the connection, and what has to exist on the server, through restarts and losses of either.
 
-    def __init__(self, link: Link, log: Log) -> None:
-        self.link, self._log = link, log
+    DEADLETTERS is given the limits of `deadletters`, whoever has made it: they are an operator's to set, here.
+    """
+
+    def __init__(self, link: Link, deadletters: Stream, log: Log) -> None:
+        self.link, self._deadletters, self._log = link, deadletters, log
         self.publisher = Publisher(link)
         self._bucket: KeyValue | None = None
         self._generation = -1
@@ -69,7 +72,8 @@ class StreamServer:
 
     async def _ensure(self, found_empty: Callable[[], Awaitable[None]]) -> None:
         generation, js = self.link.generation, self.link.js
-        for stream in (DEADLETTERS, PRESENCE, REPLAYS):
+        await ensure_stream(js, self._deadletters, limit=True)
+        for stream in (PRESENCE, REPLAYS):
             await ensure_stream(js, stream)
         bucket = await ensure_bucket(js, DEVICES_BUCKET)
         if (await bucket.status()).values == 0:

@@ -5,8 +5,11 @@ from http import HTTPMethod, HTTPStatus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from contracts.problems import bounded
+from contracts.problems import MAX_BODY, bounded
 from devices_api.metrics import Metrics
+
+MAX_EDITED_BODY = 6 << 20
+"""Largest body that may carry an edited payload: the largest that ingest can be told to take, in base64."""
 
 _METHODS = frozenset(HTTPMethod)
 
@@ -31,8 +34,9 @@ class Measure:
                 status = message["status"]
             await send(message)
 
+        most = MAX_EDITED_BODY if scope["path"].endswith("/replay") else MAX_BODY
         try:
-            await self._app(scope, bounded(receive), note)
+            await self._app(scope, bounded(receive, most), note)
         finally:
             route = getattr(scope.get("route"), "path", "") or "none"
             method = scope["method"] if scope["method"] in _METHODS else "other"  # a client may invent methods

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated, TypeVar
 
-from fastapi import Query
+from fastapi import Depends, Query
 from pydantic import BeforeValidator, WithJsonSchema
 
+from contracts.deadletters import Reason
 from contracts.problems import Problem
+from devices_api.selection import Selection
 from devices_api.times import parse_interval, parse_time
 
 MAX_PAGE = 1000
@@ -42,6 +44,9 @@ def _limit(maximum: int) -> BeforeValidator:
 PageLimit = Annotated[
     int, _limit(MAX_PAGE), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 100})
 ]
+SweepLimit = Annotated[
+    int, _limit(MAX_PAGE), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 1000})
+]
 PointsLimit = Annotated[
     int | None, _limit(MAX_POINTS), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_POINTS})
 ]
@@ -56,3 +61,19 @@ Interval = Annotated[
     BeforeValidator(lambda text: str(text) if read("bad-interval", parse_interval, str(text)) else ""),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,6}[smhd]$"}),
 ]
+
+
+def _selection(
+    reason: Annotated[Reason | None, Query(description="Why they were rejected")] = None,
+    device: Annotated[str | None, Query(description="Which device they are of")] = None,
+    start: Annotated[TimeParam | None, Query(description="Received at this time or later")] = None,
+    end: Annotated[TimeParam | None, Query(description="Received before this time")] = None,
+    route: Annotated[str | None, Query(description="The row of the routing table that they fell under")] = None,
+    decoder: Annotated[str | None, Query(description="What read them")] = None,
+) -> Selection:
+    if start is not None and end is not None and start >= end:
+        raise bad("bad-time", "start has to be before end")
+    return Selection(reason, device, start, end, route, decoder)
+
+
+Selected = Annotated[Selection, Depends(_selection)]

@@ -1,11 +1,9 @@
 """What the API takes and answers. Times are RFC 3339 UTC with nine fraction digits."""
 
-import base64
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from contracts.deadletters import DeadLetter
 from contracts.topics import device_id_problem
 from devices_api.cursors import encode_cursor
 from devices_api.devices import DEFAULT_PROFILE, Device
@@ -114,44 +112,3 @@ class Points(BaseModel):
     aggregate: Aggregate | None = None
     interval: str | None = None
     source: Annotated[Source | None, Field(description="What answered: the rollups or the raw points")] = None
-
-
-class DeadLetterOut(BaseModel):
-    """A message that was rejected: why, and its original bytes."""
-
-    id: int
-    reason: str
-    detail: str
-    topic: str
-    payload_base64: str
-    received: Time
-    service: str
-    device: str
-
-    @classmethod
-    def of(cls, sequence: int, letter: DeadLetter) -> Self:
-        """Show a dead letter."""
-        return cls(
-            id=sequence,
-            reason=letter.reason,
-            detail=letter.detail,
-            topic=letter.topic,
-            payload_base64=base64.b64encode(letter.payload).decode(),
-            received=format_time(letter.received),
-            service=letter.service,
-            device=letter.device,
-        )
-
-
-class DeadLetterPage(BaseModel):
-    """Dead letters, newest first. A page may be short, or empty, and still have a next one."""
-
-    items: list[DeadLetterOut]
-    next: Next
-
-
-class Replaying(BaseModel):
-    """The dead letter is on its way to ingest."""
-
-    id: int
-    status: Literal["replaying"] = "replaying"

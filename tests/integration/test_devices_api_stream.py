@@ -1,90 +1,25 @@
-"""devices_api with the real stream server: records, presence, dead letters, and the server coming and going."""
+"""devices_api with the real stream server: records, presence, and the server coming and going."""
 
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from nats.js.errors import NotFoundError
-from pydantic import SecretStr
 
 from contracts import logs, streams
-from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
 from contracts.devices import DeviceRecord, decode_record, encode_record
 from contracts.directory import Directory
 from contracts.jetstream import Link, Publisher, ensure_bucket
 from contracts.presence import PRESENCE_MESSAGE, Presence
-from contracts.streams import deadletter_subject, presence_subject
-from devices_api.app import App
+from contracts.streams import presence_subject
 from devices_api.errors import UnavailableError
 from devices_api.repository import Repository, Taken
-from devices_api.settings import Settings
 from tests.conftest import TOKEN, Server
-
-KEY = "a-key-for-these-tests"
-
-
-async def until(condition: Callable[[], bool | Awaitable[bool]], what: str, seconds: float = 15) -> None:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds
-    while True:
-        met = condition()
-        if met if isinstance(met, bool) else await met:
-            return
-        if loop.time() > deadline:
-            pytest.fail(f"not within {seconds} s: {what}")
-        await asyncio.sleep(0.02)
-
-
-class Service:
-    """devices_api in this process, and a client of it."""
-
-    def __init__(self, app: App) -> None:
-        self.app = app
-        self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(app.api),
-            base_url="http://api/api/v1",
-            headers={"Authorization": f"Bearer {KEY}"},
-        )
-
-    async def ready(self) -> None:
-        await until(lambda: self.app.waiting_for() == [], "ready")
-
-    async def register(self, *ids: str) -> None:
-        for id_ in ids:
-            assert (await self.client.post("/devices", json={"id": id_})).status_code == 201
-
-    async def get(self, path: str, **query: str | int) -> Any:  # noqa: ANN401 - whatever the API answers
-        answer = await self.client.get(path, params=query)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def metric(self, name: str, **labels: str) -> float:
-        return self.app.registry.get_sample_value(f"devices_api_{name}", labels) or 0.0
-
-
-@contextlib.asynccontextmanager
-async def running(stream: Server, directory: Path, limit: int = 10_000) -> AsyncIterator[Service]:
-    settings = Settings(
-        port=0,
-        key=SecretStr(KEY),
-        nats_url=stream.nats_url,
-        nats_token=SecretStr(TOKEN),
-        database_url=SecretStr(f"sqlite+aiosqlite:///{directory}/registry.sqlite3"),
-        store=directory / "timeseries.sqlite3",
-        auto_register_limit=limit,
-    )
-    service = Service(App(settings, logs.quiet()))
-    await service.app.start()
-    try:
-        yield service
-    finally:
-        await service.client.aclose()
-        await service.app.stop()
+from tests.integration.registry_service import Service, running, until
 
 
 @pytest.fixture
@@ -273,7 +208,7 @@ async def test_a_device_that_is_seen_is_registered_and_published(service: Servic
 
 
 async def test_a_full_registry_refuses_and_counts(stream: Server, tmp_path: Path, peer: Link) -> None:
-    async with running(stream, tmp_path, limit=2) as service:
+    async with running(stream, tmp_path, auto_register_limit=2) as service:
         await service.ready()
         await tell(peer, *(presence(f"d{n}", "seen") for n in range(5)))
         await until(lambda: service.metric("refused_total", reason="auto_register_limit") == 3, "three are refused")
@@ -327,64 +262,3 @@ async def test_presence_waits_in_order_while_the_database_is_away(
     await tell(peer, *(presence(device, "seen") for device in "abc"))
     await until(lambda: service.metric("auto_registered_total") == 3, "all are registered")
     assert taken == ["a", "b", "c"]
-
-
-def rejected(n: int, reason: Reason = Reason.MALFORMED, device: str = "a") -> tuple[str, bytes]:
-    letter = DeadLetter(1, reason, f"number {n}", f"devices/{device}/telemetry", b"%d" % n, n, "ingest", device)
-    return deadletter_subject(reason), DEAD_LETTER.encode(letter)
-
-
-async def reject(link: Link, *letters: tuple[str, bytes]) -> None:
-    await asyncio.gather(*(link.js.publish(subject, body) for subject, body in letters))
-
-
-async def every(service: Service, **query: str | int) -> list[int]:
-    """Ids of all dead letters, page by page."""
-    page = await service.get("/dead-letters", **query)
-    ids = [item["id"] for item in page["items"]]
-    while page["next"]:
-        page = await service.get("/dead-letters", cursor=page["next"], **query)
-        ids += [item["id"] for item in page["items"]]
-    return ids
-
-
-async def test_dead_letters_are_listed_newest_first_with_filters(service: Service, peer: Link) -> None:
-    assert await every(service) == []
-    rare = {40, 333}
-    letters = [rejected(n, Reason.BAD_TIME if n in rare else Reason.MALFORMED, f"d{n % 3}") for n in range(1, 601)]
-    for at in range(0, 600, 100):
-        await reject(peer, *letters[at : at + 100])
-    for gone in [*range(100, 200), 600]:
-        await peer.js.delete_msg("DEADLETTERS", gone)
-    left = [n for n in range(599, 0, -1) if not 100 <= n < 200]
-    assert await every(service, limit=70) == left
-    assert await every(service, reason="bad_time") == [333, 40]
-    assert await every(service, device="d1", limit=50) == [n for n in left if n % 3 == 1]
-    assert await every(service, device="nobody") == []
-    first = (await service.get("/dead-letters", limit=1))["items"][0]
-    assert (first["detail"], first["topic"]) == ("number 599", "devices/d2/telemetry")
-    assert await service.get(f"/dead-letters/{first['id']}") == first
-    consumers = await peer.js.consumers_info("DEADLETTERS")
-    assert consumers == [], "temporary consumers are gone"
-
-
-async def test_a_dead_letter_is_replayed_once(service: Service, peer: Link) -> None:
-    subject, body = rejected(1)
-    await reject(peer, (subject, body))
-    [sequence] = await every(service)
-    answers = await asyncio.gather(*(service.client.post(f"/dead-letters/{sequence}/replay") for _ in range(4)))
-    assert {answer.status_code for answer in answers} <= {202, 404}
-    assert any(answer.json() == {"id": sequence, "status": "replaying"} for answer in answers)
-    assert (await service.client.post(f"/dead-letters/{sequence}/replay")).status_code == 404
-    assert await every(service) == []
-    state = (await peer.js.stream_info("REPLAYS")).state
-    assert state.messages == 1
-    assert (await peer.js.get_msg("REPLAYS", state.last_seq)).data == body
-
-
-async def test_a_dead_letter_of_another_version_is_shown_and_not_replayed(service: Service, peer: Link) -> None:
-    await reject(peer, (deadletter_subject("malformed"), b"\x91\x63"))
-    [item] = (await service.get("/dead-letters"))["items"]
-    assert (item["reason"], item["payload_base64"]) == ("malformed", "kWM=")
-    assert "schema version 99" in item["detail"]
-    assert (await service.client.post(f"/dead-letters/{item['id']}/replay")).status_code == 409

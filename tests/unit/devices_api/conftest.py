@@ -6,10 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from contracts.deadletters import DeadLetter, Reason
 from contracts.readings import Value
 from contracts.timeseries import ROLLUP_WIDTH, SCHEMA, SCHEMA_VERSION
 from devices_api import database
+from devices_api.deadletters import NotReplayableError, Page, Rest, Sweep
+from devices_api.errors import UnavailableError
+from devices_api.handover import Edit
 from devices_api.repository import Repository
+from devices_api.selection import Selection
 
 
 async def open_registry(file: Path) -> Repository:
@@ -62,3 +67,58 @@ class StoreFile:
 def store(tmp_path: Path) -> StoreFile:
     """Give a store that is not there until something is written."""
     return StoreFile(tmp_path / "timeseries.sqlite3")
+
+
+class FakeLetters:
+    """Dead letters in a dictionary, and what was handed to ingest in a list."""
+
+    def __init__(self) -> None:
+        self.letters: dict[int, DeadLetter] = {}
+        self.replayed: list[tuple[DeadLetter, Edit | None]] = []
+        self.away = False
+
+    async def page(self, below: int | None, limit: int, selection: Selection) -> Page:
+        if self.away:
+            raise UnavailableError("stream server")
+        found = [
+            (n, letter)
+            for n, letter in sorted(self.letters.items(), reverse=True)
+            if (below is None or n < below) and selection.takes(letter)
+        ]
+        return Page(found[:limit], found[limit - 1][0] if len(found) > limit else None)
+
+    async def get(self, sequence: int) -> DeadLetter | None:
+        return self.letters.get(sequence)
+
+    async def replay(self, sequence: int, edit: Edit | None = None) -> bool:
+        if sequence not in self.letters:
+            return False
+        if self.letters[sequence].service != "ingest":
+            raise NotReplayableError("devices_api rejected it, not ingest")
+        self.replayed.append((self.letters.pop(sequence), edit))
+        return True
+
+    async def discard(self, sequence: int) -> bool:
+        return self.letters.pop(sequence, None) is not None
+
+    async def replay_all(self, selection: Selection, rest: Rest | None, limit: int) -> Sweep:
+        sweep = Sweep()
+        for n in self._selected(selection, rest):
+            if sweep.done + sweep.skipped == limit:
+                sweep.rest = n, max(self.letters)
+                break
+            if self.letters[n].service == "ingest" and self.letters[n].reason != Reason.EDITED:
+                sweep.done += await self.replay(n)
+            else:
+                sweep.skipped += 1
+        return sweep
+
+    async def discard_all(self, selection: Selection, rest: Rest | None, limit: int) -> Sweep:
+        selected = self._selected(selection, rest)
+        for n in selected[:limit]:
+            del self.letters[n]
+        return Sweep(len(selected[:limit]), 0, (selected[limit], max(self.letters)) if len(selected) > limit else None)
+
+    def _selected(self, selection: Selection, rest: Rest | None) -> list[int]:
+        first, last = rest or (0, 1 << 63)
+        return [n for n, letter in sorted(self.letters.items()) if first <= n <= last and selection.takes(letter)]

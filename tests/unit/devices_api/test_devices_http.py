@@ -6,48 +6,19 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from contracts.deadletters import DeadLetter, Reason
 from contracts.presence import Presence
-from devices_api.deadletters import DeadLetters, NotReplayableError, Page
+from devices_api.deadletters import DeadLetters
 from devices_api.errors import UnavailableError
 from devices_api.metrics import Metrics
 from devices_api.repository import Repository
 from devices_api.times import SECOND
 from devices_api.timeseries import TimeSeries
 from devices_api.web import api
-from tests.unit.devices_api.conftest import StoreFile
+from tests.unit.devices_api.conftest import FakeLetters, StoreFile
 
 KEY = "a-key-for-these-tests"
 NOW = 1_767_225_600 * SECOND
 MINUTE = 60 * SECOND
-
-
-class FakeLetters:
-    """Dead letters in a dictionary."""
-
-    def __init__(self) -> None:
-        self.letters: dict[int, DeadLetter] = {}
-        self.away = False
-
-    async def page(self, below: int | None, limit: int, reason: Reason | None, device: str | None) -> Page:
-        if self.away:
-            raise UnavailableError("stream server")
-        found = [
-            (n, letter)
-            for n, letter in sorted(self.letters.items(), reverse=True)
-            if (below is None or n < below)
-            and (reason is None or letter.reason == reason)
-            and (device is None or letter.device == device)
-        ]
-        return Page(found[:limit], found[limit - 1][0] if len(found) > limit else None)
-
-    async def get(self, sequence: int) -> DeadLetter | None:
-        return self.letters.get(sequence)
-
-    async def replay(self, sequence: int) -> bool:
-        if sequence in self.letters and self.letters[sequence].service != "ingest":
-            raise NotReplayableError("devices_api rejected it, not ingest")
-        return self.letters.pop(sequence, None) is not None
 
 
 class Service:
@@ -222,6 +193,7 @@ async def test_the_description_is_open_and_names_every_route(service: Service) -
         "/api/v1/devices/{device_id}/telemetry",
         "/api/v1/devices/{device_id}/telemetry/latest",
         "/api/v1/dead-letters",
+        "/api/v1/dead-letters/replay",
         "/api/v1/dead-letters/{id}",
         "/api/v1/dead-letters/{id}/replay",
     }
@@ -303,39 +275,6 @@ async def test_windows_are_paged_too(service: Service, store: StoreFile) -> None
         values += [point["value"] for point in page["points"]]
         pages += 1
     assert (values, pages) == ([1.0, 2.0, 3.0, 4.0], 5)
-
-
-def letter(device: str = "a", service: str = "ingest", reason: Reason = Reason.MALFORMED) -> DeadLetter:
-    return DeadLetter(1, reason, "not JSON", f"devices/{device}/telemetry", b"\xff{", NOW, service, device)
-
-
-async def test_dead_letters_are_listed_and_shown(service: Service) -> None:
-    service.letters.letters = {3: letter(), 4: letter("b", reason=Reason.BAD_TIME), 9: letter()}
-    page = await service.get("/dead-letters", limit=2)
-    assert page["items"][0] == {
-        "id": 9,
-        "reason": "malformed",
-        "detail": "not JSON",
-        "topic": "devices/a/telemetry",
-        "payload_base64": "/3s=",
-        "received": "2026-01-01T00:00:00.000000000Z",
-        "service": "ingest",
-        "device": "a",
-    }
-    assert [item["id"] for item in page["items"]] == [9, 4]
-    page = await service.get("/dead-letters", limit=2, cursor=page["next"])
-    assert ([item["id"] for item in page["items"]], page["next"]) == ([3], None)
-    assert [i["id"] for i in (await service.get("/dead-letters", reason="bad_time"))["items"]] == [4]
-    assert [i["id"] for i in (await service.get("/dead-letters", device="a"))["items"]] == [9, 3]
-    assert (await service.get("/dead-letters/9"))["id"] == 9
-
-
-async def test_a_replay_is_accepted_once(service: Service) -> None:
-    service.letters.letters = {3: letter(), 4: letter(service="devices_api")}
-    answer = await service.client.post("/dead-letters/3/replay")
-    assert (answer.status_code, answer.json()) == (202, {"id": 3, "status": "replaying"})
-    assert problem(await service.client.post("/dead-letters/3/replay")) == (404, "unknown-dead-letter")
-    assert problem(await service.client.post("/dead-letters/4/replay")) == (409, "not-replayable")
 
 
 async def test_what_is_away_is_503_with_a_time_to_come_back(service: Service, store: StoreFile) -> None:
