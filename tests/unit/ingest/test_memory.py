@@ -1,0 +1,100 @@
+import msgspec
+import pytest
+
+from ingest import memory
+from ingest.context import Repeats
+from ingest.memory import Memory, memory_key
+
+
+class Name(msgspec.Struct, frozen=True):
+    text: str
+
+
+class Other(msgspec.Struct, frozen=True):
+    number: int
+
+
+def test_what_was_put_is_there_and_is_a_change_once() -> None:
+    known = Memory()
+    known.put("a", Name("x"))
+    assert known.get("a", Name) == Name("x")
+    assert known.changes() == [("a", b'{"text":"x"}')]
+    known.put("a", Name("x"))
+    assert known.changes() == []
+    known.put("a", Name("y"))
+    known.put("a", Name("z"))
+    assert known.changes() == [("a", b'{"text":"z"}')]
+
+
+def test_what_was_told_at_the_start_is_known_but_not_fresh() -> None:
+    known = Memory()
+    known.tell("a", b'{"text":"x"}')
+    assert known.get("a", Name) == Name("x")
+    assert not known.fresh("a")
+    known.put("a", Name("x"))
+    assert known.fresh("a")
+    assert known.changes() == []
+    known.doubt()
+    assert known.get("a", Name) == Name("x")
+    assert not known.fresh("a")
+
+
+def test_what_this_process_knows_is_not_overwritten_by_what_it_is_told() -> None:
+    known = Memory()
+    known.put("a", Name("new"))
+    known.tell("a", b'{"text":"old"}')
+    assert known.get("a", Name) == Name("new")
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b'{"number":1}', b'"x"', b"\xff"])
+def test_an_entry_of_another_kind_is_none(data: bytes) -> None:
+    known = Memory()
+    known.tell("a", data)
+    assert known.get("a", Name) is None
+    known.put("b", Other(1))
+    assert known.get("b", Name) is None
+
+
+def test_what_is_forgotten_is_a_change_without_data() -> None:
+    known = Memory()
+    known.put("a", Name("x"))
+    known.changes()
+    known.forget("a")
+    known.forget("never")
+    assert known.get("a", Name) is None
+    assert known.changes() == [("a", None)]
+
+
+def test_the_entry_not_used_for_longest_is_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "MAX_ENTRIES", 3)
+    known = Memory()
+    for name in "abc":
+        known.put(name, Name(name))
+    known.get("a", Name)
+    known.put("d", Name("d"))
+    assert known.keys("") == ["c", "a", "d"]
+    assert known.forgotten == 1
+    assert ("b", None) in known.changes()
+
+
+def test_an_entry_that_is_too_large_to_be_written_is_known_to_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "MAX_BYTES", 20)
+    known = Memory()
+    known.put("a", Name("x" * 30))
+    assert known.get("a", Name) == Name("x" * 30)
+    assert known.changes() == [("a", None)]
+
+
+def test_keys_fit_the_bucket_and_are_different_for_different_names() -> None:
+    assert memory_key("sparkplug", "Water Works", "a.b") == "sparkplug.Water=20Works.a=2Eb"
+    assert memory_key("sparkplug", "") == "sparkplug.="
+    assert memory_key("a", "b.c") != memory_key("a", "b", "c")
+
+
+def test_a_repeat_is_what_was_seen_within_the_time() -> None:
+    repeats = Repeats()
+    assert not repeats.seen("a", 10, within=5)
+    assert repeats.seen("a", 14, within=5)
+    assert not repeats.seen("a", 15, within=5)
+    assert not repeats.seen("b", 15, within=5)
+    assert not repeats.seen("a", 14, within=5), "a clock that went back proves nothing"
