@@ -12,7 +12,7 @@ from ingest.context import Context
 from ingest.limits import MAX_POINTS
 from ingest.outcomes import Arrival, Decoded, Ignored, Problems, State
 from ingest.routes import Route
-from ingest.times import NO_FLAGS, BadTimeError, event_time
+from ingest.times import EARLIEST, NO_FLAGS, BadTimeError, event_time
 from ingest.values import Flattener, shown
 
 SECONDS, MILLISECONDS, MICROSECONDS, NANOSECONDS = 1_000_000_000, 1_000_000, 1_000, 1
@@ -57,11 +57,20 @@ class Findings:
         self._why: Ignored | None = None
         self._points = 0
 
-    def when(self, stated: object, *, unit: int | None = None, device: str = "", where: str = "") -> Moment | None:
+    def when(
+        self,
+        stated: object,
+        *,
+        unit: int | None = None,
+        device: str = "",
+        where: str = "",
+        earliest: int = EARLIEST,
+    ) -> Moment | None:
         """Judge a time that a device gave: a number of `unit` ns (told by its size if None), or ISO 8601 text.
 
         A missing one (None) is the time of arrival. One that cannot be read is a problem, and gives None. A time
-        without a zone is in `device`'s, else the route's, else UTC.
+        without a zone is in `device`'s, else the route's, else UTC. One before `earliest` (ns) is that of an unset
+        clock.
         """
         if stated is None:
             return self._received
@@ -70,7 +79,7 @@ class Findings:
         if isinstance(stated, str):
             zone = (self._context.zone_of(device) if device else None) or route.zone
         try:
-            ts, flags = event_time(stated, self._arrival.received, route.ahead, unit=unit, zone=zone)
+            ts, flags = event_time(stated, self._arrival.received, route.ahead, unit=unit, zone=zone, earliest=earliest)
         except BadTimeError as error:
             self.problem(Reason.BAD_TIME, f"{where}{error}")
             return None

@@ -33,17 +33,23 @@ class BadTimeError(ValueError):
 
 
 def event_time(
-    stated: object, received: int, ahead: int, *, unit: int | None = None, zone: ZoneInfo | None = None
+    stated: object,
+    received: int,
+    ahead: int,
+    *,
+    unit: int | None = None,
+    zone: ZoneInfo | None = None,
+    earliest: int = EARLIEST,
 ) -> tuple[int, dict[str, str]]:
     """Time of a reading that says `stated`, and its flags.
 
-    A number is in `unit` ns, or told by its size where that is None. A time before 2001, or more than `ahead` ns after
-    `received`, cannot be true: the reading then happened when it was received, and the flag `clock` holds what the
-    device said. A time that names no zone is in `zone`, or else in UTC, and has the flag `zone_assumed` with the zone's
-    name; an hour that comes twice there is the one nearest to `received`. Raises BadTimeError.
+    A number is in `unit` ns, or told by its size where that is None. A time before `earliest`, or more than `ahead`
+    ns after `received`, cannot be true: the reading then happened when it was received, and the flag `clock` holds what
+    the device said. A time that names no zone is in `zone`, or else in UTC, and has the flag `zone_assumed` with the
+    zone's name; an hour that comes twice there is the one nearest to `received`. Raises BadTimeError.
     """
     ts, flags = _moment(stated, received, unit, zone)
-    if EARLIEST <= ts <= received + ahead:
+    if earliest <= ts <= received + ahead:
         return ts, flags
     return received, {**flags, "clock": str(stated)}
 

@@ -31,6 +31,12 @@ class Unusable(str):
     __slots__ = ()
 
 
+class Text(str):
+    """Text of which the convention says that it is text: it stays that, also where it looks like a number."""
+
+    __slots__ = ()
+
+
 def settle(values: dict[str, Value], longest: int) -> bool:
     """Finish, in place, what nearly all messages hold: numbers and booleans, names of up to `longest` characters.
 
@@ -125,6 +131,8 @@ def scalar(value: object, limits: Limits) -> Value | Refused | None:
         return from_text(value, limits)
     if kind is Unusable:
         return Refused(Reason.BAD_VALUE, f"is {str(value)[:_SHOWN]}, which is no number")
+    if isinstance(value, Text):
+        return _text_problem(value, limits) or str(value)
     if kind is bool and isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -142,18 +150,25 @@ def _from_integer(value: int) -> Value | Refused:
 
 def from_text(text: str, limits: Limits) -> Value | Refused | None:
     """Text that is wholly a number is one, unless that rounds an integer; some words say that there is no value."""
-    if len(text) * 4 > limits.text_bytes or not text.isascii():
-        try:
-            size = len(text.encode())
-        except UnicodeEncodeError:
-            return Refused(Reason.BAD_VALUE, "is text with half a surrogate pair, which UTF-8 cannot hold")
-        if size > limits.text_bytes:
-            return Refused(Reason.TOO_LARGE, f"is text of {size} bytes; {limits.text_bytes} are allowed")
+    if (problem := _text_problem(text, limits)) is not None:
+        return problem
     if text[:1] in _STARTS_NUMBER and len(text) <= MAX_DIGITS and _NUMBER.fullmatch(text):
         number = float(text)
         rounded = abs(number) >= LARGEST_INTEGER and _INTEGER.fullmatch(text) is not None
         return text if rounded or number in (float("inf"), float("-inf")) else number
     return None if len(text) <= _LONGEST_NO_VALUE and text.lower() in _NO_VALUE else text
+
+
+def _text_problem(text: str, limits: Limits) -> Refused | None:
+    if len(text) * 4 <= limits.text_bytes and text.isascii():
+        return None
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return Refused(Reason.BAD_VALUE, "is text with half a surrogate pair, which UTF-8 cannot hold")
+    if size > limits.text_bytes:
+        return Refused(Reason.TOO_LARGE, f"is text of {size} bytes; {limits.text_bytes} are allowed")
+    return None
 
 
 def name_problem(name: str, limits: Limits) -> tuple[Reason, str] | None:

@@ -75,6 +75,11 @@ def test_a_time_that_cannot_be_true_becomes_the_received_time_and_is_kept_as_a_f
     assert event_time(stated, NOW, AHEAD) == (NOW, {"clock": kept})
 
 
+def test_a_convention_may_allow_times_before_2001() -> None:
+    assert event_time(45_000, NOW, AHEAD, unit=1_000_000, earliest=0) == (45_000_000_000, {})
+    assert event_time(-1, NOW, AHEAD, unit=1_000_000, earliest=0) == (NOW, {"clock": "-1"})
+
+
 def test_the_bounds_themselves_are_true_times() -> None:
     assert at(978_307_200) == EARLIEST
     assert at(NOW + AHEAD) == NOW + AHEAD
