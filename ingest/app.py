@@ -30,6 +30,7 @@ from ingest.rates import RateLimits
 from ingest.recall import recall
 from ingest.replays import Replays
 from ingest.routes import Routes
+from ingest.sessions import Sessions
 from ingest.settings import Settings
 from ingest.stream import Stream
 
@@ -104,8 +105,7 @@ class App:
             missing.append("stream TELEMETRY")
         if not self._directory.loaded.is_set():
             missing.append("bucket devices")
-        if not self._session.connected:
-            missing.append("broker")
+        missing.extend(self._session.waiting_for())
         return missing
 
     async def start(self) -> None:
@@ -161,7 +161,7 @@ class App:
     async def _take_from_broker(self) -> None:
         """Take nothing until it can be written and its device be known."""
         await self._until_known()
-        await self._session.run()
+        await self._session.run(Sessions(self._link, self._settings.client_id, self._log))
 
     async def _until_known(self) -> None:
         await self._stream.until_ready()

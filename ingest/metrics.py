@@ -61,7 +61,7 @@ class Metrics:
         self.unsent = self._counter(
             "unsent",
             "Moves by one for each message to a device that was dropped: disconnected, there was no connection to the"
-            " broker; full, too many were waiting for it",
+            " broker; full, too much was waiting for it; bad_topic, MQTT has no such topic",
             "reason",
         )
 

@@ -1,41 +1,33 @@
-"""The MQTT session with the broker. Nothing else in ingest knows which client library this is."""
+"""The MQTT session with the broker. Nothing else in ingest knows how that is spoken."""
 
 import asyncio
-import contextlib
+import ssl
+from collections import deque
 from collections.abc import Callable, Sequence
 from random import Random
-
-from mqttium import MQTTError, MQTTProtocolVersion, NotConnectedError, QoS
-from mqttium.api import AsyncClient, Properties, SubscribeOptions
-from mqttium.types import Message
+from typing import Any
 
 from contracts.backoff import delays
 from contracts.logs import Log
-from ingest.inflight import Inflight
+from ingest.connection import BrokerError, Connection, connect
+from ingest.inflight import Inflight, Receipt
 from ingest.metrics import Metrics
 from ingest.outcomes import Arrival
+from ingest.packets import Publish
 from ingest.pipeline import Pipeline
+from ingest.requests import Connect, Will
 from ingest.settings import Settings
+from ingest.subscriptions import Memory, Subscriptions
 
-_KEEPALIVE_S = 30
-_CONNECT_S = 5.0
-_CLOSE_S = 2.0
+_KEEP_ALIVE_S = 30
 _STABLE_S = 10.0
-_MOST_EXPECTED = 65_535
-_MOST_OUTGOING = 1_000
-_FAR = 1 << 62  # ns: no time that comes
-_EXPECTED_NS = 60_000_000_000
-"""How long after a reconnection, a stall or its own acknowledgement a message is expected to come again."""
-
-_IF_NEW = 1  # MQTT 5: no retained messages when a subscription is only made again
 
 
 class Session:
     """Keeps a persistent session, hands its messages to the pipeline, and acknowledges what has been stored.
 
-    Each connection has a client of its own. A client that lived on would take a packet identifier for the exchange it
-    knew before, and a broker that lost its memory in a crash gives those identifiers to other messages. So what an old
-    connection had not acknowledged is left alone here, and the broker, which has not had its PUBACK, sends it again.
+    Messages beyond what the pipeline holds wait here; the socket is read as long as there are no more of them than
+    `receive_window`, and no more than `receive_window_bytes`.
     """
 
     def __init__(
@@ -50,38 +42,43 @@ class Session:
     ) -> None:
         self._settings, self._pipeline, self._now = settings, pipeline, now
         self._rng, self._metrics, self._log = rng, metrics, log
-        self._client: AsyncClient | None = None
-        self._wanted = frozenset(filters)
-        self._subscribed: frozenset[str] = frozenset()
-        self._changed = asyncio.Event()
-        self._held: dict[int, tuple[Message, int]] = {}  # packet identifier -> message, and when it was received
-        self._newer: dict[int, Message] = {}  # the same, where the broker sent it again meanwhile
-        self._before: dict[int, list[int]] = {}  # hash of a message that may come again -> when it was received
-        self._before_until = self._stalled_until = 0
-        self._up = False
+        self._five = settings.mqtt_protocol == "5"
+        self._status_topic = settings.mqtt_status_topic.replace("{client_id}", settings.client_id)
+        self._subscriptions = Subscriptions(filters, settings.shared_group, settings.client_id, log)
+        self._inflight = Inflight()
+        self._connection: Connection | None = None
+        self._waiting: deque[tuple[Arrival, Receipt | None]] = deque()
+        self._waiting_bytes = 0
+        self._more = asyncio.Event()
+        self._keep_alive_s = _KEEP_ALIVE_S
 
     @property
     def connected(self) -> bool:
-        """Whether there is a session with the broker now."""
-        return self._up and self._client is not None and self._client.is_connected
+        """Whether there is a session with the broker now, and it has all our subscriptions."""
+        return not self.waiting_for()
+
+    def waiting_for(self) -> tuple[str, ...]:
+        """Name what is missing of a session."""
+        if self._connection is None or not self._connection.open:
+            return ("broker",)
+        return self._subscriptions.missing
 
     def follow(self, filters: Sequence[str]) -> None:
         """Be subscribed to these filters from now on, and to no others."""
-        self._wanted = frozenset(filters)
-        self._changed.set()
+        self._subscriptions.follow(filters)
 
     def send(self, topic: str, payload: bytes) -> None:
         """Publish at QoS 0, at once; dropped and counted where there is no connection, or too much waits for it."""
-        if self._client is None or not self._client.is_connected:
-            self._metrics.unsent.labels("disconnected").inc()
-            return
         try:
-            self._client.publish_nowait(topic, payload)
-        except MQTTError as error:
-            self._metrics.unsent.labels("full").inc()
-            self._log.debug("broker.not_sent", topic=topic, error=repr(error))
+            if self._connection is None or not self._connection.open:
+                self._metrics.unsent.labels("disconnected").inc()
+            elif not self._connection.send(topic, payload):
+                self._metrics.unsent.labels("full").inc()
+        except ValueError as error:
+            self._metrics.unsent.labels("bad_topic").inc()
+            self._log.debug("broker.not_sent", error=str(error))
 
-    async def run(self) -> None:
+    async def run(self, memory: Memory) -> None:
         """Connect, and again whenever the connection is lost, until cancelled; `close` then ends the session."""
         loop = asyncio.get_running_loop()
         waits = delays(self._rng)
@@ -91,212 +88,161 @@ class Session:
             self._forget()
             began = loop.time()
             try:
-                await self._connect()
+                session_present = await self._connect()
                 reported = ""
-                following = asyncio.create_task(self._follow())
-                try:
-                    await self._receive()
-                finally:
-                    following.cancel()
-                    await asyncio.gather(following, return_exceptions=True)
-                self._log.warning("broker.disconnected", error=self._why())
-            except (MQTTError, OSError) as error:
+                why = await self._serve(memory, session_present=session_present)
+                self._log.warning("broker.disconnected", error=why)
+            except (BrokerError, OSError) as error:
                 if str(error) != reported:
                     reported = str(error)
                     self._log.warning("broker.unreachable", host=self._settings.mqtt_host, error=reported)
-            self._up = False
             if loop.time() - began > _STABLE_S:
                 waits = delays(self._rng)
             await asyncio.sleep(next(waits))
 
     async def close(self) -> None:
         """End the connection; the broker keeps the session. A second time does nothing."""
-        client, self._client = self._client, None
-        self._up = False
-        if client is None:
-            return
-        try:
-            async with asyncio.timeout(_CLOSE_S):
-                await client.disconnect()
-        except (MQTTError, OSError) as error:
-            self._log.debug("broker.not_closed", error=repr(error))
+        connection, self._connection = self._connection, None
+        self._subscriptions.lost()
+        if connection is not None:
+            if self._status_topic and connection.open:
+                connection.send(self._status_topic, b"offline", retain=True)
+            await connection.close()
 
     async def acknowledge(self, receipts: list[object]) -> None:
         """Send the PUBACKs of stored messages, in the order of their arrival.
 
         What came over a connection that has gone cannot be acknowledged, and is sent again by the broker.
         """
-        held, client = self._held, self._client
-        ours: list[tuple[Message, int]] = []
-        for receipt in receipts:
-            if isinstance(receipt, Message) and receipt.mid is not None:
-                entry = held.get(receipt.mid)
-                if entry is not None and entry[0] is receipt:
-                    del held[receipt.mid]
-                    ours.append((self._newer.pop(receipt.mid), entry[1]) if receipt.mid in self._newer else entry)
-                else:
-                    self._metrics.unacknowledged.inc()
-        if client is None or not await self._puback(client, [message for message, _ in ours]):
-            self._metrics.unacknowledged.inc(len(ours))
-            self._expect(ours)
-        elif self._now() < self._stalled_until:
-            self._expect(ours)  # copies that the broker sent meanwhile may wait in the client, not yet looked at
+        acks, gone = self._inflight.settle(receipts, self._now())
+        if gone:
+            self._metrics.unacknowledged.inc(gone)
+        if acks and self._connection is not None:
+            self._connection.acknowledge(acks)
 
-    async def _puback(self, client: AsyncClient, messages: list[Message]) -> bool:
-        """Send PUBACKs, in the order of `messages`; false if the connection has gone.
+    def _arrived(self, publish: Publish) -> None:
+        """Take a message, or keep it until there is room."""
+        # Step 1. A message arrives from the broker, and is stamped with the time.
+        if self._subscriptions.watching and self._subscriptions.is_ours(publish.topic):
+            return
+        inflight = self._inflight
+        receipt = None
+        if publish.ack:
+            if inflight.is_repeat(publish):
+                self._metrics.redelivered.inc()
+                return
+            received = self._now()
+            if publish.dup:
+                received = inflight.received(publish, received)
+            arrival = _arrival(publish, received)
+            receipt = Receipt(publish.ack, arrival)
+            inflight.hold(receipt)
+        else:
+            arrival = _arrival(publish, self._now())
+        if self._waiting or self._pipeline.full:
+            self._wait(arrival, receipt)
+        else:
+            self._pipeline.take(arrival, receipt)
 
-        The client keeps back each PUBACK until all earlier ones are given. Given the last first, it writes them all in
-        one go with the first, in the order of arrival; the other way round it would write them one by one.
-        """
-        for message in reversed(messages):
-            try:
-                await client.ack(message)
-            except NotConnectedError:
-                return False
-            except MQTTError as error:
-                self._metrics.unacknowledged.inc()
-                self._log.debug("broker.not_acknowledged", error=repr(error))
-        return True
+    def _wait(self, arrival: Arrival, receipt: Receipt | None) -> None:
+        """Let a message wait for room, and the broker too if there are many."""
+        self._waiting.append((arrival, receipt))
+        self._waiting_bytes += len(arrival.payload)
+        self._more.set()
+        settings = self._settings
+        if self._connection is not None and (
+            len(self._waiting) >= settings.receive_window or self._waiting_bytes >= settings.receive_window_bytes
+        ):
+            self._connection.pause()
 
-    async def _connect(self) -> None:
-        client = self._client = self._new_client()
-        answer = await client.connect(self._settings.mqtt_host, self._settings.mqtt_port)
-        # A session that the broker kept has its subscriptions; but not if an earlier run died before making them.
-        if not answer.session_present:
-            self._subscribed = frozenset()
-        await self._reconcile(client)
-        if not answer.session_present:
-            self._before.clear()  # nothing comes again from a broker that has forgotten us
-        self._before_until = self._now() + _EXPECTED_NS
-        self._up = True
+    async def _relieve(self, connection: Connection) -> None:
+        """Hand over what waits as there is room for it, and read on when nothing waits; until cancelled."""
+        while True:
+            await self._more.wait()
+            while self._waiting:
+                await self._pipeline.room()
+                while self._waiting and not self._pipeline.full:
+                    arrival, receipt = self._waiting.popleft()
+                    self._waiting_bytes -= len(arrival.payload)
+                    self._pipeline.take(arrival, receipt)
+            self._more.clear()
+            connection.resume()
+
+    def _forget(self) -> None:
+        """Let go of what a lost connection leaves unacknowledged. What nobody sends again stays."""
+        self._inflight.lost(self._now())
+        self._waiting = deque(waiting for waiting in self._waiting if waiting[1] is None)
+        self._waiting_bytes = sum(len(arrival.payload) for arrival, _ in self._waiting)
+
+    async def _connect(self) -> bool:
+        """Begin a connection; returns whether the broker has kept the session. Raises BrokerError or OSError."""
+        settings = self._settings
+        will = Will(self._status_topic, b"offline") if self._status_topic else None
+        greeting = Connect(
+            settings.client_id,
+            five=self._five,
+            keep_alive_s=_KEEP_ALIVE_S,
+            username=settings.mqtt_username,
+            password=settings.mqtt_password.get_secret_value(),
+            will=will,
+            expiry_s=settings.session_expiry_seconds,
+            receive_maximum=settings.receive_window,
+        )
+        connection = self._connection = await connect(
+            settings.mqtt_host, settings.mqtt_port, self._arrived, five=self._five, tls=_tls(settings)
+        )
+        answer = await connection.greet(greeting)
+        if settings.shared_group and not answer.shared:
+            raise BrokerError("it has no shared subscriptions")
+        self._inflight.resumed(self._now(), session_present=answer.session_present)
+        self._keep_alive_s = _KEEP_ALIVE_S if answer.keep_alive_s is None else answer.keep_alive_s
+        if self._status_topic:
+            connection.send(self._status_topic, b"online", retain=True)
         self._metrics.connections.inc()
         self._log.info(
             "broker.connected",
-            host=self._settings.mqtt_host,
-            port=self._settings.mqtt_port,
+            host=settings.mqtt_host,
+            port=settings.mqtt_port,
             session_present=answer.session_present,
         )
+        return answer.session_present
 
-    async def _reconcile(self, client: AsyncClient) -> None:
-        """Make the subscriptions those that are wanted."""
-        self._changed.clear()
-        wanted = self._wanted
-        if new := sorted(wanted - self._subscribed):
-            options = SubscribeOptions(
-                QoS.AT_LEAST_ONCE, retain_handling=_IF_NEW if self._settings.mqtt_protocol == "5" else 0
-            )
-            await client.subscribe([(topic, options) for topic in new], timeout=_CONNECT_S)
-        if old := sorted(self._subscribed - wanted):
-            await client.unsubscribe(old, timeout=_CONNECT_S)
-        self._subscribed = wanted
+    async def _serve(self, memory: Memory, *, session_present: bool) -> str:
+        """Serve a connection until it ends, and return why it did. When cancelled, nothing more is taken from it."""
+        connection = self._connection
+        if connection is None:
+            return "closed"
+        tasks = [
+            asyncio.create_task(connection.keep_alive(self._keep_alive_s)),
+            asyncio.create_task(self._relieve(connection)),
+            asyncio.create_task(self._subscriptions.keep(connection, memory, session_present=session_present)),
+        ]
+        try:
+            ended: list[asyncio.Future[Any]] = [connection.ended, *tasks]
+            await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    task.result()
+            return await connection.ended
+        finally:
+            connection.pause()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _follow(self) -> None:
-        """Reconcile whenever other filters are wanted; where that fails, the connection is ended and made again."""
-        while True:
-            await self._changed.wait()
-            client = self._client
-            if client is None:
-                return
-            try:
-                await self._reconcile(client)
-            except MQTTError as error:
-                self._changed.set()
-                self._log.warning("broker.not_subscribed", error=str(error))
-                with contextlib.suppress(MQTTError):
-                    await client.disconnect()
-                return
 
-    def _new_client(self) -> AsyncClient:
-        settings = self._settings
-        five = settings.mqtt_protocol == "5"
-        return AsyncClient(
-            settings.client_id,
-            protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
-            clean_start=False,
-            keepalive=_KEEPALIVE_S,
-            username=settings.mqtt_username or None,
-            password=settings.mqtt_password.get_secret_value() or None,
-            connect_properties=(
-                Properties({"session_expiry_interval": settings.session_expiry_seconds}) if five else None
-            ),
-            manual_ack=True,
-            store=Inflight(),
-            # MQTT 5 tells the broker this window. With 3.1.1 the broker has its own, and what it sends beyond ours
-            # waits in the iterator, then in the socket.
-            max_inbound_inflight=settings.receive_window if five else None,
-            max_iterator_messages=settings.receive_window,
-            max_iterator_bytes=settings.receive_window_bytes,
-            max_write_queue_messages=2 * 65_536 + _MOST_OUTGOING,
-            connect_timeout=_CONNECT_S,
-        )
+def _arrival(publish: Publish, received: int) -> Arrival:
+    if publish.properties is None:
+        return Arrival(publish.topic, publish.payload, received, publish.retain)
+    return Arrival(publish.topic, publish.payload, received, publish.retain, properties=publish.properties)
 
-    async def _receive(self) -> None:
-        """Hand over each message, until the connection ends."""
-        client, pipeline, now, held = self._client, self._pipeline, self._now, self._held
-        if client is None:
-            return
-        async for message in client.messages():
-            # Step 1. A message arrives from the broker, and is stamped with the time.
-            mid = message.mid
-            received = now()
-            if mid is not None:
-                if message.dup and self._before:
-                    received = self._received_before(message, received)
-                if mid in held and self._is_repeat(mid, message):
-                    continue
-                held[mid] = message, received
-            pipeline.take(Arrival(message.topic, message.payload, received, message.retain), message)
-            if pipeline.full:
-                self._stalled_until = _FAR
-                await pipeline.room()
-                self._stalled_until = now() + _EXPECTED_NS
 
-    def _is_repeat(self, mid: int, message: Message) -> bool:
-        """Whether this is the message we hold under `mid`, sent again because its PUBACK is so long in coming.
-
-        The acknowledgement then goes to the newer copy, which is the one that the broker waits for.
-        """
-        first = self._held[mid][0]
-        if first.topic != message.topic or first.payload != message.payload:
-            return False
-        self._newer[mid] = message
-        self._metrics.redelivered.inc()
-        return True
-
-    def _forget(self) -> None:
-        """Let go of what a lost connection leaves unacknowledged: it can only be acknowledged when it comes again."""
-        self._expect(list(self._held.values()))
-        self._held.clear()
-        self._newer.clear()
-
-    def _expect(self, messages: list[tuple[Message, int]]) -> None:
-        """Keep when messages were received that the broker may send again.
-
-        They are stored from here all the same. A reading without a time of its own must then get the same one again,
-        or it would be stored as two.
-        """
-        now = self._now()
-        if now > self._before_until or sum(map(len, self._before.values())) > _MOST_EXPECTED:
-            self._before.clear()
-        self._before_until = now + _EXPECTED_NS
-        for message, received in messages:
-            self._before.setdefault(hash((message.topic, message.payload)), []).append(received)
-
-    def _received_before(self, message: Message, received: int) -> int:
-        """When a message that is sent again was received first, or else `received`.
-
-        What was expected too long ago is forgotten: a later message may well say the same, and must keep its own time.
-        """
-        if received > self._before_until:
-            self._before.clear()
-        key = hash((message.topic, message.payload))
-        times = self._before.get(key)
-        if not times:
-            return received
-        first = times.pop(0)
-        if not times:
-            del self._before[key]
-        return first
-
-    def _why(self) -> str:
-        return (self._client.stats().last_disconnect_error if self._client else None) or "closed by the broker"
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    """Read the certificates, anew for each connection: they may have been renewed. Raises OSError."""
+    if not settings.mqtt_tls:
+        return None
+    context = ssl.create_default_context(cafile=settings.mqtt_tls_ca)
+    if settings.mqtt_tls_cert is not None:
+        password = settings.mqtt_tls_key_password.get_secret_value()
+        context.load_cert_chain(settings.mqtt_tls_cert, settings.mqtt_tls_key, password)
+    return context
