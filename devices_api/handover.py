@@ -33,7 +33,8 @@ async def hand_over_edited(link: Link, found: Letter, edit: Edit) -> None:
     sequence, _, letter = found
     topic = letter.topic if edit.topic is None else edit.topic
     payload = letter.payload if edit.payload is None else edit.payload
-    copy = DEAD_LETTER.encode(replace(letter, topic=topic, payload=payload))
+    # It may be another device's now: the whole of it is taken again, not only the part that was refused.
+    copy = DEAD_LETTER.encode(replace(letter, topic=topic, payload=payload, device=""))
     await _publish(link, REPLAYS.subjects, REPLAYS.name, copy, f"replay-{sequence}")
     if letter.reason == Reason.EDITED:
         return

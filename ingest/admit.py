@@ -24,6 +24,11 @@ class Admission:
         self._profiles = Profiles()
         self._announced: dict[str, int] = {}  # oldest first
 
+    @property
+    def raw_displaced(self) -> int:
+        """How many raw numbers were not kept, since their device sends a metric of that name."""
+        return self._profiles.raw_displaced
+
     def admit(self, device: str) -> Reason | None:
         """Why nothing is taken from `device`, or None if it is admitted."""
         # Step 3. Admit: a device that is disabled, or that nobody registered, may not send.

@@ -58,13 +58,14 @@ class App:
             register=settings.unknown_device == "register",
         )
         self._feedback = Feedback() if settings.device_errors else None
-        self._descriptions = Descriptions(lambda device: self._directory.get(device) is not None)
+        descriptions = Descriptions(lambda device: self._directory.get(device) is not None)
+        self._parts = Parts(admission, descriptions, self._tell, self._send)
         self._patience = Patience(settings.decode_seconds)
         self._pipeline = Pipeline(
             routes,
             self._context,
             admission,
-            Parts(admission, self._descriptions, self._tell, self._send),
+            self._parts,
             self._patience,
             self._metrics,
             window=settings.receive_window,
@@ -78,10 +79,15 @@ class App:
         )
         now = time.time_ns  # noqa: TID251 - the composition root reads the clock
         self._session = Session(settings, self._pipeline, now, self._rng, self._metrics, log, filters=routes.filters)
+        memory = self._context.memory
         self._metrics.watch(
-            held=lambda: self._pipeline.held,
-            devices=lambda: len(self._directory),
-            connected=lambda: self._session.connected,
+            held_messages=lambda: self._pipeline.held,
+            directory_devices=lambda: len(self._directory),
+            directory_age_seconds=self._directory.age,
+            memory_entries=lambda: len(memory),
+            memory_forgotten=lambda: memory.forgotten,
+            raw_displaced=lambda: admission.raw_displaced,
+            broker_connected=lambda: self._session.connected,
         )
         self._recalled = asyncio.Event()
         self._sources: list[asyncio.Task[None]] = []
@@ -141,7 +147,7 @@ class App:
             await self._link.close()
 
     def _registered(self, device: str) -> None:
-        self._descriptions.registered(device)
+        self._parts.registered(device)
 
     def _tell(self, device: str, reason: Reason, detail: str, arrival: Arrival) -> None:
         """Tell a device what was wrong with its message, unless that is old."""

@@ -39,6 +39,7 @@ class Cycle:
         "batches",
         "bytes",
         "flags",
+        "ignored",
         "left_out",
         "outcomes",
         "partitions",
@@ -64,6 +65,7 @@ class Cycle:
         self.left_out: Counter[Ignored] = Counter()
         self.remembered: list[tuple[str, bytes | None]] = []
         self.flags: Counter[str] = Counter()
+        self.ignored: Counter[tuple[str, Ignored]] = Counter()
         self.outcomes: Counter[tuple[Outcome, str]] = Counter()
 
     # Step 4. Batch: readings wait in their device's partition, in the order of arrival.
@@ -83,6 +85,11 @@ class Cycle:
     def add_presence(self, presence: Presence) -> None:
         """Take in what was learnt about a device."""
         self._presences.append(presence)
+
+    def ignore(self, why: Ignored, decoder: str = "") -> None:
+        """Count a message that makes nothing, and should not."""
+        self.outcomes[Outcome.IGNORED, why] += 1
+        self.ignored[decoder, why] += 1
 
     def reject(
         self, arrival: Arrival, reason: Reason, detail: str, device: str = "", route: Route | None = None

@@ -36,11 +36,14 @@ class Descriptions:
         if device in self._untold and self._registered(device):
             self._due.add(device)
 
-    def learn_units(self, device: str, units: Mapping[str, str]) -> None:
-        """Take in the units that a device's message named."""
-        known = self._known.get(device)
-        if known is None or any(known.get(f"unit.{metric}") != unit for metric, unit in units.items()):
-            self.learn(device, {f"unit.{metric}": unit for metric, unit in units.items()})
+    def learn_units(self, device: str, units: Mapping[str, str]) -> list[str]:
+        """Take in the units that a device's message named; returns the metrics that were in another one before."""
+        known = self._known.get(device, {})
+        if all(known.get(f"unit.{metric}") == unit for metric, unit in units.items()):
+            return []
+        changed = [metric for metric, unit in units.items() if known.get(f"unit.{metric}", unit) != unit]
+        self.learn(device, {f"unit.{metric}": unit for metric, unit in units.items()})
+        return changed
 
     def registered(self, device: str) -> None:
         """Tell what is known of a device, now that the registry has it."""

@@ -6,6 +6,17 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ingest.cycle import Cycle
 
+FOLLOWED = {
+    "held_messages": "Follows how many messages are taken and not acknowledged now",
+    "directory_devices": "Follows how many registered devices are known now",
+    "directory_age_seconds": "Follows how long ago the copy of the device records was last confirmed",
+    "memory_entries": "Follows how much decoders remember of devices: aliases, names, units",
+    "memory_forgotten": "Follows how many of these entries had to be forgotten, for their number, since the start",
+    "raw_displaced": "Follows how many raw numbers keep_raw could not keep, for a metric of that name, since the start",
+    "broker_connected": "Is 1 while there is a session with the broker, else 0",
+}
+"""Gauges, and what each follows."""
+
 
 class Metrics:
     """Counted a cycle at a time, so that a message costs nothing here."""
@@ -28,6 +39,12 @@ class Metrics:
             "Moves by one for each stored reading with the flag: clock, its device's time could not be true;"
             " zone_assumed, it named no zone; health, it is about the device itself; others as the decoder says",
             "flag",
+        )
+        self._ignored = self._counter(
+            "ignored",
+            "Moves by one for each ignored message, by the decoder that read it and why it makes nothing",
+            "decoder",
+            "reason",
         )
         self._left_out = self._counter(
             "left_out",
@@ -65,14 +82,10 @@ class Metrics:
             "reason",
         )
 
-    def watch(self, *, held: Callable[[], float], devices: Callable[[], float], connected: Callable[[], float]) -> None:
-        """Read these when somebody asks for them."""
-        for name, meaning, read in (
-            ("held_messages", "Follows how many messages are taken and not acknowledged now", held),
-            ("directory_devices", "Follows how many registered devices are known now", devices),
-            ("broker_connected", "Is 1 while there is a session with the broker, else 0", connected),
-        ):
-            Gauge(f"ingest_{name}", meaning, registry=self.registry).set_function(read)
+    def watch(self, **read: Callable[[], float]) -> None:
+        """Read these, which are the names of FOLLOWED, when somebody asks for them."""
+        for name, meaning in FOLLOWED.items():
+            Gauge(f"ingest_{name}", meaning, registry=self.registry).set_function(read[name])
 
     def stored(self, cycle: Cycle, seconds: float) -> None:
         """Count a cycle that the stream has stored."""
@@ -85,6 +98,8 @@ class Metrics:
             self._letters.labels(reason).inc(number)
         for flag, number in cycle.flags.items():
             self._flags.labels(flag).inc(number)
+        for (decoder, why), number in cycle.ignored.items():
+            self._ignored.labels(decoder, why).inc(number)
         for why, number in cycle.left_out.items():
             self._left_out.labels(why).inc(number)
         for size in cycle.batches:

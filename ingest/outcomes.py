@@ -17,8 +17,8 @@ class Arrival(msgspec.Struct, frozen=True):
     """A message as it came.
 
     `received` in ns since 1970 UTC. `retained`: the broker had kept it for us. `replayed`: it was a dead letter, and is
-    none that its device sends now. `properties` are the MQTT 5 ones: `content-type`, and user properties by their
-    names.
+    none that its device sends now; `about` is then the one device whose part is to be taken, or empty for all of it.
+    `properties` are the MQTT 5 ones: `content-type`, and user properties by their names.
     """
 
     topic: str
@@ -27,6 +27,7 @@ class Arrival(msgspec.Struct, frozen=True):
     retained: bool = False
     replayed: bool = False
     properties: dict[str, str] = NO_PROPERTIES
+    about: str = ""
 
 
 class Outcome(StrEnum):

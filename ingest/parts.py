@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import msgspec
+
 from contracts.deadletters import Reason
 from contracts.presence import Presence
 from contracts.readings import Reading
@@ -11,9 +13,14 @@ from ingest.cycle import Cycle
 from ingest.descriptions import Descriptions
 from ingest.outcomes import Arrival, Decoded, Ignored, Outcome, Problems
 from ingest.routes import Route
+from ingest.values import shown
 
 MOST_REFUSED = 16
-"""Dead letters for one message from devices that may not send; further ones are only named in the last."""
+"""So many devices of one message get a dead letter each if they may not send, which is replayed once they may; more of
+them get one together, for an operator to replay."""
+
+UNIT_CHANGED = "unit_changed"
+"""Flag of a reading in which a metric is in another unit than before; its detail names the metrics."""
 
 Tell = Callable[[str, Reason, str, Arrival], None]
 """Tells a device, by its id, what was wrong with its message."""
@@ -32,16 +39,21 @@ class Parts:
         """Put each part of a decoded message where it belongs."""
         problems = decoded.problems or Problems()
         refused: dict[str, Reason] = {}
+        other_units = {} if arrival.replayed else self._learn(decoded)
         stored = self._admit(cycle, arrival, decoded, problems, refused)
         for device, readings in stored.items():
-            cycle.add(partition_of(device, cycle.partitions), readings)
+            flagged = _flag_units(readings, other_units[device]) if device in other_units else readings
+            cycle.add(partition_of(device, cycle.partitions), flagged)
         if decoded.left_out is not None:
             cycle.left_out.update(decoded.left_out)
         told = self._states(cycle, arrival, decoded)
-        self._describe(cycle, arrival, decoded)
         for topic, payload in decoded.requests:
             self._request(topic, payload)
-        self._reject(cycle, arrival, route, problems, refused)
+        if problems:
+            device = _device_of(route, decoded)
+            cycle.reject(arrival, problems.reason, problems.detail, device, route)
+            self._tell(device, problems.reason, problems.detail, arrival)
+        self._reject(cycle, arrival, route, refused)
         if stored:
             why = problems.reason if problems else next(iter(refused.values()), "")
             cycle.outcomes[Outcome.STORED, why] += 1
@@ -49,10 +61,18 @@ class Parts:
             cycle.outcomes[Outcome.REJECTED, problems.reason] += 1
         elif refused:
             cycle.outcomes[Outcome.REJECTED, next(iter(refused.values()))] += 1
-        elif decoded.ignored is Ignored.PRESENCE and not told:
-            cycle.outcomes[Outcome.IGNORED, Ignored.UNKNOWN_DEVICE] += 1
         else:
-            cycle.outcomes[Outcome.IGNORED, decoded.ignored or Ignored.EMPTY] += 1
+            why = decoded.ignored or Ignored.EMPTY
+            cycle.ignore(Ignored.UNKNOWN_DEVICE if why is Ignored.PRESENCE and not told else why, route.decoder)
+
+    def registered(self, device: str) -> None:
+        """Tell the registry, which has the device now, what is known of it."""
+        self._descriptions.registered(device)
+
+    def finish(self, cycle: Cycle, now: int) -> None:
+        """Put into a cycle, before it is written, what the registry is to hear besides."""
+        for device, facts in self._descriptions.news():
+            cycle.add_presence(Presence(1, device, "described", now, "", facts))
 
     def announce(self, cycle: Cycle, device: str, now: int) -> None:
         """Ask for a device that is not registered, and may send even so, to be registered."""
@@ -66,7 +86,8 @@ class Parts:
         admission = self._admission
         sent: dict[str, list[Reading]] = {}
         for reading in decoded.readings:
-            sent.setdefault(reading.device, []).append(reading)
+            if not arrival.about or reading.device == arrival.about:
+                sent.setdefault(reading.device, []).append(reading)
         stored: dict[str, list[Reading]] = {}
         for device, readings in sent.items():
             refusal = admission.admit(device)
@@ -91,26 +112,43 @@ class Parts:
                 told = True
         return told
 
-    def _describe(self, cycle: Cycle, arrival: Arrival, decoded: Decoded) -> None:
+    def _learn(self, decoded: Decoded) -> dict[str, list[str]]:
+        """Take in what devices say of themselves; gives the metrics, by device, that were in another unit before."""
         for device, facts in (decoded.facts or {}).items():
             self._descriptions.learn(device, facts)
-        for device, units in (decoded.units or {}).items():
-            self._descriptions.learn_units(device, units)
-        for device, facts in self._descriptions.news():
-            cycle.add_presence(Presence(1, device, "described", arrival.received, "", dict(facts)))
+        return {
+            device: changed
+            for device, units in (decoded.units or {}).items()
+            if (changed := self._descriptions.learn_units(device, units))
+        }
 
-    def _reject(
-        self, cycle: Cycle, arrival: Arrival, route: Route, problems: Problems, refused: dict[str, Reason]
-    ) -> None:
-        if problems:
-            device = route.device
-            cycle.reject(arrival, problems.reason, problems.detail, device, route)
-            self._tell(device, problems.reason, problems.detail, arrival)
-        kept = [device for device, reason in refused.items() if reason is not Reason.RATE_LIMITED]
-        for number, device in enumerate(kept[:MOST_REFUSED], start=1):
-            detail = REFUSED[refused[device]]
-            if number == MOST_REFUSED < len(kept):
-                detail = f"{detail}; so have {len(kept) - number} more devices of this message"
-            cycle.reject(arrival, refused[device], detail, device, route)
+    def _reject(self, cycle: Cycle, arrival: Arrival, route: Route, refused: dict[str, Reason]) -> None:
         for device, reason in refused.items():
             self._tell(device, reason, REFUSED[reason], arrival)
+        kept = {device: reason for device, reason in refused.items() if reason is not Reason.RATE_LIMITED}
+        # A whole message that is replayed and refused again has one dead letter, as it had before.
+        one_by_one = 1 if arrival.replayed else MOST_REFUSED
+        if len(kept) <= one_by_one:
+            for device, reason in kept.items():
+                cycle.reject(arrival, reason, REFUSED[reason], device, route)
+        else:
+            reason = next(iter(kept.values()))
+            named = ", ".join(map(shown, list(kept)[:MOST_REFUSED]))
+            detail = f"{REFUSED[reason]}; it holds readings of {len(kept)} such devices: {named}"
+            cycle.reject(arrival, reason, detail, "", route)
+
+
+def _flag_units(readings: list[Reading], metrics: list[str]) -> list[Reading]:
+    """Flag the readings in which the unit of one of `metrics` is another one than the device used before."""
+    flagged = []
+    for reading in readings:
+        changed = [shown(metric) for metric in metrics if metric in reading.values]
+        flags = reading.flags | {UNIT_CHANGED: ", ".join(changed)} if changed else reading.flags
+        flagged.append(msgspec.structs.replace(reading, flags=flags))
+    return flagged
+
+
+def _device_of(route: Route, decoded: Decoded) -> str:
+    """Give the device that a message is about, if it is about one alone."""
+    devices = {reading.device for reading in decoded.readings} | {state.device for state in decoded.states}
+    return route.device or (devices.pop() if len(devices) == 1 else "")

@@ -69,6 +69,7 @@ class Pipeline:
         self._arrived, self._due, self._settled = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._draining = False
         self._not_before = 0.0
+        self._latest = 0  # when the newest message was received
 
     def divide(self, partitions: int) -> None:
         """Set how many partitions the stream has: before the first message, and again whenever it may have changed."""
@@ -108,6 +109,7 @@ class Pipeline:
         When it is on disk, `receipt` is acknowledged and `stored` set.
         """
         cycle, route, patience = self._cycle, None, self._patience
+        self._latest = arrival.received
         try:
             patience.minding = arrival
             route = self._routes.of(arrival)
@@ -165,6 +167,7 @@ class Pipeline:
             timer.cancel()
         cycle, self._cycle = self._cycle, Cycle(self._routes.partitions, self._receiver)
         cycle.remembered = self._context.memory.changes()
+        self._parts.finish(cycle, self._latest)
         self._in_flight = len(cycle.receipts)
         self._arrived.clear()
         if not self._draining:
@@ -174,7 +177,7 @@ class Pipeline:
     def _decode(self, cycle: Cycle, arrival: Arrival, route: Route | None) -> None:
         """Decode and admit a message, and put what it holds into the cycle."""
         if route is None:
-            cycle.outcomes[Outcome.IGNORED, Ignored.UNSUPPORTED] += 1
+            cycle.ignore(Ignored.UNSUPPORTED)
             return
         if route.problem is not None:
             self._reject(cycle, arrival, Reason.BAD_DEVICE, f"the device id {route.problem}", route)

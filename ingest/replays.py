@@ -10,6 +10,7 @@ from contracts.jetstream import Link
 from contracts.logs import Log
 from contracts.streams import INGEST, REPLAYS
 from contracts.wire import SchemaError
+from ingest.admit import REFUSED
 from ingest.outcomes import Arrival
 from ingest.pipeline import Pipeline
 
@@ -72,5 +73,6 @@ class Replays:
                 retained=letter.retained,
                 replayed=True,
                 properties=letter.properties,
+                about=letter.device if letter.reason in REFUSED else "",
             )
             self._pipeline.take(arrival, None, stored)

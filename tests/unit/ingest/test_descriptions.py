@@ -20,11 +20,11 @@ def test_facts_are_told_when_the_registry_has_the_device_and_again_only_when_the
 
 def test_units_are_facts() -> None:
     told = Descriptions(lambda _: True)
-    told.learn_units("d", {"t": "degC"})
-    told.learn_units("d", {"t": "degC"})
+    assert told.learn_units("d", {"t": "degC"}) == []
+    assert told.learn_units("d", {"t": "degC"}) == []
     assert told.news() == [("d", {"unit.t": "degC"})]
-    told.learn_units("d", {"t": "degF"})
-    assert told.news() == [("d", {"unit.t": "degF"})]
+    assert told.learn_units("d", {"t": "degF", "h": "%"}) == ["t"]
+    assert told.news() == [("d", {"unit.t": "degF", "unit.h": "%"})]
 
 
 def test_the_device_that_spoke_longest_ago_is_forgotten() -> None:
