@@ -1,6 +1,6 @@
 """What can become of a message: the outcomes, their reasons, and what decoding found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -92,6 +92,10 @@ class Problems:
 
     def __bool__(self) -> bool:
         return bool(self._found)
+
+    def __iter__(self) -> Iterator[tuple[Reason, str]]:
+        """Give those whose words are kept, each with its reason, in the order in which they were found."""
+        return iter(self._found)
 
     @property
     def reason(self) -> Reason:

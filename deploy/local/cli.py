@@ -13,10 +13,12 @@ from deploy.local.demo import demo as run_demo
 from deploy.local.ports import PortInUseError
 from deploy.local.stack import Options, Stack, StackError
 from deploy.local.up import up as run_up
+from ingest.cli import decode
 from simulators.cli import simulate
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(simulate)
+app.command()(decode)
 
 DataDir = Annotated[Path, typer.Option(help="Where everything is kept.")]
 Broker = Annotated[str, typer.Option(help="nats, mosquitto, or mqtt://HOST:PORT of a broker that runs already.")]
