@@ -20,6 +20,9 @@ MAX_ENTRIES = 100_000
 MAX_BYTES = 1 << 20
 """Largest entry, as JSON; a larger one is remembered, but only by this process."""
 
+MAX_KEY = 1_024
+"""Longest key, which is part of a subject; what has a longer one is remembered by this process alone as well."""
+
 
 def memory_key(*parts: str) -> str:
     """Build the key of an entry: the decoder's name, then whose it is."""
@@ -105,6 +108,8 @@ class Memory:
             return []
         out: list[tuple[str, bytes | None]] = []
         for key, entry in self._changed.items():
+            if len(key) > MAX_KEY:
+                continue
             data = None if entry is None else msgspec.json.encode(entry)
             out.append((key, data if data is None or len(data) <= MAX_BYTES else None))
         self._changed = {}

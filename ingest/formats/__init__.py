@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NAMES = (
     "auto",
+    "homie",
     "json",
     "status",
     "value",
@@ -25,7 +26,7 @@ NAMES = (
 """Every decoder, by the name that a routing table uses; a file of this folder has the same."""
 
 
-ORDERED: frozenset[str] = frozenset()
+ORDERED = frozenset({"homie"})
 """Those that remember what devices said before: of several ingests, one has to see all their messages, in order."""
 
 

@@ -98,3 +98,10 @@ def test_a_repeat_is_what_was_seen_within_the_time() -> None:
     assert not repeats.seen("a", 15, within=5)
     assert not repeats.seen("b", 15, within=5)
     assert not repeats.seen("a", 14, within=5), "a clock that went back proves nothing"
+
+
+def test_an_entry_with_a_key_too_long_for_a_subject_is_known_to_this_process_alone() -> None:
+    known = Memory()
+    known.put("k" * (memory.MAX_KEY + 1), Name("x"))
+    assert known.get("k" * (memory.MAX_KEY + 1), Name) == Name("x")
+    assert known.changes() == []
