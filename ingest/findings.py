@@ -9,7 +9,6 @@ from contracts.deadletters import Reason
 from contracts.readings import Reading, Value
 from contracts.topics import device_id_problem
 from ingest.context import Context
-from ingest.limits import MAX_POINTS
 from ingest.outcomes import Arrival, Decoded, Ignored, Problems, State
 from ingest.routes import Route
 from ingest.times import EARLIEST, NO_FLAGS, BadTimeError, event_time
@@ -115,8 +114,8 @@ class Findings:
             self._left_out[Ignored.RETAINED_UNTIMED] += 1
             return
         self._points += len(values)
-        if self._points > MAX_POINTS:
-            self.problem(Reason.TOO_LARGE, f"{where}the message holds more than {MAX_POINTS} values")
+        if self._points > (most := self._context.limits.points):
+            self.problem(Reason.TOO_LARGE, f"{where}the message holds more than {most} values")
             return
         if units:
             self._note_units(device, values, units, where)

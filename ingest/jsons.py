@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 
 from contracts.deadletters import Reason
-from ingest.limits import MAX_DEPTH
 from ingest.values import MAX_DIGITS, Unusable
 
 BOM = b"\xef\xbb\xbf"
@@ -39,7 +38,7 @@ def _read_lenient(payload: bytes) -> Any:  # noqa: ANN401 - as above
         what = f"the payload is not UTF-8: {error.reason} at byte {error.start}"
         raise UnreadableError(Reason.MALFORMED, what) from error
     except RecursionError as error:
-        what = f"the payload is nested deeper than {MAX_DEPTH}"
+        what = "the payload is nested too deeply to be read"
         raise UnreadableError(Reason.TOO_LARGE, what) from error
     except ValueError as error:
         raise UnreadableError(Reason.MALFORMED, f"the payload is not JSON: {error}") from error

@@ -3,20 +3,22 @@
 from dataclasses import dataclass
 
 MAX_DEPTH = 8
-"""Deepest nesting of objects and arrays: a metric's name has at most this many parts."""
+"""Deepest nesting of objects and arrays, unless a setting says otherwise: parts of a metric's name."""
 
 MAX_POINTS = 10_000
-"""Most values of one message, over all the elements of an array."""
+"""Most values of one message, unless a setting says otherwise, over all its readings."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits that an operator sets. All in bytes of UTF-8, but for `metrics`: values of one reading."""
+    """Limits that an operator sets: bytes of UTF-8, values of one reading (`metrics`) and of one message (`points`)."""
 
     payload_bytes: int = 1 << 20
     metrics: int = 1_000
     name_bytes: int = 256
     text_bytes: int = 8_192
+    depth: int = MAX_DEPTH
+    points: int = MAX_POINTS
 
     @property
     def short_name(self) -> int:

@@ -10,6 +10,7 @@ from contracts.rates import parse_rate
 from contracts.settings import StreamSettings
 from contracts.streams import DEFAULT_PARTITIONS
 from ingest import table
+from ingest.limits import MAX_DEPTH, MAX_POINTS
 
 MIB = 1 << 20
 
@@ -105,6 +106,10 @@ class Settings(StreamSettings):
     reading_metrics: int = Field(default=1_000, ge=1, le=10_000, description="Most metrics of one reading")
     name_bytes: int = Field(default=256, ge=1, le=1_024, description="Longest name of a metric")
     text_bytes: int = Field(default=8_192, ge=1, le=MIB, description="Longest text value")
+    depth: int = Field(default=MAX_DEPTH, ge=1, le=64, description="Deepest nesting of objects and arrays")
+    message_points: int = Field(
+        default=MAX_POINTS, ge=1, le=100_000, description="Most values of one message, over all its readings"
+    )
     clock_ahead_seconds: float = Field(
         default=300.0, ge=0, le=86_400 * 365, description="How far ahead of ours a device's clock may be"
     )

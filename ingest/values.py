@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from contracts.deadletters import Reason
 from contracts.readings import Value
-from ingest.limits import MAX_DEPTH, Limits
+from ingest.limits import Limits
 from ingest.outcomes import Problems
 
 LARGEST_INTEGER = 1 << 53
@@ -85,8 +85,8 @@ class Flattener:
             if name and (problem := name_problem(name, self._limits)) is not None:
                 self._problems.add(*problem)
                 return
-            if depth >= MAX_DEPTH:
-                self._problems.add(Reason.TOO_LARGE, f"{shown(name)} is nested deeper than {MAX_DEPTH}")
+            if depth >= self._limits.depth:
+                self._problems.add(Reason.TOO_LARGE, f"{shown(name)} is nested deeper than {self._limits.depth}")
                 return
             items = value.items() if isinstance(value, dict) else enumerate(value, start=1)
             for key, inner in items:
