@@ -1,15 +1,23 @@
 """The registry database: its connection, set up properly, and its migrations, run where they are needed."""
 
 import asyncio
+import contextlib
 import importlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-HEAD = "0002"
+from devices_api.errors import UnavailableError
+
+NAME = "database"
+
+HEAD = "0003"
 """The newest migration in migrations/versions. It is named here so that a start without migrations skips Alembic."""
 
 WRITE = {"sqlite_begin": "IMMEDIATE"}
@@ -40,6 +48,16 @@ def _set_up(connection: Any, _: object) -> None:  # noqa: ANN401 - SQLAlchemy's 
 def _begin(connection: Connection) -> None:
     mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
     connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+@contextlib.asynccontextmanager
+async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Commit at the end, roll back on an error. Raises UnavailableError if the database cannot be reached now."""
+    try:
+        async with engine.begin() as connection:
+            yield connection
+    except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
+        raise UnavailableError(NAME) from error
 
 
 async def migrate(engine: AsyncEngine) -> None:

@@ -1,7 +1,10 @@
 """A device as the registry holds it, and what may be changed of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypedDict
+
+from contracts.devices import Calibration
 
 DEFAULT_PROFILE = "default"
 
@@ -15,13 +18,16 @@ class NewDevice:
     profile: str = DEFAULT_PROFILE
     tags: dict[str, str] = field(default_factory=dict)
     enabled: bool = True
+    zone: str = ""
+    calibration: dict[str, list[Calibration]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Device:
     """A registered device. Times in ns since 1970 UTC.
 
-    `online` is None, and `last_changed` too, until the device has told of itself.
+    `calibration`, by metric, goes before the profile's. `facts` is what it says of itself; only `get` reads them.
+    `online` is None, and `last_changed` too, until the device has told of itself; `reason` says why, where it did.
     """
 
     id: str
@@ -31,8 +37,12 @@ class Device:
     enabled: bool
     created: int
     updated: int
+    zone: str = ""
+    calibration: dict[str, list[Calibration]] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
     online: bool | None = None
     last_changed: int | None = None
+    reason: str | None = None
 
 
 class Change(TypedDict, total=False):
@@ -42,18 +52,51 @@ class Change(TypedDict, total=False):
     profile: str
     tags: dict[str, str]
     enabled: bool
+    zone: str
+    calibration: dict[str, list[Calibration]]
 
 
 @dataclass(frozen=True)
 class Online:
-    """Whether a device is online, since `changed`, and when the message that said so last was sent (`at`)."""
+    """Whether a device is online, since `changed`, and when and why the last message (`at`) said so."""
 
     online: bool
     changed: int
     at: int
+    reason: str = ""
 
-    def hear(self, *, online: bool, at: int) -> "Online":
+    def hear(self, *, online: bool, at: int, reason: str = "") -> "Online":
         """Take in one more message; the last by `at` wins, and of two with the same `at` the one heard later."""
         if at < self.at:
             return self
-        return Online(online, self.changed if online == self.online else at, at)
+        return Online(online, self.changed if online == self.online else at, at, reason)
+
+
+MOST_FACTS = 200
+LONGEST_FACT_NAME = 256
+LONGEST_FACT = 1024
+"""Most facts of a device, and the longest name and value in bytes of UTF-8; what goes beyond is refused."""
+
+
+def learn(known: Mapping[str, str], told: Mapping[str, str]) -> tuple[dict[str, str], int]:
+    """Merge what a device says of itself into what is known: an empty fact removes it.
+
+    Returns all that is known then, and how many facts were refused.
+    """
+    facts, refused = dict(known), 0
+    for name, value in told.items():
+        if not value:
+            facts.pop(name, None)
+        elif (
+            0 < _size(name) <= LONGEST_FACT_NAME
+            and _size(value) <= LONGEST_FACT
+            and (name in facts or len(facts) < MOST_FACTS)
+        ):
+            facts[name] = value
+        else:
+            refused += 1
+    return facts, refused
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))

@@ -15,3 +15,7 @@ class TooMuchError(Exception):
 
 class ExistsError(Exception):
     """A device with this id is registered already."""
+
+
+class InUseError(Exception):
+    """A device names this profile."""

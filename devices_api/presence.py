@@ -14,8 +14,9 @@ from contracts.streams import DEVICES_API, PRESENCE, deadletter_subject
 from contracts.topics import device_id_problem
 from contracts.wire import SchemaError
 from devices_api.errors import UnavailableError
+from devices_api.hearing import Taken
 from devices_api.metrics import Metrics
-from devices_api.repository import Repository, Taken
+from devices_api.repository import Repository
 from devices_api.stream import AWAY, StreamServer
 
 _POLL_S = 0.5
@@ -118,6 +119,8 @@ class PresenceReader:
         self._metrics.auto_registered.inc(taken.registered)
         self._metrics.refused.labels("auto_register_limit").inc(taken.refused)
         self._metrics.refused.labels("presence_limit").inc(taken.forgotten)
+        self._metrics.refused.labels("unregistered_facts").inc(taken.unregistered_facts)
+        self._metrics.refused.labels("facts_limit").inc(taken.refused_facts)
         if taken.refused and not self._full:
             self._full = True
             self._log.warning("presence.registry_full", limit=self._limit)

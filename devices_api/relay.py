@@ -5,15 +5,14 @@ import contextlib
 
 from nats.js.kv import KeyValue
 
-from contracts.devices import DeviceRecord, encode_record, kv_key
+from contracts.devices import encode_record, kv_key
 from contracts.logs import Log
-from devices_api.devices import Device
 from devices_api.errors import UnavailableError
 from devices_api.metrics import Metrics
 from devices_api.repository import Pending, Repository
 from devices_api.stream import AWAY, StreamServer
 
-AT_ONCE = 64
+AT_ONCE = 256
 """Outbox rows read and records sent before the acknowledgements are awaited."""
 
 _POLL_S = 1.0
@@ -83,13 +82,9 @@ class Relay:
             self._metrics.outbox_pending.set(await self._repository.outbox_size())
 
     async def _publish(self, bucket: KeyValue, item: Pending) -> None:
-        if item.now is None:
+        if item.record is None:
             await bucket.delete(kv_key(item.device))
             self._metrics.records_published.labels("delete").inc()
         else:
-            await bucket.put(kv_key(item.device), encode_record(_record(item.now)))
+            await bucket.put(kv_key(item.device), encode_record(item.record))
             self._metrics.records_published.labels("put").inc()
-
-
-def _record(device: Device) -> DeviceRecord:
-    return DeviceRecord(1, device.id, device.enabled, device.profile, device.tags)

@@ -1,17 +1,59 @@
 """Tables of the registry database, as the newest migration leaves them. Times are ns since 1970 UTC."""
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, MetaData, String, Table
+from typing import Any
+
+import msgspec
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Dialect, Integer, MetaData, String, Table
+from sqlalchemy.types import TypeDecorator
+
+from contracts.devices import Calibration, Metric
 
 metadata = MetaData()
+
+
+class Typed(TypeDecorator[Any]):
+    """JSON that holds a value of `type_`, which may be of contract types."""
+
+    impl = JSON
+    cache_ok = True
+
+    def __init__(self, type_: Any = Any) -> None:  # noqa: ANN401 - whatever msgspec can read
+        super().__init__()
+        self.type_ = type_
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ANN401, ARG002 - SQLAlchemy's signature
+        """Write."""
+        return msgspec.to_builtins(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ANN401, ARG002 - as above
+        """Read; None where an outer join has found no row."""
+        return None if value is None else msgspec.convert(value, self.type_)
+
 
 device = Table(
     "device",
     metadata,
     Column("id", String(256), primary_key=True),
     Column("name", String(256), nullable=False),
-    Column("profile", String(64), nullable=False),
+    Column("profile", String(64), nullable=False, index=True),  # it may name one that there is not yet
     Column("tags", JSON, nullable=False),
     Column("enabled", Boolean, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("zone", String(64), nullable=False, server_default=""),
+    Column("calibration", Typed(dict[str, list[Calibration]]), nullable=False, server_default="{}"),
+    Column("facts", JSON, nullable=False, server_default="{}"),  # what it says of itself
+)
+
+profile = Table(
+    "profile",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("metrics", Typed(dict[str, Metric]), nullable=False),
+    Column("zone", String(64), nullable=False),
+    Column("keep_raw", Boolean, nullable=False),
+    Column("message_rate", String(128), nullable=False),
+    Column("point_rate", String(128), nullable=False),
     Column("created", BigInteger, nullable=False),
     Column("updated", BigInteger, nullable=False),
 )
@@ -24,6 +66,7 @@ presence = Table(
     Column("online", Boolean, nullable=False),
     Column("changed", BigInteger, nullable=False),  # when it went online or offline
     Column("at", BigInteger, nullable=False),  # of the last message: it wins over older ones
+    Column("reason", String(256), nullable=False, server_default=""),
 )
 
 # One row a change, in the change's own transaction: the bucket does not hold this device as it is now.

@@ -12,7 +12,7 @@ from devices_api.deadletters import DeadLetters
 from devices_api.errors import UnavailableError
 from devices_api.metrics import Metrics
 from devices_api.timeseries import TimeSeries
-from devices_api.web import deadletters, devices, sweeps, telemetry
+from devices_api.web import deadletters, devices, profiles, sweeps, telemetry
 from devices_api.web.measure import Measure
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def build(
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(problems.require_key(key))])
     api.include_router(telemetry.routes(registry, timeseries))
     api.include_router(devices.routes(registry, changed, now))
+    api.include_router(profiles.routes(registry, changed, now))
     api.include_router(sweeps.routes(letters))
     api.include_router(deadletters.routes(letters))
     app.include_router(api)

@@ -2,17 +2,16 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from fastapi import APIRouter, Response
 
 from contracts.problems import Problem
 from devices_api.cursors import text_position
-from devices_api.devices import Change, NewDevice
 from devices_api.errors import ExistsError
 from devices_api.web.params import Cursor, PageLimit, read
-from devices_api.web.schemas import DeviceIn, DeviceOut, DevicePage, DevicePatch
+from devices_api.web.schemas import DeviceDetail, DeviceIn, DevicePage, DevicePatch
 
 if TYPE_CHECKING:
     from devices_api.repository import Repository
@@ -28,18 +27,17 @@ def routes(registry: "Callable[[], Repository]", changed: Callable[[], None], no
     router = APIRouter(prefix="/devices", tags=["devices"])
 
     @router.post("", status_code=HTTPStatus.CREATED)
-    async def register(body: DeviceIn, response: Response) -> DeviceOut:
+    async def register(body: DeviceIn, response: Response) -> DeviceDetail:
         """Register a device."""
-        new = NewDevice(body.id, body.name or body.id, body.profile, body.tags, body.enabled)
         try:
-            device = await registry().create(new, now())
+            device = await registry().create(body.content(), now())
         except ExistsError as error:
             raise Problem(
                 HTTPStatus.CONFLICT, "device-exists", "The device exists", f"Device {body.id!r} is registered already."
             ) from error
         changed()
         response.headers["Location"] = f"/api/v1/devices/{quote(body.id, safe='')}"
-        return DeviceOut.of(device)
+        return DeviceDetail.of(device)
 
     @router.get("")
     async def list_devices(limit: PageLimit = 100, cursor: Cursor = None) -> DevicePage:
@@ -48,21 +46,21 @@ def routes(registry: "Callable[[], Repository]", changed: Callable[[], None], no
         return DevicePage.of(await registry().page(after, limit + 1), limit)
 
     @router.get("/{device_id}")
-    async def show(device_id: str) -> DeviceOut:
-        """Show a device."""
+    async def show(device_id: str) -> DeviceDetail:
+        """Show a device, with its calibration and what it says of itself."""
         device = await registry().get(device_id)
         if device is None:
             raise unknown_device(device_id)
-        return DeviceOut.of(device)
+        return DeviceDetail.of(device)
 
     @router.patch("/{device_id}")
-    async def change(device_id: str, body: DevicePatch) -> DeviceOut:
+    async def change(device_id: str, body: DevicePatch) -> DeviceDetail:
         """Replace parts of a device."""
-        device = await registry().change(device_id, cast("Change", body.model_dump(exclude_unset=True)), now())
+        device = await registry().change(device_id, body.content(), now())
         if device is None:
             raise unknown_device(device_id)
         changed()
-        return DeviceOut.of(device)
+        return DeviceDetail.of(device)
 
     @router.delete("/{device_id}", status_code=HTTPStatus.NO_CONTENT)
     async def remove(device_id: str) -> None:

@@ -1,13 +1,15 @@
 """What the API takes and answers. Times are RFC 3339 UTC with nine fraction digits."""
 
-from typing import Annotated, Self
+from typing import Annotated, Self, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from contracts.devices import Calibration
 from contracts.topics import device_id_problem
 from devices_api.cursors import encode_cursor
-from devices_api.devices import DEFAULT_PROFILE, Device
+from devices_api.devices import DEFAULT_PROFILE, Change, Device, NewDevice
 from devices_api.times import format_time
+from devices_api.web.profileschemas import CalibrationEntry, OwnCalibration, Zone, read_calibrations, show_calibrations
 from devices_api.windows import Aggregate, Source
 
 Time = Annotated[str, Field(examples=["2026-01-01T00:00:00.250000000Z"])]
@@ -40,10 +42,18 @@ class DeviceIn(BaseModel):
     profile: Profile = DEFAULT_PROFILE
     tags: Tags = {}
     enabled: bool = Field(default=True, description="Readings of a disabled device become dead letters")
+    zone: Zone = Field(default="", description="Time zone of its times without one; goes before the profile's")
+    calibration: OwnCalibration = {}
+
+    def content(self) -> NewDevice:
+        """Turn it into what is kept."""
+        calibration = _read(self.calibration)
+        name = self.name or self.id
+        return NewDevice(self.id, name, self.profile, self.tags, self.enabled, self.zone, calibration)
 
 
 class DevicePatch(BaseModel):
-    """What to replace of a device; what is left out stays. Tags are replaced as a whole."""
+    """What to replace of a device; what is left out stays. Tags and calibration are replaced as a whole."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -51,6 +61,19 @@ class DevicePatch(BaseModel):
     profile: Profile = ""
     tags: Tags = {}
     enabled: bool = True
+    zone: Zone = ""
+    calibration: OwnCalibration = {}
+
+    def content(self) -> Change:
+        """Turn it into what is to be changed."""
+        change = cast("Change", self.model_dump(exclude_unset=True))
+        if "calibration" in change:
+            change["calibration"] = _read(self.calibration)
+        return change
+
+
+def _read(calibration: OwnCalibration) -> dict[str, list[Calibration]]:
+    return {metric: read_calibrations(entries) for metric, entries in calibration.items()}
 
 
 class DeviceOut(BaseModel):
@@ -61,17 +84,30 @@ class DeviceOut(BaseModel):
     profile: str
     tags: dict[str, str]
     enabled: bool
+    zone: str
     created: Time
     updated: Time
     online: bool | None
     last_changed: Annotated[Time | None, Field(description="When it went online or offline")]
+    reason: Annotated[str | None, Field(description="Why it went online or offline, where that is known")]
 
     @classmethod
     def of(cls, device: Device) -> Self:
         """Show a device."""
         changed = None if device.last_changed is None else format_time(device.last_changed)
         times = {"created": format_time(device.created), "updated": format_time(device.updated)}
-        return cls(**vars(device) | times | {"last_changed": changed})
+        return cls(**vars(device) | times | {"last_changed": changed, "calibration": _shown(device)})
+
+
+def _shown(device: Device) -> dict[str, list[CalibrationEntry]]:
+    return {metric: show_calibrations(entries) for metric, entries in device.calibration.items()}
+
+
+class DeviceDetail(DeviceOut):
+    """A registered device with its own calibration, and the facts that it tells of itself."""
+
+    calibration: dict[str, list[CalibrationEntry]]
+    facts: dict[str, str]
 
 
 class DevicePage(BaseModel):

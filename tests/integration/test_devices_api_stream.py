@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from nats.js.errors import NotFoundError
 
 from contracts import logs, streams
-from contracts.devices import DeviceRecord, decode_record, encode_record
+from contracts.devices import Calibration, DeviceRecord, Metric, decode_record, encode_record
 from contracts.directory import Directory
 from contracts.jetstream import Link, Publisher, ensure_bucket
 from contracts.presence import PRESENCE_MESSAGE, Presence
 from contracts.streams import presence_subject
 from devices_api.errors import UnavailableError
-from devices_api.repository import Repository, Taken
+from devices_api.hearing import Taken
+from devices_api.repository import Repository
 from tests.conftest import TOKEN, Server
 from tests.integration.registry_service import Service, running, until
 
@@ -71,6 +73,52 @@ async def test_changes_reach_the_other_services(service: Service, peer: Link) ->
     await until(lambda: len(directory) == 1, "one is gone")
     assert directory.get("a") == DeviceRecord(1, "a", enabled=False, profile="pump", tags={"x": "1"})
     following.cancel()
+
+
+async def test_a_profile_reaches_the_records_of_its_devices(service: Service, peer: Link) -> None:
+    directory = Directory(peer, logs.quiet())
+    following = asyncio.create_task(directory.follow())
+    calibration = {"temperature": [{"offset": 0.5}]}
+    await service.client.post("/devices", json={"id": "a", "profile": "still", "calibration": calibration})
+    await service.client.post("/devices", json={"id": "b", "profile": "still", "zone": "Asia/Tokyo"})
+    await service.client.post("/devices", json={"id": "c"})
+    metrics = {"temperature": {"unit": "°C", "min": -40, "max": 85}}
+    body = {"metrics": metrics, "zone": "Europe/Paris", "keep_raw": True, "message_rate": "20:1,600:60"}
+    assert (await service.client.put("/profiles/still", json=body)).status_code == 201
+    await until(lambda: all((found := directory.get(id_)) and found.metrics for id_ in "ab"), "both have it")
+    metric = Metric(unit="degC", min=-40.0, max=85.0)
+    expected = DeviceRecord(
+        1,
+        "b",
+        enabled=True,
+        profile="still",
+        metrics={"temperature": metric},
+        zone="Asia/Tokyo",
+        keep_raw=True,
+        message_rate="20:1,600:60",
+    )
+    assert directory.get("b") == expected
+    own = {"temperature": replace(metric, calibration=[Calibration(offset=0.5)])}
+    assert directory.get("a") == replace(expected, id="a", metrics=own, zone="Europe/Paris")
+    await until(lambda: directory.get("c") == DeviceRecord(1, "c", enabled=True, profile="default"), "c has none")
+    await service.client.put("/profiles/still", json={})
+    await until(lambda: all((found := directory.get(id_)) and not found.keep_raw for id_ in "ab"), "it is gone")
+    following.cancel()
+
+
+async def test_facts_and_reasons_reach_the_registry(service: Service, peer: Link) -> None:
+    await service.register("a")
+    described = Presence(1, "a", "described", 1, facts={"model": "ST-2"})
+    offline = Presence(1, "a", "offline", 2, "will")
+    stranger = Presence(1, "b", "described", 3, facts={"model": "X", "name": "Y"})
+    await tell(peer, *map(PRESENCE_MESSAGE.encode, (described, offline, stranger)))
+
+    async def told() -> bool:
+        shown = await service.get("/devices/a")
+        return (shown["facts"], shown["online"], shown["reason"]) == ({"model": "ST-2"}, False, "will")
+
+    await until(told, "a is described")
+    await until(lambda: service.metric("refused_total", reason="unregistered_facts") == 2, "b's facts are counted")
 
 
 async def test_a_copy_knows_its_age(stream: Server, peer: Link) -> None:

@@ -3,18 +3,27 @@
 import sqlite3
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
+from typing import Any, cast
 
+import httpx
 import pytest
 
 from contracts.deadletters import DeadLetter, Reason
 from contracts.readings import Value
 from contracts.timeseries import ROLLUP_WIDTH, SCHEMA, SCHEMA_VERSION
 from devices_api import database
-from devices_api.deadletters import NotReplayableError, Page, Rest, Sweep
+from devices_api.deadletters import DeadLetters, NotReplayableError, Page, Rest, Sweep
 from devices_api.errors import UnavailableError
 from devices_api.handover import Edit
+from devices_api.metrics import Metrics
 from devices_api.repository import Repository
 from devices_api.selection import Selection
+from devices_api.times import SECOND
+from devices_api.timeseries import TimeSeries
+from devices_api.web import api
+
+KEY = "a-key-for-these-tests"
+NOW = 1_767_225_600 * SECOND
 
 
 async def open_registry(file: Path) -> Repository:
@@ -122,3 +131,58 @@ class FakeLetters:
     def _selected(self, selection: Selection, rest: Rest | None) -> list[int]:
         first, last = rest or (0, 1 << 63)
         return [n for n, letter in sorted(self.letters.items()) if first <= n <= last and selection.takes(letter)]
+
+
+class Service:
+    """The API with what it stands on."""
+
+    def __init__(self, registry: Repository, store: StoreFile) -> None:
+        self.registry: Repository | None = registry
+        self.letters = FakeLetters()
+        self.timeseries = TimeSeries(store.path)
+        self.metrics = Metrics(lambda: True)
+        self.changes = 0
+        app = api.build(
+            self._registry,
+            self.timeseries,
+            cast("DeadLetters", self.letters),
+            self.metrics,
+            changed=self._changed,
+            now=lambda: NOW,
+            key=KEY,
+        )
+        self.client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app),
+            base_url="http://api/api/v1",
+            headers={"Authorization": f"Bearer {KEY}"},
+        )
+
+    def _registry(self) -> Repository:
+        if self.registry is None:
+            raise UnavailableError("database")
+        return self.registry
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    async def get(self, path: str, **query: str | int) -> Any:  # noqa: ANN401 - whatever the API answers
+        answer = await self.client.get(path, params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+@pytest.fixture
+async def service(registry: Repository, store: StoreFile) -> AsyncIterator[Service]:
+    service = Service(registry, store)
+    yield service
+    await service.client.aclose()
+    await service.timeseries.close()
+
+
+def problem(answer: httpx.Response) -> tuple[int, str]:
+    """Status and slug of an error, which has to be a problem document."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    body = answer.json()
+    assert body.keys() >= {"type", "title", "status", "detail"}
+    assert body["status"] == answer.status_code
+    return answer.status_code, body["type"].rpartition(":")[2]

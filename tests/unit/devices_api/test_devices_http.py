@@ -1,79 +1,14 @@
 """The API, over ASGI: registry and store are real files, the dead letters a list."""
 
 from collections.abc import AsyncIterator
-from typing import Any, cast
 
-import httpx
 import pytest
 
 from contracts.presence import Presence
-from devices_api.deadletters import DeadLetters
-from devices_api.errors import UnavailableError
-from devices_api.metrics import Metrics
-from devices_api.repository import Repository
 from devices_api.times import SECOND
-from devices_api.timeseries import TimeSeries
-from devices_api.web import api
-from tests.unit.devices_api.conftest import FakeLetters, StoreFile
+from tests.unit.devices_api.conftest import KEY, NOW, Service, StoreFile, problem
 
-KEY = "a-key-for-these-tests"
-NOW = 1_767_225_600 * SECOND
 MINUTE = 60 * SECOND
-
-
-class Service:
-    """The API with what it stands on."""
-
-    def __init__(self, registry: Repository, store: StoreFile) -> None:
-        self.registry: Repository | None = registry
-        self.letters = FakeLetters()
-        self.timeseries = TimeSeries(store.path)
-        self.metrics = Metrics(lambda: True)
-        self.changes = 0
-        app = api.build(
-            self._registry,
-            self.timeseries,
-            cast("DeadLetters", self.letters),
-            self.metrics,
-            changed=self._changed,
-            now=lambda: NOW,
-            key=KEY,
-        )
-        self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(app),
-            base_url="http://api/api/v1",
-            headers={"Authorization": f"Bearer {KEY}"},
-        )
-
-    def _registry(self) -> Repository:
-        if self.registry is None:
-            raise UnavailableError("database")
-        return self.registry
-
-    def _changed(self) -> None:
-        self.changes += 1
-
-    async def get(self, path: str, **query: str | int) -> Any:  # noqa: ANN401 - whatever the API answers
-        answer = await self.client.get(path, params=query)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-
-@pytest.fixture
-async def service(registry: Repository, store: StoreFile) -> AsyncIterator[Service]:
-    service = Service(registry, store)
-    yield service
-    await service.client.aclose()
-    await service.timeseries.close()
-
-
-def problem(answer: httpx.Response) -> tuple[int, str]:
-    """Status and slug of an error, which has to be a problem document."""
-    assert answer.headers["content-type"] == "application/problem+json", answer.text
-    body = answer.json()
-    assert body.keys() >= {"type", "title", "status", "detail"}
-    assert body["status"] == answer.status_code
-    return answer.status_code, body["type"].rpartition(":")[2]
 
 
 async def test_a_device_from_registration_to_removal(service: Service) -> None:
@@ -89,6 +24,10 @@ async def test_a_device_from_registration_to_removal(service: Service) -> None:
         "updated": "2026-01-01T00:00:00.000000000Z",
         "online": None,
         "last_changed": None,
+        "reason": None,
+        "zone": "",
+        "calibration": {},
+        "facts": {},
     }
     assert (await service.client.get("/devices/pump 7")).json() == made.json()
     changed = await service.client.patch("/devices/pump 7", json={"enabled": False, "name": "Pump"})
@@ -192,6 +131,8 @@ async def test_the_description_is_open_and_names_every_route(service: Service) -
         "/api/v1/devices/{device_id}",
         "/api/v1/devices/{device_id}/telemetry",
         "/api/v1/devices/{device_id}/telemetry/latest",
+        "/api/v1/profiles",
+        "/api/v1/profiles/{profile_id}",
         "/api/v1/dead-letters",
         "/api/v1/dead-letters/replay",
         "/api/v1/dead-letters/{id}",

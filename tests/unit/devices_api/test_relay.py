@@ -12,7 +12,7 @@ from contracts.devices import decode_record, kv_key
 from devices_api.devices import NewDevice
 from devices_api.errors import UnavailableError
 from devices_api.metrics import Metrics
-from devices_api.relay import Relay
+from devices_api.relay import AT_ONCE, Relay
 from devices_api.repository import Repository
 
 if TYPE_CHECKING:
@@ -124,5 +124,5 @@ async def test_a_bucket_that_lost_its_records_gets_them_again(running: Running) 
 
 
 async def test_more_changes_than_go_at_once_all_go(running: Running) -> None:
-    await running.register(*(f"d{n:03}" for n in range(150)))
-    await running.until(lambda: len(running.stream.values) == 150)
+    await running.register(*(f"d{n:03}" for n in range(AT_ONCE + 50)))
+    await running.until(lambda: len(running.stream.values) == AT_ONCE + 50)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from contracts.presence import Presence
 from devices_api.devices import NewDevice, Online
 from devices_api.errors import ExistsError, UnavailableError
-from devices_api.repository import Repository, Taken
+from devices_api.hearing import Taken
+from devices_api.repository import Repository
 from tests.unit.devices_api.conftest import open_registry
 
 State = Literal["online", "offline", "seen"]
@@ -65,7 +66,7 @@ async def test_the_outbox_gives_each_device_once_as_it_is_now(registry: Reposito
     assert not await registry.remove("b")
     pending = await registry.pending(10)
     assert [(item.device, len(item.rows)) for item in pending] == [("a", 2), ("b", 2)]
-    assert [item.now and item.now.enabled for item in pending] == [False, None]
+    assert [item.record and item.record.enabled for item in pending] == [False, None]
     await registry.published(pending[0].rows)
     assert [item.device for item in await registry.pending(10)] == ["b"]
     assert await registry.outbox_size() == 2

@@ -1,0 +1,63 @@
+"""Routes of the profiles."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Path, Response
+
+from contracts.problems import Problem
+from devices_api.cursors import text_position
+from devices_api.errors import InUseError
+from devices_api.web.params import Cursor, PageLimit, read
+from devices_api.web.profileschemas import ProfileIn, ProfileOut, ProfilePage
+
+if TYPE_CHECKING:
+    from devices_api.repository import Repository
+
+ProfileId = Annotated[str, Path(min_length=1, max_length=64)]
+
+
+def _unknown(id_: str) -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, "unknown-profile", "Unknown profile", f"There is no profile {id_!r}.")
+
+
+def routes(registry: "Callable[[], Repository]", changed: Callable[[], None], now: Callable[[], int]) -> APIRouter:
+    """Build the routes on `registry`; `changed` is called after each change."""
+    router = APIRouter(prefix="/profiles", tags=["profiles"])
+
+    @router.put("/{profile_id}", responses={HTTPStatus.CREATED: {"model": ProfileOut}})
+    async def put(profile_id: ProfileId, body: ProfileIn, response: Response) -> ProfileOut:
+        """Make a profile, or replace it as a whole. Ingest applies it to the devices that name it, within seconds."""
+        profile, made = await registry().profiles.put(profile_id, body.content(), now())
+        changed()
+        if made:
+            response.status_code = HTTPStatus.CREATED
+        return ProfileOut.of(profile)
+
+    @router.get("")
+    async def list_profiles(limit: PageLimit = 100, cursor: Cursor = None) -> ProfilePage:
+        """List profiles by id."""
+        after = None if cursor is None else read("bad-cursor", lambda text: text_position("profiles", text), cursor)
+        return ProfilePage.of(await registry().profiles.page(after, limit + 1), limit)
+
+    @router.get("/{profile_id}")
+    async def show(profile_id: ProfileId) -> ProfileOut:
+        """Show a profile."""
+        profile = await registry().profiles.get(profile_id)
+        if profile is None:
+            raise _unknown(profile_id)
+        return ProfileOut.of(profile)
+
+    @router.delete("/{profile_id}", status_code=HTTPStatus.NO_CONTENT)
+    async def remove(profile_id: ProfileId) -> None:
+        """Remove a profile that no device names."""
+        try:
+            removed = await registry().profiles.remove(profile_id)
+        except InUseError as error:
+            detail = f"Devices name the profile {profile_id!r}; give them another one first."
+            raise Problem(HTTPStatus.CONFLICT, "profile-in-use", "The profile is in use", detail) from error
+        if not removed:
+            raise _unknown(profile_id)
+
+    return router

@@ -1,0 +1,176 @@
+"""What the API takes and answers about profiles and calibration. Times are RFC 3339 UTC with nine fraction digits."""
+
+from itertools import pairwise
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+
+from contracts.devices import Calibration, Metric
+from contracts.rates import parse_rate
+from contracts.units import MAX_UNIT, canonical
+from devices_api.cursors import encode_cursor
+from devices_api.profiles import NewProfile, Profile
+from devices_api.times import format_time, parse_time
+
+MOST_METRICS = 500
+MOST_CALIBRATIONS = 50
+"""Of one metric, over the years."""
+
+
+def _name(text: str) -> str:
+    if len(text.encode()) > 256:  # noqa: PLR2004 - as long as a name that ingest takes by default
+        raise ValueError("the name of a metric has at most 256 bytes")
+    return text
+
+
+def _zone(text: str) -> str:
+    if text:
+        try:
+            ZoneInfo(text)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"{text!r} is no time zone of the IANA database, such as Europe/Paris") from error
+    return text
+
+
+def _rate(text: str) -> str:
+    parse_rate(text)
+    return text.strip()
+
+
+MetricName = Annotated[str, Field(min_length=1), AfterValidator(_name)]
+Zone = Annotated[str, Field(max_length=64, examples=["Europe/Paris"]), AfterValidator(_zone)]
+Rate = Annotated[str, Field(max_length=128, examples=["20:1,600:60"]), AfterValidator(_rate)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Since = Annotated[
+    int,
+    BeforeValidator(lambda value: parse_time(str(value))),
+    PlainSerializer(format_time, return_type=str),
+    Field(json_schema_extra={"type": "string", "format": "date-time"}),
+]
+
+
+class CalibrationEntry(BaseModel):
+    """What makes the sensor's number right from `since` on: the polynomial's value, times scale, plus offset."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: Since = Field(default=0, description="From which time on it holds; by default from the beginning")
+    scale: Number = 1.0
+    offset: Number = 0.0
+    polynomial: list[Number] = Field(
+        default=[], max_length=16, description="Coefficients of value^0, value^1 and so on; where empty, the value"
+    )
+
+    @model_validator(mode="after")
+    def _keeps_the_number(self) -> Self:
+        if self.scale == 0:
+            raise ValueError("a scale of 0 would make all numbers equal")
+        return self
+
+
+def _ordered(entries: list[CalibrationEntry]) -> list[CalibrationEntry]:
+    if any(later.since <= earlier.since for earlier, later in pairwise(entries)):
+        raise ValueError("calibrations have to be in the order of `since`, each at another time")
+    return entries
+
+
+Calibrations = Annotated[list[CalibrationEntry], Field(max_length=MOST_CALIBRATIONS), AfterValidator(_ordered)]
+OwnCalibration = Annotated[
+    dict[MetricName, Calibrations],
+    Field(max_length=MOST_METRICS, description="By metric; goes before the profile's"),
+]
+
+
+def read_calibrations(entries: list[CalibrationEntry]) -> list[Calibration]:
+    """Turn entries into what is kept."""
+    return [Calibration(entry.since, entry.scale, entry.offset, entry.polynomial) for entry in entries]
+
+
+def show_calibrations(entries: list[Calibration]) -> list[CalibrationEntry]:
+    """Turn what is kept into entries."""
+    return [CalibrationEntry.model_construct(**msgspec.structs.asdict(entry)) for entry in entries]
+
+
+class MetricEntry(BaseModel):
+    """What is asked of a metric. Readings are brought to `unit`, then calibrated, then compared with the range."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["number", "boolean", "text"] = "number"
+    unit: Annotated[str, Field(max_length=MAX_UNIT, examples=["degC"]), AfterValidator(canonical)] = ""
+    min: Number | None = None
+    max: Number | None = None
+    calibration: Calibrations = []
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min ({self.min}) is above max ({self.max})")
+        if self.type != "number" and (self.unit or self.calibration or self.min is not None or self.max is not None):
+            raise ValueError(f"unit, min, max and calibration are for numbers; the type is {self.type}")
+        return self
+
+
+class ProfileIn(BaseModel):
+    """A profile: what is asked of the devices that name it. What is left out is not asked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    metrics: Annotated[
+        dict[MetricName, MetricEntry],
+        Field(max_length=MOST_METRICS, examples=[{"temperature": {"unit": "degC", "min": -40, "max": 85}}]),
+    ] = {}
+    zone: Zone = Field(default="", description="Time zone of devices that send times without one")
+    keep_raw: bool = Field(
+        default=False, description="Store the device's own number as METRIC.raw beside one that was corrected"
+    )
+    message_rate: Rate = Field(default="", description="Token buckets CAPACITY:SECONDS; empty for ingest's default")
+    point_rate: Rate = Field(default="", description="The same for values")
+
+    def content(self) -> NewProfile:
+        """Turn it into what is kept."""
+        metrics = {
+            name: Metric(entry.type, entry.unit, entry.min, entry.max, read_calibrations(entry.calibration))
+            for name, entry in self.metrics.items()
+        }
+        return NewProfile(metrics, self.zone, self.keep_raw, self.message_rate, self.point_rate)
+
+
+class ProfileOut(ProfileIn):
+    """A profile that is kept."""
+
+    id: str
+    created: str
+    updated: str
+
+    @staticmethod
+    def of(profile: Profile) -> "ProfileOut":
+        """Show a profile."""
+        metrics = {
+            name: MetricEntry.model_construct(
+                type=metric.type,
+                unit=metric.unit,
+                min=metric.min,
+                max=metric.max,
+                calibration=show_calibrations(metric.calibration),
+            )
+            for name, metric in profile.metrics.items()
+        }
+        times = {"created": format_time(profile.created), "updated": format_time(profile.updated)}
+        return ProfileOut.model_construct(**vars(profile) | times | {"metrics": metrics})
+
+
+class ProfilePage(BaseModel):
+    """Profiles by id."""
+
+    items: list[ProfileOut]
+    next: Annotated[str | None, Field(description="Cursor of the next page; null after the last")]
+
+    @staticmethod
+    def of(profiles: list[Profile], limit: int) -> "ProfilePage":
+        """Show the first `limit` of `profiles`; there is a next page if there are more."""
+        shown = profiles[:limit]
+        following = encode_cursor("profiles", shown[-1].id) if len(profiles) > limit else None
+        return ProfilePage.model_construct(items=[ProfileOut.of(profile) for profile in shown], next=following)

@@ -1,0 +1,169 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.devices import Calibration, Metric
+from contracts.presence import Presence
+from devices_api.devices import (
+    LONGEST_FACT,
+    LONGEST_FACT_NAME,
+    MOST_FACTS,
+    Device,
+    NewDevice,
+    learn,
+)
+from devices_api.errors import InUseError
+from devices_api.hearing import Taken
+from devices_api.profiles import NewProfile, record_of
+from devices_api.repository import Repository
+
+
+async def add(registry: Repository, profile: str, *ids: str) -> None:
+    for id_ in ids:
+        await registry.create(NewDevice(id_, id_, profile), now=1)
+    await settle(registry)
+
+
+async def settle(registry: Repository) -> None:
+    """Take everything off the outbox."""
+    await registry.published([row for item in await registry.pending(100) for row in item.rows])
+
+
+async def announced(registry: Repository) -> list[str]:
+    return [item.device for item in await registry.pending(100)]
+
+
+async def test_a_changed_profile_announces_its_devices_and_no_others(registry: Repository) -> None:
+    await add(registry, "orchard", "b", "a")
+    await add(registry, "other", "c")
+    profile, made = await registry.profiles.put("orchard", NewProfile({"t": Metric(max=1.0)}), now=5)
+    assert made
+    assert (profile.created, profile.updated) == (5, 5)
+    assert await announced(registry) == ["a", "b"]
+    pending = await registry.pending(100)
+    assert all(item.record and item.record.metrics == {"t": Metric(max=1.0)} for item in pending)
+    await settle(registry)
+    profile, made = await registry.profiles.put("orchard", NewProfile({"t": Metric(max=2.0)}), now=6)
+    assert not made
+    assert (profile.created, profile.updated) == (5, 6)
+    assert await registry.profiles.get("orchard") == profile
+    assert await announced(registry) == ["a", "b"]
+
+
+async def test_a_profile_put_as_it_is_announces_nothing(registry: Repository) -> None:
+    await add(registry, "orchard", "a")
+    new = NewProfile({"t": Metric(calibration=[Calibration(1, 2.0, 3.0, [4.0])])}, "UTC", keep_raw=True)
+    await registry.profiles.put("orchard", new, now=1)
+    await settle(registry)
+    profile, made = await registry.profiles.put("orchard", new, now=2)
+    assert (profile.updated, made) == (1, False)
+    assert await announced(registry) == []
+
+
+async def test_a_profile_that_is_named_is_not_removed(registry: Repository) -> None:
+    await registry.profiles.put("orchard", NewProfile(), now=1)
+    await add(registry, "orchard", "a")
+    with pytest.raises(InUseError):
+        await registry.profiles.remove("orchard")
+    assert await registry.profiles.get("orchard") is not None
+    await registry.remove("a")
+    assert await registry.profiles.remove("orchard")
+    assert not await registry.profiles.remove("orchard")
+
+
+async def test_a_device_may_name_a_profile_before_it_is_made(registry: Repository) -> None:
+    await registry.create(NewDevice("a", "a", "later"), now=1)
+    [item] = await registry.pending(10)
+    assert item.record is not None
+    assert (item.record.profile, item.record.metrics) == ("later", {})
+
+
+def device(calibration: dict[str, list[Calibration]] | None = None, zone: str = "") -> Device:
+    return Device("d", "", "p", {}, True, 1, 1, zone, calibration or {})  # noqa: FBT003 - enabled
+
+
+def test_a_device_s_own_zone_and_calibration_go_before_its_profile_s() -> None:
+    own, common = [Calibration(offset=1.0)], [Calibration(offset=2.0)]
+    profile = NewProfile(
+        {"t": Metric(unit="degC", max=85.0, calibration=common), "h": Metric(unit="%", calibration=common)},
+        "Europe/Paris",
+        keep_raw=True,
+        message_rate="1:1",
+        point_rate="2:1",
+    )
+    record = record_of(device(calibration={"t": own, "x": own}), profile)
+    assert record.metrics == {
+        "t": Metric(unit="degC", max=85.0, calibration=own),
+        "h": Metric(unit="%", calibration=common),
+        "x": Metric(calibration=own),
+    }
+    assert (record.zone, record.keep_raw, record.message_rate, record.point_rate) == (
+        "Europe/Paris",
+        True,
+        "1:1",
+        "2:1",
+    )
+    assert profile.metrics["t"].calibration == common
+    assert record_of(device(zone="Asia/Tokyo"), profile).zone == "Asia/Tokyo"
+    assert record_of(device(calibration={"t": []}), profile).metrics["t"].calibration == [], "none, rather than common"
+
+
+def test_a_text_metric_is_not_made_a_number_by_a_calibration() -> None:
+    profile = NewProfile({"t": Metric("text")})
+    assert record_of(device(calibration={"t": [Calibration(offset=1.0)]}), profile).metrics["t"].type == "text"
+
+
+async def test_facts_replace_those_before_and_empty_ones_remove_them(registry: Repository) -> None:
+    await add(registry, "p", "d")
+    told = [
+        Presence(1, "d", "described", 1, facts={"model": "ST-1", "firmware": "1.0", "name": "Still"}),
+        Presence(1, "d", "described", 2, facts={"firmware": "1.1", "name": ""}),
+        Presence(1, "stranger", "described", 3, facts={"model": "X", "firmware": "2"}),
+    ]
+    assert await registry.take_presence(told, 9, limit=10) == Taken(unregistered_facts=2)
+    found = await registry.get("d")
+    assert found is not None
+    assert found.facts == {"model": "ST-1", "firmware": "1.1"}
+    assert (found.online, found.updated) == (None, 1), "it says nothing of being online, and is no change of ours"
+    assert await announced(registry) == []
+
+
+async def test_a_device_seen_and_described_at_once_keeps_its_facts(registry: Repository) -> None:
+    told = [Presence(1, "d", "described", 1, facts={"model": "X"}), Presence(1, "d", "seen", 1)]
+    assert await registry.take_presence(told, 9, limit=10) == Taken(registered=1)
+    found = await registry.get("d")
+    assert found is not None
+    assert found.facts == {"model": "X"}
+
+
+async def test_too_many_facts_are_refused_and_counted(registry: Repository) -> None:
+    await add(registry, "p", "d")
+    many = {f"fact {number:03}": "x" for number in range(MOST_FACTS + 5)}
+    told = [Presence(1, "d", "described", 1, facts=many)]
+    assert await registry.take_presence(told, 9, limit=10) == Taken(refused_facts=5)
+
+
+async def test_why_a_device_went_offline_is_kept(registry: Repository) -> None:
+    await add(registry, "p", "d")
+    for at, state, reason in ((1, "online", ""), (2, "offline", "old will"), (3, "offline", "x" * 999)):
+        await registry.take_presence([Presence(1, "d", state, at, reason)], 9, limit=10)  # type: ignore[arg-type]  # states
+    found = await registry.get("d")
+    assert found is not None
+    assert (found.online, found.last_changed, found.reason) == (False, 2, "x" * 256)
+
+
+FACTS = st.dictionaries(st.text(max_size=300), st.text(max_size=3) | st.just("x" * (LONGEST_FACT + 1)), max_size=6)
+
+
+@given(st.lists(FACTS, max_size=5))
+def test_what_is_known_of_a_device_is_bounded(told: list[dict[str, str]]) -> None:
+    known: dict[str, str] = {}
+    for facts in told:
+        before = dict(known)
+        known, refused = learn(known, facts)
+        kept = sum(known.get(name) == value for name, value in facts.items() if value)
+        assert kept + refused == sum(bool(value) for value in facts.values())
+        assert all(known[name] == before[name] for name in before.keys() - facts.keys())
+        assert not any(name in known for name, value in facts.items() if not value)
+    assert all(0 < len(name.encode()) <= LONGEST_FACT_NAME for name in known)
+    assert all(0 < len(value.encode()) <= LONGEST_FACT for value in known.values())

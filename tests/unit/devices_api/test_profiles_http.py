@@ -1,0 +1,166 @@
+"""Profiles, calibration and facts over the API."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from contracts.devices import Calibration, Metric
+from contracts.presence import Presence
+from devices_api.profiles import NewProfile
+from tests.unit.devices_api.conftest import Service, problem
+
+TEMPERATURE = {"unit": "°C", "min": -40, "max": 85, "calibration": [{"offset": -0.5}]}
+
+
+async def put(service: Service, body: dict[str, Any], id_: str = "orchard") -> httpx.Response:
+    return await service.client.put(f"/profiles/{id_}", json=body)
+
+
+async def test_a_profile_from_making_to_removal(service: Service) -> None:
+    body = {
+        "metrics": {"temperature": TEMPERATURE, "valve": {"type": "boolean"}},
+        "zone": "Europe/Paris",
+        "keep_raw": True,
+        "message_rate": "20:1,600:60",
+        "point_rate": "100:1",
+    }
+    made = await put(service, body)
+    assert made.status_code == 201
+    kept = made.json()
+    assert kept["metrics"]["temperature"] == {
+        "type": "number",
+        "unit": "degC",
+        "min": -40.0,
+        "max": 85.0,
+        "calibration": [
+            {"since": "1970-01-01T00:00:00.000000000Z", "scale": 1.0, "offset": -0.5, "polynomial": []},
+        ],
+    }
+    assert (kept["id"], kept["zone"], kept["keep_raw"], kept["message_rate"]) == (
+        "orchard",
+        "Europe/Paris",
+        True,
+        "20:1,600:60",
+    )
+    assert await service.get("/profiles/orchard") == kept
+    assert await service.get("/profiles") == {"items": [kept], "next": None}
+    assert (await put(service, {"metrics": kept["metrics"]})).status_code == 200, "what is shown can be sent back"
+    assert (await service.get("/profiles/orchard"))["zone"] == "", "a profile is replaced as a whole"
+    assert (await service.client.delete("/profiles/orchard")).status_code == 204
+    assert problem(await service.client.get("/profiles/orchard")) == (404, "unknown-profile")
+    assert problem(await service.client.delete("/profiles/orchard")) == (404, "unknown-profile")
+    assert service.changes == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"metrics": {"t": {"min": 2, "max": 1}}}, "min (2.0) is above max (1.0)"),
+        ({"metrics": {"t": {"type": "text", "unit": "V"}}}, "are for numbers; the type is text"),
+        ({"metrics": {"t": {"type": "float"}}}, "'number', 'boolean' or 'text'"),
+        ({"metrics": {"": {}}}, "at least 1 character"),
+        ({"metrics": {"é" * 129: {}}}, "at most 256 bytes"),
+        ({"metrics": {f"m{n}": {} for n in range(501)}}, "at most 500 items"),
+        ({"metrics": {"t": {"calibration": [{"scale": 0}]}}}, "scale of 0"),
+        ({"metrics": {"t": {"calibration": [{"offset": 1}, {"offset": 2}]}}}, "in the order of `since`"),
+        (
+            {"metrics": {"t": {"calibration": [{"since": "2026-01-02T00:00:00Z"}, {"since": 1767225600}]}}},
+            "in the order of `since`",
+        ),
+        ({"metrics": {"t": {"calibration": [{"since": "yesterday"}]}}}, "'yesterday' is no time"),
+        ({"metrics": {"t": {"unit": "x" * 33}}}, "at most 32 characters"),
+        ({"zone": "Mars/Olympus"}, "'Mars/Olympus' is no time zone"),
+        ({"zone": "../../etc/passwd"}, "is no time zone"),
+        ({"message_rate": "20"}, "'20' is no rate: write CAPACITY:SECONDS"),
+        ({"point_rate": "0:1"}, "capacity in '0:1'"),
+        ({"metric": {}}, "Extra inputs"),
+    ],
+)
+async def test_a_wrong_profile_says_what_is_wrong(service: Service, body: dict[str, Any], says: str) -> None:
+    answer = await put(service, body)
+    assert problem(answer) == (422, "invalid-request")
+    assert says in answer.json()["detail"]
+    assert service.changes == 0
+
+
+async def test_numbers_that_are_none_are_refused(service: Service) -> None:
+    answer = await service.client.put(
+        "/profiles/orchard",
+        content='{"metrics": {"t": {"max": NaN}}}',
+        headers={"Content-Type": "application/json"},
+    )
+    assert answer.status_code == 422
+
+
+async def test_a_profile_in_use_stays(service: Service) -> None:
+    await put(service, {})
+    await service.client.post("/devices", json={"id": "d", "profile": "orchard"})
+    assert problem(await service.client.delete("/profiles/orchard")) == (409, "profile-in-use")
+    await service.client.patch("/devices/d", json={"profile": "other"})
+    assert (await service.client.delete("/profiles/orchard")).status_code == 204
+
+
+async def test_profiles_come_in_pages(service: Service) -> None:
+    for id_ in ("c", "a", "b"):
+        await put(service, {}, id_)
+    first = await service.get("/profiles", limit=2)
+    assert [item["id"] for item in first["items"]] == ["a", "b"]
+    second = await service.get("/profiles", limit=2, cursor=first["next"])
+    assert ([item["id"] for item in second["items"]], second["next"]) == (["c"], None)
+    devices = await service.client.get("/devices", params={"cursor": first["next"]})
+    assert problem(devices) == (400, "bad-cursor")
+
+
+async def test_a_device_has_its_own_zone_and_calibration(service: Service) -> None:
+    registry = service.registry
+    assert registry is not None
+    entries = [{"offset": 1.0}, {"since": "2026-02-01T00:00:00Z", "scale": 2.0, "polynomial": [0.0, 1.0]}]
+    made = await service.client.post("/devices", json={"id": "d", "zone": "Asia/Tokyo", "calibration": {"t": entries}})
+    assert made.json()["zone"] == "Asia/Tokyo"
+    shown = await service.get("/devices/d")
+    assert shown == made.json()
+    assert [entry["since"][:10] for entry in shown["calibration"]["t"]] == ["1970-01-01", "2026-02-01"]
+    changed = await service.client.patch("/devices/d", json={"calibration": {"u": shown["calibration"]["t"]}})
+    assert list(changed.json()["calibration"]) == ["u"]
+    assert (await service.client.patch("/devices/d", json={"zone": "Nowhere"})).status_code == 422
+    [item] = await registry.pending(10)
+    assert item.record is not None
+    assert item.record.zone == "Asia/Tokyo"
+    assert item.record.metrics["u"] == Metric(
+        calibration=[
+            Calibration(offset=1.0),
+            Calibration(since=1_769_904_000_000_000_000, scale=2.0, polynomial=[0.0, 1.0]),
+        ]
+    )
+    assert "calibration" not in (await service.get("/devices"))["items"][0]
+
+
+async def test_what_a_device_says_of_itself_is_shown(service: Service) -> None:
+    registry = service.registry
+    assert registry is not None
+    await service.client.post("/devices", json={"id": "d"})
+    facts = {"model": "ST-2", "unit.temperature": "degC"}
+    told = [Presence(1, "d", "described", 1, facts=facts), Presence(1, "d", "offline", 2, "the will")]
+    await registry.take_presence(told, 1, 10)
+    shown = await service.get("/devices/d")
+    assert shown["facts"] == facts
+    assert (shown["online"], shown["reason"]) == (False, "the will")
+    changed = await service.client.patch("/devices/d", json={"name": "Still"})
+    assert changed.json()["facts"] == facts
+    listed = (await service.get("/devices"))["items"][0]
+    assert "facts" not in listed
+    assert listed["reason"] == "the will"
+
+
+async def test_a_profile_that_is_put_is_what_was_asked(service: Service) -> None:
+    registry = service.registry
+    assert registry is not None
+    await put(service, {"metrics": {"t": TEMPERATURE}, "message_rate": " 5:1 "})
+    profile = await registry.profiles.get("orchard")
+    assert profile is not None
+    assert profile.metrics == {"t": Metric("number", "degC", -40.0, 85.0, [Calibration(offset=-0.5)])}
+    assert profile.message_rate == "5:1"
+    assert NewProfile(profile.metrics, message_rate="5:1") == NewProfile(
+        **{name: getattr(profile, name) for name in vars(NewProfile())}
+    )
