@@ -77,6 +77,7 @@ TABLE = {
         S/m 1
         uS/cm 1e-4              μS/cm
         mS/cm 0.1
+        dS/m 0.1
         S/cm 100
         uS/m 1e-6               μS/m
         mS/m 1e-3

@@ -1,12 +1,13 @@
 """JSON as devices write it: with a byte order mark, with NaN, with numbers that no type holds. Pure."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from contracts.deadletters import Reason
+from ingest.outcomes import Decoded, Ignored, ignored, rejected
 from ingest.values import MAX_DIGITS, Unusable
 
 BOM = b"\xef\xbb\xbf"
@@ -51,6 +52,25 @@ def _float(token: str) -> object:
 
 def _integer(token: str) -> object:
     return int(token) if len(token) <= MAX_DIGITS else Unusable(f"an integer of {len(token)} digits")
+
+
+def read_object(payload: bytes) -> dict[str, Any] | Decoded:
+    """Read a message that has to be a JSON object; if it is empty or none, give what becomes of it."""
+    if not payload:
+        return ignored(Ignored.EMPTY)
+    try:
+        body = read(payload)
+    except UnreadableError as error:
+        return rejected(error.reason, str(error))
+    if not isinstance(body, dict):
+        return rejected(Reason.MALFORMED, f"the payload is {kind(body)}, not an object")
+    return body
+
+
+def inner(fields: Mapping[str, object], name: str) -> dict[str, Any]:
+    """Give the object under a name; an empty one where there is none, or something else."""
+    found = fields.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def kind(value: object) -> str:

@@ -21,6 +21,7 @@ NAMES = (
     "homie",
     "json",
     "status",
+    "things_stack",
     "value",
 )
 """Every decoder, by the name that a routing table uses; a file of this folder has the same."""
