@@ -46,6 +46,10 @@ test: $(VENV)/dev.stamp ## Every test this machine can run (REQUIRE_SERVICES=1: 
 bench: $(VENV)/dev.stamp ## Flat-out throughput, latency and CPU per message of the whole pipeline
 	@$(BIN)/python tests/bench/pipeline.py $(ARGS)
 
+.PHONY: bench-ingest
+bench-ingest: $(VENV)/dev.stamp ## CPU of a message in ingest alone, beside a simple loop over well-known libraries
+	@$(BIN)/python tests/bench/ingest.py $(ARGS)
+
 .PHONY: lock
 lock: $(VENV)/dev.stamp ## Compile the lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile -q pyproject.toml --extra build --universal --generate-hashes --no-emit-index-url --no-header -o requirements.lock

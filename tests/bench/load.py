@@ -1,4 +1,4 @@
-"""Load for the benchmark: publishes at QoS 1 for some seconds, in a process of its own.
+"""Load for the benchmarks: publishes at QoS 1 for some seconds, or so many messages, in a process of its own.
 
 A client library costs several times what the pipeline spends on a message, and would be what is measured. So this
 writes PUBLISH packets itself, many at a time, and counts the PUBACKs; nothing else of MQTT is needed here. Prints one
@@ -25,16 +25,17 @@ _PACKET_IDS = 65_535
 class Publisher(asyncio.Protocol):
     """One connection that publishes messages of its share of the devices, `rate` a second, or flat out where it is 0.
 
-    A thousand messages at most are unacknowledged. `done` is set once the time is over and all are acknowledged.
+    A thousand messages at most are unacknowledged. `done` is set once the time is over, or `most` have been sent where
+    that is not 0, and all are acknowledged.
     """
 
-    def __init__(self, number: int, publishers: int, seconds: float, rate: float) -> None:
+    def __init__(self, number: int, publishers: int, seconds: float, rate: float, most: int) -> None:
         self._topics = [
             struct.pack("!H", 28) + f"devices/bench-{device:04}/telemetry".encode()
             for device in range(number, DEVICES, publishers)
         ]
         self._client_id = f"bench-{number}".encode()
-        self._began, self._seconds, self._rate = time.monotonic(), seconds, rate
+        self._began, self._seconds, self._rate, self._most = time.monotonic(), seconds, rate, most
         self._sent = self.acknowledged = 0
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
@@ -65,14 +66,17 @@ class Publisher(asyncio.Protocol):
     def publish(self) -> None:
         """Fill the window, as far as the rate allows."""
         elapsed = time.monotonic() - self._began
-        if elapsed >= self._seconds:
+        if (self._sent >= self._most) if self._most else (elapsed >= self._seconds):
             if self.acknowledged == self._sent and not self.done.done():
                 self.done.set_result(None)
             return
         room = WINDOW - (self._sent - self.acknowledged)
         if self._rate:
             room = min(room, int(elapsed * self._rate) - self._sent)
-        while room >= CHUNK:
+        if self._most and self._most - self._sent < CHUNK <= room:
+            self._write(self._most - self._sent)
+            return
+        while room >= CHUNK and (not self._most or self._most - self._sent >= CHUNK):
             self._write(CHUNK)
             room -= CHUNK
 
@@ -105,11 +109,20 @@ async def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--publishers", type=int, default=4)
     parser.add_argument("--rate", type=float, default=0.0, help="messages/s of all publishers; 0: flat out")
+    parser.add_argument(
+        "--messages", type=int, default=0, help="of all publishers, whatever the time; 0: no end but it"
+    )
     given = parser.parse_args()
     loop = asyncio.get_running_loop()
     began = time.monotonic()
     publishers = [
-        Publisher(number, given.publishers, given.seconds, given.rate / given.publishers)
+        Publisher(
+            number,
+            given.publishers,
+            given.seconds,
+            given.rate / given.publishers,
+            given.messages // given.publishers + (number < given.messages % given.publishers),
+        )
         for number in range(given.publishers)
     ]
     for publisher in publishers:

