@@ -20,6 +20,7 @@ NAMES = (
     "auto",
     "homie",
     "json",
+    "senml",
     "status",
     "things_stack",
     "value",

@@ -13,6 +13,7 @@ from ingest import jsons
 from ingest.context import Context
 from ingest.findings import Findings
 from ingest.formats import Format
+from ingest.formats.senml import decode_pack
 from ingest.outcomes import Arrival, Decoded, Ignored, ignored, rejected
 from ingest.routes import Route
 from ingest.times import EARLIEST, NO_FLAGS
@@ -43,14 +44,14 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
             body = jsons.read(arrival.payload)
         except jsons.UnreadableError as error:
             return rejected(error.reason, str(error))
+    if isinstance(body, list) and _is_senml(body):
+        return decode_pack(body, arrival, route, context)
     if not route.device:
         return rejected(Reason.NO_IDENTITY, "the route names no device, and neither does the message")
     if type(body) is dict and not arrival.retained:
         reading = _usual(arrival, route, context, body)
         if reading is not None:
             return Decoded((reading,))
-    if isinstance(body, list) and _is_senml(body):
-        return ignored(Ignored.UNSUPPORTED)
     return _unusual(arrival, route, context, body)
 
 
