@@ -24,6 +24,7 @@ from devices_api.timeseries import TimeSeries
 from devices_api.web import api
 
 if TYPE_CHECKING:
+    from devices_api.autoreplay import AutoReplayer
     from devices_api.presence import PresenceReader
     from devices_api.relay import Relay
     from devices_api.repository import Repository
@@ -47,10 +48,12 @@ class App:
         self._repository: Repository | None = None
         self._relay: Relay | None = None
         self._presence: PresenceReader | None = None
+        self._replayer: AutoReplayer | None = None
+        self._letters = DeadLetters(self._stream, self._metrics)
         self._api = api.build(
             self._registry,
             self._timeseries,
-            DeadLetters(self._stream, self._metrics),
+            self._letters,
             self._metrics,
             changed=self._changed,
             now=self._now,
@@ -80,10 +83,10 @@ class App:
     async def stop(self) -> None:
         """Finish the records and messages in hand, then close everything."""
         tasks, self._tasks = self._tasks, []
-        for loop in (self._relay, self._presence):
+        for loop in (self._relay, self._presence, self._replayer):
             if loop is not None:
                 loop.finish()
-        finishing = [task for task in tasks if task.get_name() in ("relay", "presence")]
+        finishing = [task for task in tasks if task.get_name() in ("relay", "presence", "autoreplay")]
         if finishing:
             await asyncio.wait(finishing, timeout=_FINISH_S)
         for task in tasks:
@@ -111,6 +114,7 @@ class App:
         """Open the database, bring it to the newest migration, and begin all that rests on it."""
         await asyncio.to_thread(importlib.import_module, "devices_api.repository")
         from devices_api import database  # noqa: PLC0415 - see the class
+        from devices_api.autoreplay import AutoReplayer  # noqa: PLC0415 - see the class
         from devices_api.presence import PresenceReader  # noqa: PLC0415 - see the class
         from devices_api.relay import Relay  # noqa: PLC0415 - see the class
         from devices_api.repository import Repository  # noqa: PLC0415 - see the class
@@ -132,6 +136,8 @@ class App:
             now=self._now,
             limit=self._settings.auto_register_limit,
         )
+        replayer = self._replayer = AutoReplayer(repository.auto_replays, self._letters, self._log, self._now)
         self._run("stream", lambda: self._stream.keep(relay.announce_all))
         self._run("relay", relay.run)
         self._run("presence", presence.run)
+        self._run("autoreplay", replayer.run)

@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from contracts.deadletters import DeadLetter, Reason
-from contracts.streams import INGEST
+from contracts.streams import INGEST, deadletter_subjects
 from devices_api.errors import UnavailableError
 from devices_api.handover import Edit, delete, hand_over, hand_over_edited
 from devices_api.letterstream import Letter, LetterStream
@@ -134,6 +134,15 @@ class DeadLetters:
     async def discard_all(self, selection: Selection, rest: Rest | None, limit: int) -> Sweep:
         """Delete the selected dead letters for good: at most `limit`, and the `rest` at the next call."""
         return await self._sweep(selection, rest, limit, self._discard)
+
+    async def having(self, wanted: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Tell which of these reasons and devices may have dead letters; the others have none."""
+        with self._reaching():
+            subjects = set[str]()
+            for reason in {reason for reason, _ in wanted}:
+                for covering in deadletter_subjects(reason):
+                    subjects |= await self._letters.subjects(covering)
+        return {(r, d) for r, d in wanted if not subjects.isdisjoint(deadletter_subjects(r, d))}
 
     async def _replay(self, found: Letter, cause: Cause) -> None:
         await hand_over(self._stream.link, found)

@@ -40,6 +40,11 @@ class LetterStream:
         """Say what the stream holds."""
         return (await self._link.js.stream_info(DEADLETTERS.name)).state
 
+    async def subjects(self, covering: str) -> set[str]:
+        """List the subjects that `covering` covers and that there is something on."""
+        info = await self._link.js.stream_info(DEADLETTERS.name, subjects_filter=covering)
+        return set(info.state.subjects or {})
+
     async def get(self, sequence: int) -> Letter | None:
         """Read one dead letter; None if there is none."""
         try:

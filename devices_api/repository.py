@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contracts.devices import DeviceRecord
 from contracts.presence import Presence
-from devices_api import hearing
+from devices_api import autoreplays, hearing
+from devices_api.autoreplays import AutoReplays
 from devices_api.database import WRITE, transaction
 from devices_api.devices import Change, Device, NewDevice
 from devices_api.errors import ExistsError
@@ -39,12 +40,13 @@ class Pending:
 
 
 class Repository:
-    """The devices, their presence and the outbox, and the `profiles`."""
+    """The devices, their presence and the outbox, the `profiles`, and what is replayed by itself (`auto_replays`)."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._writing = engine.execution_options(**WRITE)
         self.profiles = ProfileRepository(engine)
+        self.auto_replays = AutoReplays(engine)
 
     async def create(self, new: NewDevice, now: int) -> Device:
         """Register a device. Raises ExistsError if there is one with its id."""
@@ -90,6 +92,7 @@ class Repository:
             if not (await db.execute(delete(device).where(device.c.id == id_))).rowcount:
                 return False
             await db.execute(delete(presence).where(presence.c.device == id_))
+            await autoreplays.forget(db, id_)
             await db.execute(insert(outbox).values(device=id_))
         return True
 
@@ -100,7 +103,9 @@ class Repository:
         registered, `limit` states are kept, and no facts.
         """
         async with transaction(self._writing) as db:
-            return await hearing.take(db, messages, now, limit)
+            taken = await hearing.take(db, messages, now, limit)
+            await autoreplays.heard(db, messages, now)
+        return taken
 
     async def pending(self, limit: int) -> list[Pending]:
         """Return the devices of the oldest `limit` rows of the outbox, in order, each once and as it is now."""

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Row, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from devices_api import autoreplays
 from devices_api.devices import Device, NewDevice
 from devices_api.tables import device, outbox
 
@@ -14,9 +15,10 @@ ALL_BUT_FACTS = tuple(column for column in device.c if column.name != "facts")
 
 
 async def register(db: AsyncConnection, new: Sequence[NewDevice], now: int) -> None:
-    """Insert devices, and announce them."""
+    """Insert devices, announce them, and have their quarantined messages replayed."""
     await db.execute(insert(device), [{**vars(item), "created": now, "updated": now} for item in new])
     await db.execute(insert(outbox), [{"device": item.id} for item in new])
+    await autoreplays.registered(db, [item.id for item in new], now)
 
 
 def to_device(row: Row[Any]) -> Device:
