@@ -74,7 +74,7 @@ class Admission:
 
 
 REFUSED = {
-    Reason.UNKNOWN_DEVICE: "the device is not registered; register it, then replay this",
+    Reason.UNKNOWN_DEVICE: "the device is not registered; when it is, this is replayed by itself",
     Reason.DEVICE_DISABLED: "the device is disabled in the registry; enable it, then replay this",
     Reason.RATE_LIMITED: "the device sends more than it may; the message was counted and not stored",
 }
