@@ -57,3 +57,8 @@ def truth_of(text: str) -> bool | None:
     """Read a word that a convention promises to be a boolean, in any case; None if it is none."""
     word = text.lower()
     return True if word in TRUE_WORDS else False if word in FALSE_WORDS else None
+
+
+def label(value: object, longest: int = 256) -> str:
+    """Give a name, a unit or the like, out of JSON, as text that can be kept; empty if it is none."""
+    return value if type(value) is str and len(value) <= longest and value.isprintable() else ""

@@ -24,11 +24,12 @@ NAMES = (
     "status",
     "things_stack",
     "value",
+    "zigbee2mqtt",
 )
 """Every decoder, by the name that a routing table uses; a file of this folder has the same."""
 
 
-ORDERED = frozenset({"homie"})
+ORDERED = frozenset({"homie", "zigbee2mqtt"})
 """Those that remember what devices said before: of several ingests, one has to see all their messages, in order."""
 
 
