@@ -14,6 +14,8 @@ from sqlalchemy import Connection, text
 
 import devices_api
 from devices_api import database
+from devices_api.devices import Device
+from devices_api.repository import Repository
 from devices_api.tables import metadata
 
 
@@ -63,3 +65,18 @@ async def test_sqlite_is_set_up_properly(tmp_path: Path) -> None:
         }
     await engine.dispose()
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
+
+
+async def test_devices_of_before_profiles_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = database.connect(f"sqlite+aiosqlite:///{tmp_path}/r.sqlite3")
+    monkeypatch.setattr(database, "HEAD", "0002")
+    await database.migrate(engine)
+    async with engine.begin() as connection:
+        await connection.execute(text("INSERT INTO device VALUES ('d', 'D', 'still', '{}', 1, 5, 6)"))
+        await connection.execute(text("INSERT INTO presence VALUES ('d', 1, 7, 8)"))
+    monkeypatch.undo()
+    await database.migrate(engine)
+    registry = Repository(engine)
+    device = await registry.get("d")
+    assert device == Device("d", "D", "still", {}, True, 5, 6, "", {}, {}, True, 7, "")  # noqa: FBT003 - a row of before
+    await registry.close()
