@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NAMES = (
     "auto",
+    "chirpstack",
     "homie",
     "json",
     "senml",
