@@ -21,6 +21,7 @@ NAMES = (
     "chirpstack",
     "homie",
     "json",
+    "owntracks",
     "senml",
     "status",
     "things_stack",
