@@ -47,6 +47,7 @@ class Findings:
         self._received = Moment(arrival.received, NO_FLAGS)
         self._problems = Problems()
         self._readings: dict[tuple[str, int, tuple[str, ...]], Reading] = {}
+        self._named: dict[tuple[str, str], int] = {}  # how often a metric was named without a time of its own
         self._units: dict[str, dict[str, str]] = {}
         self._spelled: dict[str, dict[str, str]] = {}
         self._left_out: Counter[Ignored] = Counter()
@@ -201,14 +202,15 @@ class Findings:
         """
         if not values:
             return
-        timed = ts != self._arrival.received
+        if ts == self._arrival.received:
+            named = self._named
+            before = max(named.get((device, metric), 0) for metric in values)
+            named.update(dict.fromkeys(((device, metric) for metric in values), before + 1))
+            ts += before
         key = (device, ts, tuple(flags))
-        while (
-            (known := self._readings.get(key)) is not None and not timed and not values.keys().isdisjoint(known.values)
-        ):
-            key = (device, key[1] + 1, key[2])
+        known = self._readings.get(key)
         if known is None:
-            self._readings[key] = Reading(device, key[1], self._arrival.received, values, flags)
+            self._readings[key] = Reading(device, ts, self._arrival.received, values, flags)
         elif len(known.values) + len(values) <= self._context.limits.metrics:
             known.values.update(values)
         else:  # more than one reading may hold: the rest is another one, of the same moment

@@ -43,6 +43,17 @@ def test_readings_without_a_time_that_name_a_metric_again_are_a_nanosecond_apart
     assert [(r.ts, r.values) for r in found.decoded().readings] == [(NOW + n, {"a": float(n)}) for n in range(3)]
 
 
+def test_readings_without_a_time_are_apart_whatever_their_flags_and_however_many_there_are() -> None:
+    found = findings()
+    for number in range(9_998):
+        found.reading("d", {"a": number}, flags=HEALTH if number % 2 else {})
+    found.reading("d", {"b": 1})
+    found.reading("other", {"a": 1})
+    readings = found.decoded().readings
+    assert {(r.device, r.ts) for r in readings} == {("other", NOW)} | {("d", NOW + n) for n in range(9_998)}
+    assert readings[0].values == {"a": 0.0, "b": 1.0}
+
+
 def test_of_one_metric_at_one_stated_time_the_last_value_holds() -> None:
     found = findings()
     for number in range(3):
