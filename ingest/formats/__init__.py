@@ -21,7 +21,7 @@ NAMES = (
     "chirpstack",
     "homie",
     "json",
-    "owntracks",
+    "line_protocol",
     "senml",
     "status",
     "things_stack",
