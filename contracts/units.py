@@ -60,11 +60,6 @@ def canonical(unit: str) -> str:
     return _canonical(unit[: 2 * MAX_UNIT])
 
 
-def known(unit: str) -> bool:
-    """Whether the table holds `unit`, in any of its spellings."""
-    return canonical(unit) in _UNITS
-
-
 @lru_cache(maxsize=4096)
 def _canonical(text: str) -> str:
     plain = _plain(text)

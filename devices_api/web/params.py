@@ -13,6 +13,7 @@ from devices_api.selection import Selection
 from devices_api.times import parse_interval, parse_time
 
 MAX_PAGE = 1000
+MAX_PROFILES = 100  # each may be as large as a request's body
 MAX_POINTS = 10_000
 
 T = TypeVar("T")
@@ -43,6 +44,9 @@ def _limit(maximum: int) -> BeforeValidator:
 
 PageLimit = Annotated[
     int, _limit(MAX_PAGE), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 100})
+]
+ProfilesLimit = Annotated[
+    int, _limit(MAX_PROFILES), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_PROFILES, "default": 50})
 ]
 SweepLimit = Annotated[
     int, _limit(MAX_PAGE), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 1000})

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Response
 from contracts.problems import Problem
 from devices_api.cursors import text_position
 from devices_api.errors import InUseError
-from devices_api.web.params import Cursor, PageLimit, read
+from devices_api.web.params import Cursor, ProfilesLimit, read
 from devices_api.web.profileschemas import ProfileIn, ProfileOut, ProfilePage
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def routes(registry: "Callable[[], Repository]", changed: Callable[[], None], no
         return ProfileOut.of(profile)
 
     @router.get("")
-    async def list_profiles(limit: PageLimit = 100, cursor: Cursor = None) -> ProfilePage:
+    async def list_profiles(limit: ProfilesLimit = 50, cursor: Cursor = None) -> ProfilePage:
         """List profiles by id."""
         after = None if cursor is None else read("bad-cursor", lambda text: text_position("profiles", text), cursor)
         return ProfilePage.of(await registry().profiles.page(after, limit + 1), limit)

@@ -108,6 +108,8 @@ async def test_profiles_come_in_pages(service: Service) -> None:
     assert [item["id"] for item in first["items"]] == ["a", "b"]
     second = await service.get("/profiles", limit=2, cursor=first["next"])
     assert ([item["id"] for item in second["items"]], second["next"]) == (["c"], None)
+    too_many = await service.client.get("/profiles", params={"limit": 101})
+    assert problem(too_many) == (400, "bad-limit")
     devices = await service.client.get("/devices", params={"cursor": first["next"]})
     assert problem(devices) == (400, "bad-cursor")
 
