@@ -22,6 +22,7 @@ NAMES = (
     "homie",
     "json",
     "line_protocol",
+    "owntracks",
     "senml",
     "status",
     "things_stack",
