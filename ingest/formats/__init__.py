@@ -23,6 +23,7 @@ NAMES = (
     "json",
     "line_protocol",
     "owntracks",
+    "ruuvi",
     "senml",
     "status",
     "things_stack",
