@@ -66,7 +66,7 @@ class Directory:
     async def _watch(self, generation: int) -> None:
         """Read the bucket as it is, then its changes, until the connection is another one."""
         bucket = await self._link.js.key_value(DEVICES_BUCKET)
-        asked, last = self._clock(), await self._last_revision()
+        asked, (made, last) = self._clock(), await self._extent()
         watcher = await bucket.watchall()
         seen: set[str] = set()
         whole = False
@@ -76,8 +76,8 @@ class Directory:
                 if whole and reached >= last:
                     self._confirmed = max(self._confirmed, asked)
                     if self._link.up and self._clock() - asked >= _ASK_S:
-                        asked, last = self._clock(), await self._last_revision()
-                        if last < reached:
+                        asked, (now_made, last) = self._clock(), await self._extent()
+                        if now_made != made:
                             return  # it is another bucket
                 elif whole and self._clock() - asked >= _LOST_S:
                     self._log.warning("directory.watch_lost", reached=reached, last=last)
@@ -99,9 +99,10 @@ class Directory:
         finally:
             await watcher.stop()  # type: ignore[no-untyped-call]
 
-    async def _last_revision(self) -> int:
-        """Ask the bucket how far it goes."""
-        return (await self._link.js.stream_info(f"KV_{DEVICES_BUCKET}")).state.last_seq
+    async def _extent(self) -> tuple[object, int]:
+        """Ask the bucket when it was made, and how far it goes."""
+        info = await self._link.js.stream_info(f"KV_{DEVICES_BUCKET}")
+        return info.created, info.state.last_seq
 
     def _take(self, entry: KeyValue.Entry) -> None:
         if entry.operation in ("DEL", "PURGE"):

@@ -154,10 +154,10 @@ async def test_a_bucket_that_is_made_anew_is_followed(peer: Link) -> None:
     await put("old-1", "old-2", "old-3")
     await until(lambda: directory.get("old-3") is not None and directory.age() == 0, "the old one is read")
     await peer.js.delete_key_value(streams.DEVICES_BUCKET)
-    await put("new-1")
+    await put("new-1", "new-2", "new-3")
     now += 5
-    await until(lambda: directory.get("new-1") is not None and directory.age() == 0, "the new one is read")
-    assert len(directory) == 1
+    await until(lambda: directory.get("new-3") is not None and directory.age() == 0, "the new one is read")
+    assert len(directory) == 3
     following.cancel()
 
 
