@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import msgspec
 from nats.errors import Error as NatsError
@@ -18,13 +19,28 @@ from contracts.streams import DEVICES_BUCKET
 _POLL_S = 0.5
 _ASK_S = 1.0
 _LOST_S = 10.0  # a change that was not heard within it means that the watch is dead
+_GRACE_S = 60.0  # in which devices_api fills a bucket that was made anew; until then the old records are good
+
+
+@dataclass
+class _State:
+    """How far a watch has come: `last` is where the bucket, which was made at `made`, ended when it was asked."""
+
+    asked: float
+    made: object
+    last: int
+    reached: int = 0
+    whole: bool = False
+    forget_at: float | None = None
+    seen: set[str] = field(default_factory=set)
 
 
 class Directory:
     """Device records by device id.
 
     `loaded` is set once the whole bucket has been read. Between a lost connection and the next one the copy stays as
-    it is, and `age` says for how long. `clock` gives seconds and is never set back.
+    it is, and `age` says for how long; where the bucket was made anew, what it lacks is kept for a minute more.
+    `clock` gives seconds and is never set back.
     """
 
     def __init__(
@@ -36,6 +52,7 @@ class Directory:
     ) -> None:
         self._link, self._log, self._changed, self._clock = link, log, changed, clock
         self._confirmed = -math.inf
+        self._made: object = None  # when the bucket was made that the copy is of
         self._records: dict[str, DeviceRecord] = {}
         self._keys: dict[str, str] = {}  # key in the bucket -> device id: a deletion names only the key
         self.loaded = asyncio.Event()
@@ -64,45 +81,53 @@ class Directory:
                 await asyncio.sleep(_POLL_S)
 
     async def _watch(self, generation: int) -> None:
-        """Read the bucket as it is, then its changes, until the connection is another one."""
+        """Read the bucket as it is, then its changes, until the connection or the bucket is another one."""
         bucket = await self._link.js.key_value(DEVICES_BUCKET)
-        asked, (made, last) = self._clock(), await self._extent()
+        state = _State(*await self._extent())
         watcher = await bucket.watchall()
-        seen: set[str] = set()
-        whole = False
-        reached = 0
         try:
-            while self._link.generation == generation:
-                if whole and reached >= last:
-                    self._confirmed = max(self._confirmed, asked)
-                    if self._link.up and self._clock() - asked >= _ASK_S:
-                        asked, (now_made, last) = self._clock(), await self._extent()
-                        if now_made != made:
-                            return  # it is another bucket
-                elif whole and self._clock() - asked >= _LOST_S:
-                    self._log.warning("directory.watch_lost", reached=reached, last=last)
-                    return
+            while self._link.generation == generation and await self._holds(state):
                 try:
                     entry = await watcher.updates(timeout=_POLL_S)  # type: ignore[no-untyped-call]
                 except TimeoutError:
                     continue
-                if entry is None:  # the bucket as it was is complete: what it did not hold is gone
-                    if not whole:
-                        for key in self._keys.keys() - seen:
-                            self._forget(key)
-                        whole, reached = True, max(reached, last)
-                        self.loaded.set()
-                    continue
-                reached = max(reached, entry.revision)
-                seen.add(entry.key)
-                self._take(entry)
+                if entry is not None:
+                    state.reached = max(state.reached, entry.revision)
+                    state.seen.add(entry.key)
+                    self._take(entry)
+                elif not state.whole:  # the bucket as it was is complete
+                    state.whole, state.reached = True, max(state.reached, state.last)
+                    another = self._made is not None and self._made != state.made
+                    state.forget_at = self._clock() + (_GRACE_S if another else 0)
         finally:
             await watcher.stop()  # type: ignore[no-untyped-call]
 
-    async def _extent(self) -> tuple[object, int]:
-        """Ask the bucket when it was made, and how far it goes."""
+    async def _holds(self, state: "_State") -> bool:
+        """Confirm, from time to time, that the watch hears of everything; False if it has to be begun again."""
+        if not state.whole:
+            return True
+        now = self._clock()
+        if state.forget_at is not None and now >= state.forget_at:
+            for key in self._keys.keys() - state.seen:  # what the bucket does not hold is gone
+                self._forget(key)
+            self._made, state.forget_at = state.made, None
+            self.loaded.set()
+        if state.reached < state.last:
+            if now - state.asked < _LOST_S:
+                return True
+            self._log.warning("directory.watch_lost", reached=state.reached, last=state.last)
+            return False
+        self._confirmed = max(self._confirmed, state.asked)
+        if self._link.up and now - state.asked >= _ASK_S:
+            state.asked, made, state.last = await self._extent()
+            return made == state.made
+        return True
+
+    async def _extent(self) -> tuple[float, object, int]:
+        """Ask the bucket when it was made, and how far it goes; and tell when that was asked."""
+        asked = self._clock()
         info = await self._link.js.stream_info(f"KV_{DEVICES_BUCKET}")
-        return info.created, info.state.last_seq
+        return asked, info.created, info.state.last_seq
 
     def _take(self, entry: KeyValue.Entry) -> None:
         if entry.operation in ("DEL", "PURGE"):

@@ -157,6 +157,9 @@ async def test_a_bucket_that_is_made_anew_is_followed(peer: Link) -> None:
     await put("new-1", "new-2", "new-3")
     now += 5
     await until(lambda: directory.get("new-3") is not None and directory.age() == 0, "the new one is read")
+    assert directory.get("old-1") is not None, "whoever fills the bucket has a minute"
+    now += 60
+    await until(lambda: directory.get("old-1") is None, "what it does not hold is forgotten")
     assert len(directory) == 3
     following.cancel()
 
