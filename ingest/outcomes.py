@@ -68,6 +68,8 @@ class Ignored(StrEnum):
     """A gateway heard a device of somebody else's."""
     UNDECODED_ADVERT = "undecoded_advert"
     """A gateway heard a device and could not read it."""
+    UNCONFIRMED = "unconfirmed"
+    """Heard for the first time, without a checksum, from a device that nobody registered: it may be noise."""
     NO_CODEC = "no_codec"
     """The network server had no codec for the device, and passed on its bytes alone."""
     PRIVATE = "private"

@@ -23,6 +23,7 @@ NAMES = (
     "json",
     "line_protocol",
     "owntracks",
+    "rtl433",
     "ruuvi",
     "senml",
     "status",
