@@ -28,6 +28,8 @@ NAMES = (
     "senml",
     "status",
     "things_stack",
+    "thingsboard",
+    "thingsboard_gateway",
     "value",
     "zigbee2mqtt",
 )
