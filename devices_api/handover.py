@@ -1,5 +1,6 @@
 """Dead letters given back to ingest, by its queue REPLAYS: as they are, or edited."""
 
+import json
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -46,16 +47,19 @@ async def hand_over_edited(link: Link, found: Letter, edit: Edit) -> None:
 
 
 async def delete(link: Link, sequence: int) -> bool:
-    """Delete a dead letter; False if another request has just done the same."""
+    """Delete a dead letter; False if another request has just done the same.
+
+    It is not overwritten on disk, which the stream server would do and fsync for each: that takes twenty times as long.
+    """
+    request = json.dumps({"seq": sequence, "no_erase": True}).encode()
+    answer = await link.client.request(f"$JS.API.STREAM.MSG.DELETE.{DEADLETTERS.name}", request, timeout=_WAIT_S)
+    if (error := json.loads(answer.data).get("error")) is None:
+        return True
     try:
-        await link.js.delete_msg(DEADLETTERS.name, sequence)
-    except APIError:
-        try:
-            await link.js.get_msg(DEADLETTERS.name, sequence)
-        except NotFoundError:
-            return False
-        raise
-    return True
+        await link.js.get_msg(DEADLETTERS.name, sequence)
+    except NotFoundError:
+        return False
+    raise APIError.from_error(error)
 
 
 async def _publish(link: Link, subject: str, stream: str, data: bytes, name: str) -> None:
