@@ -22,6 +22,7 @@ NAMES = (
     "homie",
     "json",
     "line_protocol",
+    "openmqttgateway",
     "owntracks",
     "rtl433",
     "ruuvi",
