@@ -32,6 +32,7 @@ NAMES = (
     "thingsboard",
     "thingsboard_gateway",
     "value",
+    "victron",
     "zigbee2mqtt",
 )
 """Every decoder, by the name that a routing table uses; a file of this folder has the same."""
