@@ -12,7 +12,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from contracts.devices import Calibration, DeviceRecord, Metric
 from tests.conftest import Server, wait_until
-from tests.integration.test_ingest_flow import counted, device, ingest, publish, put, reading, settings, until
+from tests.integration.ingest_service import counted, device, ingest, publish, reading, settings, until
+from tests.integration.test_ingest_flow import put
 
 STILL = DeviceRecord(
     1,
