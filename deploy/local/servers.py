@@ -13,7 +13,13 @@ from pathlib import Path
 from contracts.streams import MAX_PAYLOAD
 
 RECEIVE_WINDOW = 4096
-"""How many messages the broker hands to one ingest before it waits for acknowledgements."""
+"""How many messages Mosquitto hands to one ingest before it waits for acknowledgements."""
+
+FILTER_WINDOW = 768
+"""The same for nats-server, which counts each filter alone, and one that ends in `#` twice."""
+
+SESSION_WINDOW = 65_535
+"""Most messages over all filters of one session: nats-server refuses the subscription with which it might be more."""
 
 
 def nats_server() -> str:
@@ -42,14 +48,14 @@ def broker_config(directory: Path, host: str, mqtt_port: int) -> str:
     """nats-server as MQTT broker. Its own port is free to be any: nobody uses it.
 
     `ack_wait` is how long a message waits that was handed to an ingest which died: the broker sends it again after
-    that. `max_ack_pending` is how many messages one ingest may hold unacknowledged.
+    that. `max_ack_pending` is how many messages of one filter one ingest may hold unacknowledged.
     """
     return f"""
 server_name: sensorium-broker
 listen: "{host}:-1"
 max_payload: {MAX_PAYLOAD}
 jetstream {{ store_dir: "{directory}" }}
-mqtt {{ listen: "{host}:{mqtt_port}", ack_wait: "5s", max_ack_pending: {RECEIVE_WINDOW} }}
+mqtt {{ listen: "{host}:{mqtt_port}", ack_wait: "5s", max_ack_pending: {FILTER_WINDOW} }}
 """
 
 

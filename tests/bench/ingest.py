@@ -89,9 +89,11 @@ class Bench:
         config = directory / "broker.conf"
         if broker == "nats":
             text = servers.broker_config(directory / "broker", HOST, self.mqtt_port)
+            standard, window = servers.FILTER_WINDOW, min(window, servers.FILTER_WINDOW)
         else:
             text = servers.mosquitto_config(directory, HOST, self.mqtt_port)
-        config.write_text(text.replace(str(servers.RECEIVE_WINDOW), str(window)))
+            standard = servers.RECEIVE_WINDOW
+        config.write_text(text.replace(str(standard), str(window)))
         program = servers.nats_server() if broker == "nats" else servers.mosquitto() or "mosquitto"
         self.servers = [[servers.nats_server(), "-c", str(stream)], [program, "-c", str(config)]]
         self._env = os.environ | {
