@@ -27,6 +27,7 @@ NAMES = (
     "rtl433",
     "ruuvi",
     "senml",
+    "smartrest",
     "status",
     "things_stack",
     "thingsboard",
