@@ -21,14 +21,18 @@ class Repeats:
 
     def seen(self, key: Hashable, now: int, within: int) -> bool:
         """Whether `key` was asked for less than `within` ns before `now`; it is known from now on."""
-        before = self._seen.get(key)
-        if before is not None and 0 <= now - before < within:
+        if self.saw(key, now, within):
             return True
         self._seen[key] = now
         self._seen.move_to_end(key)
         if len(self._seen) > _MOST_REPEATS:
             self._seen.popitem(last=False)
         return False
+
+    def saw(self, key: Hashable, now: int, within: int) -> bool:
+        """Whether `seen` was asked for `key` less than `within` ns before `now`; nothing is noted."""
+        before = self._seen.get(key)
+        return before is not None and 0 <= now - before < within
 
 
 @dataclass(frozen=True)

@@ -183,11 +183,11 @@ class Findings:
         return Ignored.METADATA if self._facts else Ignored.EMPTY
 
     def _note_units(self, device: str, values: dict[str, Value], units: Mapping[str, str], where: str) -> None:
-        known = self._units.setdefault(device, {})
         for metric in list(values):
             unit = units.get(metric)
             if unit is None:
                 continue
+            known = self._units.setdefault(device, {})
             if known.setdefault(metric, unit) != unit:
                 del values[metric]
                 self.problem(

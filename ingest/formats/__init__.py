@@ -29,6 +29,7 @@ NAMES = (
     "senml",
     "smartrest",
     "status",
+    "tasmota",
     "things_stack",
     "thingsboard",
     "thingsboard_gateway",
