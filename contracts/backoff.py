@@ -1,13 +1,14 @@
-"""Waiting for a peer, and keeping a service's work going: delays that grow and are jittered."""
+"""Waiting for a peer, and keeping a service's work going until it is cancelled: delays that grow and are jittered."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from random import Random
 
 from contracts.logs import Log
 
 FIRST_S = 0.1
 CAP_S = 5.0
+_CANCEL_AGAIN_S = 0.5
 
 
 def delays(rng: Random, first: float = FIRST_S, cap: float = CAP_S) -> Iterator[float]:
@@ -36,3 +37,19 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], rng: Rand
         if loop.time() - began > 60:  # noqa: PLR2004 - the minute promised above
             waits = delays(rng)
         await asyncio.sleep(next(waits))
+
+
+async def cancellable(work: Coroutine[object, object, None]) -> None:
+    """Await `work`, and end it when cancelled, however often that takes.
+
+    On Python 3.11 asyncio.wait_for forgets a cancellation that comes in the moment in which what it waits for fails; a
+    client that then tries again would do so for ever.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=_CANCEL_AGAIN_S)
+        raise

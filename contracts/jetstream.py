@@ -15,6 +15,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, KeyValueConfig
 from nats.js.errors import BucketNotFoundError, NotFoundError
 from nats.js.kv import KeyValue
 
+from contracts.backoff import cancellable
 from contracts.logs import Log
 from contracts.streams import DEFAULT_PARTITIONS, PARTITIONS_KEY, Stream
 
@@ -95,7 +96,7 @@ class Link:
                 self._reopening = asyncio.create_task(self._reopen())
 
         self._begun = True
-        await client.connect(
+        connecting = client.connect(
             self._url,
             name=self._name,
             token=self._token or None,
@@ -107,6 +108,7 @@ class Link:
             error_cb=failed,
             closed_cb=closed,
         )
+        await cancellable(connecting)
         version = client.connected_server_version
         if (version.major, version.minor) < OLDEST_SERVER:
             self.client = Client()  # the next try begins anew

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts import logs
-from contracts.backoff import delays, keep_running
+from contracts import backoff, logs
+from contracts.backoff import cancellable, delays, keep_running
 
 
 @given(st.integers())
@@ -38,3 +38,33 @@ async def test_work_that_fails_is_begun_again_until_it_returns(monkeypatch: pyte
     await keep_running("test", work, Random(1), logs.quiet())
     assert tries == 4
     assert waited == sorted(waited)
+
+
+async def test_work_that_forgets_a_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "_CANCEL_AGAIN_S", 0.0)
+    begun, cancellations = asyncio.Event(), 0
+
+    async def forgetful() -> None:
+        nonlocal cancellations
+        begun.set()
+        while cancellations < 3:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancellations += 1
+        raise asyncio.CancelledError
+
+    task = asyncio.create_task(cancellable(forgetful()))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert cancellations == 3
+
+
+async def test_what_work_raises_is_raised() -> None:
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await cancellable(fail())
