@@ -15,6 +15,7 @@ from contracts.jetstream import Link
 from contracts.logs import Log
 from ingest import table
 from ingest.admit import Admission
+from ingest.announcements import FAMILY
 from ingest.context import Context
 from ingest.descriptions import Descriptions
 from ingest.feedback import Feedback
@@ -58,7 +59,7 @@ class App:
         )
         self._context = Context(limits, self._directory.get)
         rows = table.built_in() if settings.routes is None else table.read(settings.routes)
-        routes = Routes(rows, int(settings.clock_ahead_seconds * 1e9))
+        self._routes = routes = Routes(rows, int(settings.clock_ahead_seconds * 1e9))
         admission = Admission(
             self._directory.get,
             RateLimits(settings.message_rate, settings.point_rate),
@@ -79,6 +80,7 @@ class App:
             linger=settings.linger_ms / 1000,
             batch_readings=settings.batch_readings,
             receiver=settings.client_id,
+            refiltered=self._follow,
         )
         monitor = Monitor(settings.nats_monitor_url) if settings.require_fsync else None
         self._stream = Stream(
@@ -181,9 +183,15 @@ class App:
         await self._directory.loaded.wait()
         await self._recalled.wait()
 
+    def _follow(self) -> None:
+        """Subscribe to what routes and announcements ask for now."""
+        self._session.follow(self._routes.filters)
+
     async def _recall(self) -> None:
         await self._stream.until_ready()
         await recall(self._link, self._context.memory, self._log)
+        if self._routes.announce((key, b"") for key in self._context.memory.keys(f"{FAMILY}.")):
+            self._follow()
         self._recalled.set()
 
     async def _take_replays(self) -> None:

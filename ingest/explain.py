@@ -70,6 +70,7 @@ class Explainer:
         if route is None:
             return Explanation(arrival, Outcome.IGNORED, Ignored.UNSUPPORTED)
         decoded = self._decode(arrival, route)
+        self._routes.announce(self._context.memory.changes())
         outcome, reason, taken = self._count(arrival, route, decoded)
         problems = _copied(decoded.problems)
         stored: list[tuple[Reading, Reading | None]] = []
@@ -115,9 +116,10 @@ class Explainer:
         return outcome, reason, {reading.device for body in written for reading in READING_BATCH.decode(body).readings}
 
     def _filter(self, route: Route) -> str:
-        [row] = [row for row in self._rows if row.name == route.name]
-        matching = [text for text in row.filters if filters.matches(text.split("/"), list(route.levels))]
-        return min(matching, key=lambda text: filters.specificity(text.split("/")))
+        of_rows = [text for row in self._rows if row.name == route.name for text in row.filters]
+        matching = [text for text in of_rows if filters.matches(text.split("/"), list(route.levels))]
+        # A topic that has been announced is its own filter.
+        return min(matching, key=lambda text: filters.specificity(text.split("/")), default="/".join(route.levels))
 
 
 def _copied(problems: Problems | None) -> Problems:

@@ -64,8 +64,16 @@ def overlap(one: list[str], other: list[str]) -> bool:
 def fewest(filters: list[str]) -> list[str]:
     """Leave out each filter that another one covers, so that no message comes twice for it."""
     split = {text: text.split("/") for text in dict.fromkeys(filters)}
+    wide: dict[str, list[list[str]]] = {}  # those with wildcards, which alone cover others, by their first level
+    for levels in split.values():
+        if "+" in levels or levels[-1] == "#":
+            wide.setdefault(levels[0], []).append(levels)
     return [
         text
         for text, levels in split.items()
-        if not any(other != text and covers(theirs, levels) for other, theirs in split.items())
+        if not any(
+            other is not levels and covers(other, levels)
+            for first in (levels[0], *({"+", "#"} - {levels[0]}))
+            for other in wide.get(first, ())
+        )
     ]

@@ -4,12 +4,15 @@ It is written to the stream server together with what the message says that taug
 acknowledged, and read back at the start.
 """
 
-from collections import OrderedDict
+import re
+from collections import Counter, OrderedDict
 from typing import TypeVar
 
 import msgspec
 
 from contracts.devices import kv_key
+
+_ESCAPED = re.compile("(?:=[0-9A-F]{2})+")
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -29,6 +32,12 @@ def memory_key(*parts: str) -> str:
     return ".".join(kv_key(part) or "=" for part in parts)
 
 
+def parts_of(key: str) -> list[str]:
+    """Give the parts of which a key was built."""
+    texts = (part if part != "=" else "" for part in key.split("."))
+    return [_ESCAPED.sub(lambda bytes_: bytes.fromhex(bytes_[0].replace("=", "")).decode(), text) for text in texts]
+
+
 def memory_subject(key: str) -> str:
     """Subject on which an entry is written to the bucket."""
     return f"$KV.{BUCKET}.{key}"
@@ -46,6 +55,7 @@ class Memory:
         self._entries: OrderedDict[str, msgspec.Struct] = OrderedDict()
         self._fresh: set[str] = set()
         self._changed: dict[str, msgspec.Struct | None] = {}
+        self._families: Counter[str] = Counter()
         self.forgotten = 0
 
     def __len__(self) -> int:
@@ -54,6 +64,7 @@ class Memory:
     def tell(self, key: str, data: bytes) -> None:
         """Take in what was remembered before the start."""
         if len(self._told) < MAX_ENTRIES and key not in self._entries:
+            self._count(key, key not in self._told)
             self._told[key] = data
 
     def get(self, key: str, kind: type[T]) -> T | None:
@@ -63,6 +74,7 @@ class Memory:
             try:
                 self._entries[key] = msgspec.json.decode(data, type=kind)
             except (msgspec.DecodeError, UnicodeDecodeError):
+                self._count(key, -1)
                 return None
         entry = self._entries.get(key)
         if not isinstance(entry, kind):
@@ -79,6 +91,7 @@ class Memory:
         self._fresh.add(key)
         if self.get(key, type(entry)) == entry:
             return
+        self._count(key, key not in self._entries)
         self._entries[key] = entry
         self._entries.move_to_end(key)
         self._changed[key] = entry
@@ -92,7 +105,15 @@ class Memory:
         known = self._told.pop(key, None), self._entries.pop(key, None)
         self._fresh.discard(key)
         if known != (None, None):
+            self._count(key, -1)
             self._changed[key] = None
+
+    def count(self, family: str) -> int:
+        """Count the entries whose keys have `family` as their first part."""
+        return self._families[family]
+
+    def _count(self, key: str, change: int) -> None:
+        self._families[key.partition(".")[0]] += change
 
     def keys(self, prefix: str) -> list[str]:
         """List the keys that begin with `prefix`."""

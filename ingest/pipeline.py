@@ -40,7 +40,7 @@ class Pipeline:
 
     `window`: most messages held, those being collected and those being written together. `linger`: for how many
     seconds a cycle that has begun waits for more. `batch_readings`: most readings of a batch. `receiver`: the name of
-    this process in dead letters.
+    this process in dead letters. `refiltered` is called when messages have announced other topics to subscribe to.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of, and three sizes
@@ -56,13 +56,14 @@ class Pipeline:
         linger: float,
         batch_readings: int,
         receiver: str = "",
+        refiltered: Callable[[], None] = lambda: None,
     ) -> None:
         self._routes, self._context, self._admission, self._parts = routes, context, admission, parts
         self._patience, self._metrics = patience, metrics
         self._payload_bytes = context.limits.payload_bytes
         self._window, self._linger, self._batch_readings = window, linger, batch_readings
         self._enough = min(window // 2, CYCLE_MESSAGES)
-        self._receiver = receiver
+        self._receiver, self._refiltered = receiver, refiltered
         self._cycle = Cycle(1, receiver)
         self._writing: Cycle | None = None
         self._in_flight = 0  # messages of the cycle that is being written
@@ -167,6 +168,8 @@ class Pipeline:
             timer.cancel()
         cycle, self._cycle = self._cycle, Cycle(self._routes.partitions, self._receiver)
         cycle.remembered = self._context.memory.changes()
+        if cycle.remembered and self._routes.announce(cycle.remembered):
+            self._refiltered()
         self._parts.finish(cycle, self._latest)
         self._in_flight = len(cycle.receipts)
         self._arrived.clear()

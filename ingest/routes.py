@@ -9,7 +9,9 @@ import msgspec
 from contracts.streams import partition_of
 from contracts.topics import device_id_problem
 from ingest import filters, formats, table
+from ingest.announcements import FAMILY, MOST_TOPICS
 from ingest.identity import Template
+from ingest.memory import parts_of
 from ingest.outcomes import Arrival, Decoded
 from ingest.table import Row
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from ingest.context import Context
 
 _MOST_REMEMBERED = 65_536
+_ANNOUNCED = f"{FAMILY}."
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -58,19 +61,42 @@ class Routes:
     """
 
     def __init__(self, rows: Iterable[Row], ahead: int) -> None:
-        self.partitions = 1
+        self.partitions, self._ahead = 1, ahead
         rules = [_Rule(row, text, ahead) for row in rows if row.enabled for text in row.filters]
         self._rules = sorted(rules, key=lambda rule: filters.specificity(rule.levels))
         built_in = [_Rule(row, text, ahead) for row in table.built_in() for text in row.filters]
         self._shapes = sorted(
             (rule for rule in built_in if rule.row.decoder != "auto"), key=lambda rule: filters.specificity(rule.levels)
         )
+        self._announced: set[str] = set()
         self._known: dict[str, Route | None] = {}
 
     @property
     def filters(self) -> list[str]:
         """Give the filters to subscribe to: none is covered by another."""
-        return filters.fewest([rule.filter for rule in self._rules])
+        return filters.fewest([*(rule.filter for rule in self._rules), *sorted(self._announced)])
+
+    def announce(self, changes: Iterable[tuple[str, bytes | None]]) -> bool:
+        """Take in, out of what decoders have learnt, which topics are announced, and which are no longer (None).
+
+        Returns whether there are other filters now. A topic that the table has a row for is that row's.
+        """
+        changed = False
+        for key, entry in changes:
+            if not key.startswith(_ANNOUNCED):
+                continue
+            [_, topic] = parts_of(key)
+            if (entry is not None) == (topic in self._announced):
+                continue
+            if entry is None:
+                self._announced.discard(topic)
+            elif len(self._announced) < MOST_TOPICS and self._rule(topic.split("/")) is None:
+                self._announced.add(topic)
+            else:
+                continue
+            self._known.pop(topic, None)
+            changed = True
+        return changed
 
     def divide(self, partitions: int) -> None:
         """Set how many partitions the stream has."""
@@ -87,9 +113,9 @@ class Routes:
     def _find(self, arrival: Arrival) -> Route | None:
         topic = arrival.topic
         levels = topic.split("/")
-        rule = next((rule for rule in self._rules if filters.matches(rule.levels, levels)), None)
+        rule = self._rule(levels)
         if rule is None:
-            return self._remember(topic, None)
+            return self._remember(topic, self._of_announced(levels) if topic in self._announced else None)
         device = rule.template.fill(levels, arrival.properties)
         decoder, base, options = rule.row.decoder, rule.base, rule.row.options
         if decoder == "auto" and (shape := self._shape(levels)) is not None:
@@ -109,6 +135,15 @@ class Routes:
             rule.ahead,
         )
         return self._remember(topic, route) if rule.template.from_topic else route
+
+    def _rule(self, levels: list[str]) -> _Rule | None:
+        """Find the row that takes a topic, by the filter that says most."""
+        return next((rule for rule in self._rules if filters.matches(rule.levels, levels)), None)
+
+    def _of_announced(self, levels: list[str]) -> Route:
+        """Give the route of a topic that no row takes and discovery has announced."""
+        decode = formats.load(FAMILY).decode
+        return Route(FAMILY, FAMILY, decode, tuple(levels), len(levels), formats.NoOptions(), ahead=self._ahead)
 
     def _shape(self, levels: list[str]) -> _Rule | None:
         """Find the built-in route that a topic looks like, also where that one is off."""

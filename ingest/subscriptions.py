@@ -42,7 +42,7 @@ class Subscriptions:
         self._probe = f"ingest/{kv_key(client_id)}/probe"
         self._proved = asyncio.Event()
         self._changed = asyncio.Event()
-        self._wanted = self._sharing(filters)
+        self._needed = self._wanted = self._sharing(filters)
         self._made: frozenset[str] = frozenset()
         self._known: frozenset[str] | None = None  # as remembered: the broker may have these; None: not asked yet
         self._leaving: list[list[str]] = []  # filters, by level
@@ -51,7 +51,7 @@ class Subscriptions:
         self.watching = False
 
     def follow(self, filters: Iterable[str]) -> None:
-        """Want these from now on, and no others."""
+        """Want these from now on, and no others; any that was not wanted at first may be refused."""
         wanted = self._sharing(filters)
         if wanted != self._wanted:
             self._wanted = wanted
@@ -96,7 +96,7 @@ class Subscriptions:
             await memory.save(self._known | wanted)
             self._known |= wanted
         refused = []
-        new = sorted(wanted - self._made)
+        new = sorted(wanted - self._made, key=lambda topic: (topic not in self._needed, topic))
         for start in range(0, len(new), _AT_ONCE):
             some = new[start : start + _AT_ONCE]
             codes = await connection.subscribe(some)
@@ -106,7 +106,8 @@ class Subscriptions:
             self._log.warning("broker.subscriptions_refused", filters=refused[:20], number=len(refused))
         if self._group:
             await self._prove(connection)
-        self.missing = tuple(f"subscription to {topic}" for topic in refused[:3])
+        needed = [topic for topic in refused if topic in self._needed]
+        self.missing = tuple(f"subscription to {topic}" for topic in needed[:3])
 
     async def _leave(self, connection: Connection, memory: Memory) -> bool:
         """End what is no longer wanted, in good time; true if something else is wanted meanwhile."""

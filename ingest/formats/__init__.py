@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from ingest.routes import Route
 
 NAMES = (
+    "announced",
     "auto",
     "chirpstack",
+    "discovery",
     "homie",
     "json",
     "line_protocol",
@@ -40,7 +42,7 @@ NAMES = (
 """Every decoder, by the name that a routing table uses; a file of this folder has the same."""
 
 
-ORDERED = frozenset({"homie", "zigbee2mqtt"})
+ORDERED = frozenset({"announced", "discovery", "homie", "zigbee2mqtt"})
 """Those that remember what devices said before: of several ingests, one has to see all their messages, in order."""
 
 

@@ -49,7 +49,9 @@ class Ingest:
         route = self.routes.of(arrival)
         assert route is not None, f"no route for {topic}"
         assert route.problem is None, route.problem
-        return one_outcome(route.decode(arrival, route, self.context))
+        decoded = one_outcome(route.decode(arrival, route, self.context))
+        self.routes.announce(self.context.memory.changes())
+        return decoded
 
 
 def _on(row: Row) -> Row:

@@ -264,3 +264,12 @@ def test_a_command_that_is_wrong_says_what(words: list[str], said: str) -> None:
     result = run(*words, given=b"zz")
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+def test_a_topic_that_a_message_before_announced_is_taken() -> None:
+    usual = explainer()
+    config = b'{"stat_t": "mill/oil", "dev": {"ids": ["kiln"]}}'
+    usual.explain(Arrival("homeassistant/sensor/mill/oil/config", config, NOW))
+    found = usual.explain(Arrival("mill/oil", b"61.5", NOW))
+    assert (str(found.outcome), found.filter) == ("stored", "mill/oil")
+    assert [reading.values for reading, _ in found.stored] == [{"oil": 61.5}]

@@ -1,9 +1,11 @@
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingest import memory
 from ingest.context import Repeats
-from ingest.memory import Memory, memory_key
+from ingest.memory import Memory, memory_key, parts_of
 
 
 class Name(msgspec.Struct, frozen=True):
@@ -105,3 +107,26 @@ def test_an_entry_with_a_key_too_long_for_a_subject_is_known_to_this_process_alo
     known.put("k" * (memory.MAX_KEY + 1), Name("x"))
     assert known.get("k" * (memory.MAX_KEY + 1), Name) == Name("x")
     assert known.changes() == []
+
+
+def test_the_entries_of_a_family_are_counted() -> None:
+    known = Memory()
+    known.tell("a.1", b'{"text": "x"}')
+    known.tell("a.1", b'{"text": "y"}')
+    known.tell("a.2", b"spoilt")
+    known.put("a.3", Name("x"))
+    known.put("a.3", Name("y"))
+    known.put("b.1", Name("x"))
+    assert (known.count("a"), known.count("b"), known.count("c")) == (3, 1, 0)
+    assert known.get("a.1", Name) == Name("y")
+    assert known.get("a.2", Name) is None
+    known.forget("a.3")
+    known.forget("a.3")
+    assert known.count("a") == 1
+    known.put("a.1", Other(1))
+    assert known.count("a") == 1
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=10), min_size=1, max_size=4))
+def test_a_key_tells_its_parts(parts: list[str]) -> None:
+    assert parts_of(memory_key(*parts)) == parts
