@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, MutableMapping
+from typing import Any, cast
 
 import pytest
+import structlog
 from mqttium.api import AsyncClient
 from nats.js.api import ConsumerConfig, DeliverPolicy
+from structlog.testing import LogCapture
 
 from contracts import logs, streams
 from contracts.deadletters import DEAD_LETTER, DeadLetter
@@ -42,8 +44,8 @@ async def until(condition: Callable[[], bool], what: str, seconds: float = 20) -
 
 
 @contextlib.asynccontextmanager
-async def ingest(given: Settings, *, ready: bool = True) -> AsyncIterator[App]:
-    app = App(given, logs.quiet())
+async def ingest(given: Settings, *, ready: bool = True, log: logs.Log | None = None) -> AsyncIterator[App]:
+    app = App(given, log or logs.quiet())
     await app.start()
     try:
         if ready:
@@ -110,6 +112,13 @@ async def reading(stream: Server) -> AsyncIterator[Stored]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def kept_log() -> tuple[logs.Log, list[MutableMapping[str, Any]]]:
+    """Make a log, and the list that its lines are put in."""
+    kept = LogCapture()
+    made = structlog.wrap_logger(None, processors=[kept], wrapper_class=structlog.make_filtering_bound_logger(20))
+    return cast("logs.Log", made), kept.entries
 
 
 def held(app: App) -> float:
