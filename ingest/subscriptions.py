@@ -15,7 +15,7 @@ QUIET_S, LEAVE_S = 5.0, 600.0
 """A filter that is no longer wanted is left when nothing has come by it for so long; at the latest after so long."""
 
 _RETRY_S = 1.0
-_PROVE_S, _PROVE_AGAIN_S = 5.0, 30.0
+PROVE_S, _PROVE_AGAIN_S = 5.0, 30.0
 _AT_ONCE = 100
 
 
@@ -145,7 +145,7 @@ class Subscriptions:
                 await connection.subscribe([ours])
                 connection.send(self._probe, b"")
                 try:
-                    async with asyncio.timeout(_PROVE_S):
+                    async with asyncio.timeout(PROVE_S):
                         await self._proved.wait()
                 except TimeoutError:
                     self.missing = ("broker with shared subscriptions",)
