@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 NAMES = (
     "announced",
     "auto",
+    "aws_shadow",
     "chirpstack",
     "discovery",
     "homie",
