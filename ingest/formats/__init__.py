@@ -33,6 +33,7 @@ NAMES = (
     "smartrest",
     "status",
     "tasmota",
+    "teslamate",
     "things_stack",
     "thingsboard",
     "thingsboard_gateway",
