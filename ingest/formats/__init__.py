@@ -25,6 +25,7 @@ NAMES = (
     "homie",
     "json",
     "line_protocol",
+    "meshtastic",
     "openmqttgateway",
     "owntracks",
     "rtl433",
