@@ -175,6 +175,18 @@ async def test_an_edited_replay_is_stored_as_received_when_the_original_was(plan
     assert (kept["reason"], kept["payload_text"]) == ("edited", '{"level": 0,5}')
 
 
+async def test_what_came_under_a_wrong_name_is_given_to_the_right_device(plant: Plant) -> None:
+    await plant.known("vat-3")
+    await plant.publish("devices/vta-3/telemetry", b'{"level": 0.5}')
+    await plant.has_letters(1, reason="unknown_device")
+    [letter] = await plant.letters()
+    body = {"topic": "devices/vat-3/telemetry"}
+    assert (await plant.service.client.post(f"/dead-letters/{letter['id']}/replay", json=body)).status_code == 202
+    await plant.has_values("vat-3", "level", 2)
+    assert (await plant.values("vat-3", "level"))[1] == (letter["received"], 0.5)
+    await plant.has_letters(1, reason="edited", device="vta-3")
+
+
 async def test_a_registration_and_a_replay_by_filter_at_once_lose_nothing(plant: Plant) -> None:
     for n in range(100):
         payload = b'{"ts": %d, "values": {"level": %d}}' % (1_767_225_600_000 + n, n)
