@@ -1,6 +1,7 @@
 """Replays by themselves: the dead letters of a device that is registered now, or has explained its aliases."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from contracts.deadletters import Reason
@@ -26,16 +27,16 @@ class AutoReplayer:
 
     def __init__(self, table: AutoReplays, letters: DeadLetters, log: Log, now: Callable[[], int]) -> None:
         self._table, self._letters, self._log, self._now = table, letters, log, now
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._behind = False
 
     def finish(self) -> None:
         """Let `run` return after the dead letters in hand."""
-        self._stopping = True
+        self._stopping.set()
 
     async def run(self) -> None:
         """Replay what is due, whenever there is something, until `finish`."""
-        while not self._stopping:
+        while not self._stopping.is_set():
             try:
                 more = await self._work()
             except UnavailableError as error:
@@ -45,7 +46,9 @@ class AutoReplayer:
             else:
                 self._behind = False
             if not more:
-                await asyncio.sleep(_POLL_S)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_POLL_S):
+                        await self._stopping.wait()
 
     async def _work(self) -> bool:
         """Replay some of what is due; says whether there may be more."""
@@ -72,7 +75,7 @@ class AutoReplayer:
         """Replay all of a device's dead letters that there are by now; False if it was told to stop before the end."""
         selection = Selection(Reason(item.reason), item.device, start=item.since or None)
         rest: Rest | None = None
-        while not self._stopping:
+        while not self._stopping.is_set():
             sweep = await self._letters.replay_all(selection, rest, AT_A_TIME, _CAUSES[item.reason])
             rest = sweep.rest
             if rest is None:
