@@ -31,6 +31,8 @@ NAMES = (
     "rtl433",
     "ruuvi",
     "senml",
+    "shelly",
+    "shelly_gen1",
     "smartrest",
     "status",
     "tasmota",
