@@ -26,6 +26,7 @@ NAMES = (
     "json",
     "line_protocol",
     "meshtastic",
+    "neuron",
     "openmqttgateway",
     "owntracks",
     "rtl433",
