@@ -13,12 +13,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 from pytest_socket import disable_socket, enable_socket
 
 from deploy.local import servers
 
 REQUIRE_SERVICES = os.environ.get("REQUIRE_SERVICES") == "1"
 TOKEN = "a-token-for-tests"
+
+# How long one example takes says more of what else the machine does than of the code.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
