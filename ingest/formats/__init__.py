@@ -23,6 +23,7 @@ NAMES = (
     "chirpstack",
     "discovery",
     "homie",
+    "hono",
     "json",
     "line_protocol",
     "meshtastic",
