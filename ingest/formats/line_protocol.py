@@ -21,13 +21,16 @@ from ingest.outcomes import Arrival, Decoded
 from ingest.routes import Route
 from ingest.values import Text, shown
 
+MOST_TAGS = 1_000
+"""Most tags of a line: the library's time grows with the square of how many there are, and nothing can interrupt it."""
+
 _UNITS = {"ns": NANOSECONDS, "us": MICROSECONDS, "ms": MILLISECONDS, "s": SECONDS}
 
 # A comment; or measurement and tags, where quotes mean nothing, up to the first space; then fields, where `="` begins
 # a text that ends at the next quote. A text without an end, or with something else after it, is none: then the line
 # ends where it seems to, so that it is refused alone. Nothing is tried twice, however the payload is made.
 _LINE = re.compile(
-    rb"[ \t]*+(?:#[^\n]*+|(?:\\[^\n]|[^ \n])*+"
+    rb"[ \t]*+(?:#[^\n]*+|(?P<head>(?:\\[^\n]|[^ \n])*+)"
     rb'(?:\\[^\n]|="(?:\\[\s\S]|[^"\\])*+"(?=[, \r\n]|\Z)|[^\n])*+)'
 )
 
@@ -52,8 +55,11 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
     assert isinstance(options, Options)  # noqa: S101 - the registry reads them as this type
     findings = Findings(arrival, route, context)
     lines = _Lines(findings, options, route.device)
-    for number, line in _lines(arrival.payload.removeprefix(BOM)):
+    for number, line, tags in _lines(arrival.payload.removeprefix(BOM)):
         where = f"line {number}: "
+        if tags > MOST_TAGS:
+            findings.problem(Reason.TOO_LARGE, f"{where}it has {tags} tags; {MOST_TAGS} are allowed")
+            continue
         try:
             parsed = parse_line(line.decode())
         except UnicodeDecodeError as error:
@@ -65,15 +71,18 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
     return findings.decoded()
 
 
-def _lines(payload: bytes) -> Iterator[tuple[int, bytes]]:
-    """Give the lines that hold something, with the number of the first line of text that each is on."""
+def _lines(payload: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """Give the lines that hold something, with the number of the first line of text that each is on.
+
+    Each comes with how many tags it has at most: so many commas stand before its first space.
+    """
     number, at = 1, 0
     while at < len(payload):
         match = _LINE.match(payload, at)
         assert match is not None  # noqa: S101 - it matches an empty line too
         line = match[0].strip()
         if line and not line.startswith(b"#"):
-            yield number, line
+            yield number, line, (match["head"] or b"").count(b",")
         number += match[0].count(b"\n") + 1
         at = match.end() + 1
 
@@ -96,8 +105,8 @@ class _Lines:
             return
         series = [line["measurement"], *(tags[tag] for tag in options.series if tag in tags)]
         fields = line["fields"]
-        ends = {name: [] if list(fields) == ["value"] else [name] for name in fields}
-        values = {".".join(series + ends[name]): _value(fields[name]) for name in reversed(fields)}
+        alone = fields.keys() == {"value"}
+        values = {".".join(series if alone else [*series, name]): _value(fields[name]) for name in reversed(fields)}
         if line["time"] is not None:
             self._drop_others(device, moment, values, tags, where)
         self._findings.reading(device, values, moment, where=where)

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from contracts.deadletters import Reason
 from contracts.readings import Reading, Value
+from ingest.formats.line_protocol import MOST_TAGS
 from ingest.outcomes import Decoded, Ignored
 from ingest.table import Row
 from tests.unit.ingest.decoding import NOW, Ingest, only, refused
@@ -36,6 +37,12 @@ class TestLine:
             {"chiller.brine": -4.25, "chiller.starts": 77.0, "chiller.alarm": False, "chiller.mode": "eco"},
         )
         assert decoded.facts == {"kx-11": {"site": "east"}}
+
+    def test_a_line_of_too_many_tags_is_refused_alone_before_the_library_reads_it(self) -> None:
+        tags = "".join(f",t{number}=v" for number in range(MOST_TAGS))
+        refused(send(f"m,host=h{tags} a=1\n"), Reason.TOO_LARGE, "line 1: it has 1001 tags; 1000 are allowed")
+        decoded = send(f"m,host=h{tags} a=1\nm,host=h b=2\n")
+        assert [reading.values for reading in decoded.readings] == [{"m.b": 2.0}]
 
     def test_a_line_without_time_has_the_time_of_arrival(self) -> None:
         assert only(send("chiller,host=kx-11 brine=1")).ts == NOW
