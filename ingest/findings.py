@@ -21,7 +21,8 @@ HEALTH = {"health": ""}
 """Flag of what a device says of itself rather than of what it measures: radio, uptime, battery."""
 
 _NO_UNITS: dict[str, str] = {}
-_MOST_FACTS = 1_000
+_MOST_FACTS = 1_000  # of a device
+_MOST_TOLD = 20_000  # facts of all its devices
 _FACT_CHARACTERS = 1_000
 
 _device_problem = lru_cache(maxsize=65_536)(device_id_problem)
@@ -55,7 +56,7 @@ class Findings:
         self._facts: dict[str, dict[str, str]] = {}
         self._requests: list[tuple[str, bytes]] = []
         self._why: Ignored | None = None
-        self._points = 0
+        self._points = self._told = 0
 
     def when(
         self,
@@ -129,11 +130,18 @@ class Findings:
         if wrong := _device_problem(device):
             self.problem(Reason.BAD_DEVICE, f"the device id {shown(device)} {wrong}")
             return
+        if len(self._states) >= self._context.limits.points:
+            self.problem(Reason.TOO_LARGE, f"the message says of more than {len(self._states)} devices how they are")
+            return
         self._states.append(State(device, online, (moment or self._received).ts, reason[:256]))
 
     def facts(self, device: str, facts: Mapping[str, object]) -> None:
         """Take in what a device says of itself: `name`, `model`, `firmware`, `unit.METRIC` and so on."""
         if _device_problem(device):
+            return
+        self._told += min(len(facts), _MOST_FACTS)
+        if self._told > _MOST_TOLD:
+            self.problem(Reason.TOO_LARGE, f"the message says more than {_MOST_TOLD} things of devices")
             return
         known = self._facts.setdefault(device, {})
         for name, fact in facts.items():

@@ -156,3 +156,14 @@ def test_why_there_is_nothing_is_said_by_what_was_found() -> None:
     assert nothing.decoded().ignored is Ignored.NO_VALUE
     nothing.ignore(Ignored.COMMAND)
     assert nothing.decoded().ignored is Ignored.COMMAND
+
+
+def test_a_message_says_a_bounded_number_of_things_of_devices() -> None:
+    found = findings(limits=Limits(points=5))
+    for number in range(6):
+        found.state(f"d{number}", online=True)
+    for number in range(30_000):
+        found.facts(f"d{number}", {"model": "x"})
+    decoded = found.decoded()
+    assert (len(decoded.states), len(decoded.facts or {})) == (5, 20_000)
+    refused(decoded, Reason.TOO_LARGE, "more than 5 devices", "more than 20000 things")
