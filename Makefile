@@ -3,6 +3,10 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# Tests wait more than they work, so more of them than there are cores run side by side.
+JOBS   ?= 3
+# pytest's status where a selection holds no test: one of the two halves of `make test` may be empty.
+NONE_SELECTED := 5
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
 # The locks pin every package by hash. The project itself is installed without dependencies and without build isolation,
@@ -40,7 +44,8 @@ check: $(VENV)/dev.stamp ## Lint, types and import boundaries
 
 .PHONY: test
 test: $(VENV)/dev.stamp ## Every test this machine can run (REQUIRE_SERVICES=1: a skip is a failure)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) -m 'not alone' $(ARGS) || [ $$? = $(NONE_SELECTED) ]
+	@$(BIN)/python -m pytest -m alone $(ARGS) || [ $$? = $(NONE_SELECTED) ]
 
 .PHONY: bench
 bench: $(VENV)/dev.stamp ## Flat-out throughput, latency and CPU per message of the whole pipeline

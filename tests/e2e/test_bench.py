@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCH = Path(__file__).parents[1] / "bench" / "pipeline.py"
 
 
+@pytest.mark.alone
 def test_the_benchmark_measures_every_process_and_loses_nothing() -> None:
     done = subprocess.run(
         [sys.executable, str(BENCH), "--seconds", "2"], capture_output=True, text=True, timeout=100, check=False

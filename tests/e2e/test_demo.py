@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.conftest import wait_until
 from tests.e2e.conftest import SENSORIUM
@@ -43,6 +44,7 @@ def test_it_accounts_for_every_reading_and_ends_with_one_json_object() -> None:
     assert "Authorization: Bearer " in curl
 
 
+@pytest.mark.alone
 def test_ctrl_c_stops_everything_within_ten_seconds(tmp_path: Path) -> None:
     shown, terminal = pty.openpty()  # the demo draws only on a terminal
     process = subprocess.Popen(

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
+import pytest
 from mqttium.api import AsyncClient, PublishMessage
 
 from tests.conftest import wait_until
@@ -61,6 +62,7 @@ def last_is_stored(stack: Running, prefix: str) -> bool:
     return bool(answer["values"].get("a", {}).get("value") == GOOD - 1)
 
 
+@pytest.mark.alone
 def test_a_tenth_malformed_loses_nothing_and_costs_little(stack: Running) -> None:
     for device in range(DEVICES):  # registered beforehand, so that there is a device to ask for
         for prefix in ("pure", "mixed"):
