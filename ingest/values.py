@@ -38,7 +38,7 @@ class Text(str):
 
 
 def settle(values: dict[str, Value], longest: int) -> bool:
-    """Finish, in place, what nearly all messages hold: numbers and booleans, names of up to `longest` characters.
+    """Finish, in place, what nearly all messages hold: numbers and booleans, ASCII names of up to `longest` characters.
 
     False if there is anything else; then `flatten` has to look at them, whether or not some were finished.
     """
@@ -50,7 +50,7 @@ def settle(values: dict[str, Value], longest: int) -> bool:
             values[name] = float(value)
         elif kind is not float and kind is not bool:
             return False
-        if not 0 < len(name) <= longest:
+        if not (0 < len(name) <= longest and name.isascii()):
             return False
     return True
 

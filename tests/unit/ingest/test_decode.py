@@ -172,6 +172,17 @@ class TestValues:
         assert [r.values for r in decoded.readings] == [{"c": 1.0}]
         refused(decoded, Reason.BAD_VALUE, "surrogate")
 
+    @pytest.mark.parametrize(
+        "payload", ['{"\\ud800": 1, "c": 1}', '{"ts": 1767225600250, "values": {"\\ud800": 1, "c": 1}}']
+    )
+    def test_half_a_surrogate_pair_is_no_name_also_among_numbers_alone(self, payload: str) -> None:
+        decoded = decode(payload)
+        assert [r.values for r in decoded.readings] == [{"c": 1.0}]
+        refused(decoded, Reason.BAD_VALUE, "surrogate")
+
+    def test_a_name_may_be_in_any_script(self) -> None:
+        assert values('{"température": 1, "温度": 2}') == {"température": 1.0, "温度": 2.0}
+
     def test_a_value_needs_a_name(self) -> None:
         decoded = decode('{"": 1, "a": 2}')
         assert [r.values for r in decoded.readings] == [{"a": 2.0}]
