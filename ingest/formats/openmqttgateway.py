@@ -89,8 +89,7 @@ def _received(arrival: Arrival, route: Route, context: Context, at: int) -> Deco
     if receiver == "RTL_433":
         body = {name: value for name, value in body.items() if name not in ("UTCtime", "unixtime")}
         if device := route.device or rtl433.device_of(body):
-            rtl433.take(findings, device, body, moment)
-            findings.reading(device, {"gateway": Text(gateway)}, moment, flags=HEALTH)
+            rtl433.take(findings, device, body, moment, gateway)
         return rtl433.confirmed(findings.decoded(), arrival, context, body, _SAME)
     if device := route.device or _device(body.get("id"), rest):
         _sensor(findings, device, body, gateway, moment)

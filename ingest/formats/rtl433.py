@@ -15,6 +15,7 @@ from ingest.jsons import read_object
 from ingest.outcomes import Arrival, Decoded, Ignored, ignored, rejected
 from ingest.routes import Route
 from ingest.suffixes import once, units_of
+from ingest.values import Text
 
 _SAME = 2 * SECONDS
 _HEARD = 3_600 * SECONDS
@@ -47,13 +48,15 @@ def device_of(body: dict[str, Any]) -> str:
     return spell(*parts) if isinstance(body.get("model"), str) else ""
 
 
-def take(findings: Findings, device: str, body: dict[str, Any], moment: Moment) -> None:
-    """Take in the metrics of an event."""
+def take(findings: Findings, device: str, body: dict[str, Any], moment: Moment, gateway: str = "") -> None:
+    """Take in the metrics of an event, which a `gateway` may have heard."""
     fields = once({name: body[name] for name in body if name not in _NO_METRICS and not name.startswith("freq")})
     units = units_of(fields) | _UNITS
     findings.facts(device, {"model": body.get("model")})
     findings.reading(device, {name: fields[name] for name in fields if name not in _HEALTH}, moment, units=units)
     health = {name: fields[name] for name in fields if name in _HEALTH}
+    if gateway and fields:
+        health["gateway"] = Text(gateway)
     findings.reading(device, health, moment, units=units, flags=HEALTH)
 
 

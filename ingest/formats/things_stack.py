@@ -37,6 +37,8 @@ _NORMALIZED_UNITS = {
     "wind.direction": "deg",
     "battery": "V",
 }
+_MOST_MEASUREMENTS = 1_000
+"""More than any frame can hold."""
 _OTHERS = {
     "uplink_normalized": Ignored.REPEAT,  # of the uplink's own normalized_payload
     "downlink_ack": Ignored.COMMAND,
@@ -122,6 +124,9 @@ def _normalized(findings: Findings, device: str, given: object, uplink: Moment, 
     taken: set[str] = set()
     for number, measurement in enumerate(given if isinstance(given, list) else [given], start=1):
         where = f"normalized_payload, element {number}: "
+        if number > _MOST_MEASUREMENTS:
+            findings.problem(Reason.TOO_LARGE, f"only the first {_MOST_MEASUREMENTS} of normalized_payload are read")
+            break
         if not isinstance(measurement, dict):
             findings.problem(Reason.MALFORMED, f"{where}is {kind(measurement)}, not an object")
             continue

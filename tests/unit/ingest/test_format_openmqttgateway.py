@@ -151,6 +151,9 @@ class TestRtl433:
             ),
         ]
 
+    def test_a_packet_with_nothing_in_it_is_none(self) -> None:
+        assert decode(self.TOPIC, '{"model": "Acme-6in1", "id": 77, "mic": "CRC"}').ignored is Ignored.METADATA
+
     def test_a_packet_that_may_be_noise_has_to_be_heard_twice(self) -> None:
         ingest, body = Ingest(), json.loads(self.BODY)
         del body["mic"]

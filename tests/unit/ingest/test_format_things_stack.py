@@ -172,6 +172,11 @@ class TestNormalized:
         assert decoded.units is not None
         assert decoded.units[DEVICE]["2.soil.depth"] == "cm"
 
+    def test_there_is_a_most_of_them(self) -> None:
+        decoded = decode(TOPIC, message(uplink(normalized_payload=[{"battery": 3}] * 1_001)))
+        assert decoded.readings[0].values["1000.battery"] == 3.0
+        refused(decoded, Reason.TOO_LARGE, "first 1000")
+
     def test_a_bad_one_does_not_lose_its_neighbours(self) -> None:
         part = uplink(normalized_payload=[7, {"time": "soon", "battery": 3}, {"battery": 2}])
         decoded = decode(TOPIC, message(part))
