@@ -71,9 +71,22 @@ def withheld_key(topic: str) -> str:
     return memory_key("withheld", topic)
 
 
-def claim(memory: Memory, device: str, metric: str, owner: str, otherwise: str) -> str:
-    """Give the name of a metric: `metric`, or `otherwise` if another than `owner` has it. It is kept from then on."""
-    key = _names_key(device)
+def use_of(memory: Memory, topic: str) -> Use | None:
+    """Give what is announced of a topic that holds one plain value; None if nothing is."""
+    known = memory.get(key_of(topic), Topic)
+    return next((use for use in known.uses if use.metric and not use.template), None) if known else None
+
+
+def names_key(device: str) -> str:
+    """Key under which it is remembered who has which metric of a device."""
+    return memory_key("discovery", device, "metrics")
+
+
+def claim(memory: Memory, key: str, metric: str, owner: str, otherwise: str) -> str:
+    """Give the name of a metric: `metric`, or `otherwise` if another than `owner` has it. It is kept from then on.
+
+    `key` is that of the device's Names.
+    """
     known = memory.get(key, Names) or Names()
     first = known.owners.get(metric)
     if first is None and len(known.owners) < MOST_ENTITIES:
@@ -124,10 +137,6 @@ def _config_key(config: str) -> str:
     return memory_key("discovery", config)
 
 
-def _names_key(device: str) -> str:
-    return memory_key("discovery", device, "metrics")
-
-
 def _replace(memory: Memory, key: str, uses: list[Use]) -> None:
     if uses:
         memory.put(key, Topic(uses))
@@ -139,7 +148,7 @@ def _disown(memory: Memory, before: Config, found: Announced | None) -> None:
     """Let go of the metrics that a config has no longer."""
     kept = found.metrics if found and found.device == before.device else []
     gone = [metric for metric in before.metrics if metric not in kept]
-    known = memory.get(_names_key(before.device), Names) if gone else None
+    known = memory.get(names_key(before.device), Names) if gone else None
     if known is not None:
         owners = {metric: owner for metric, owner in known.owners.items() if metric not in gone}
-        memory.put(_names_key(before.device), Names(owners))
+        memory.put(names_key(before.device), Names(owners))

@@ -111,7 +111,6 @@ def _explainer(routes: Path | None, records: list[Path]) -> tuple[list[table.Row
         register=settings.unknown_device == "register" or not known,
     )
     patience = Patience(settings.decode_seconds)
-    patience.begin()
     ahead = int(settings.clock_ahead_seconds * SECOND)
     return rows, Explainer(rows, Routes(rows, ahead), Context(limits, known.get), admission, patience)
 

@@ -11,7 +11,7 @@ import msgspec
 
 from contracts.topics import device_id_problem
 from ingest import identity, templates
-from ingest.announcements import MOST_ENTITIES, Announced, Use, claim, key_of
+from ingest.announcements import MOST_ENTITIES, Announced, Use, claim, key_of, names_key
 from ingest.memory import MAX_KEY, Memory
 from ingest.plain import label
 
@@ -122,7 +122,7 @@ def _read_entity(
     if not states:
         return
     otherwise = ".".join((*levels, name) if levels[0] == "device" else levels)
-    metric = claim(memory, device, name, f"{config} {name}", otherwise)
+    metric = claim(memory, names_key(device), name, f"{config} {name}", otherwise)
     out.metrics.append(metric)
     for (_, where, part), topic in states:
         template = entity.get(where)

@@ -96,6 +96,7 @@ class Explainer:
             return rejected(Reason.BAD_DEVICE, f"the device id {route.problem}")
         if len(arrival.payload) > most:
             return rejected(Reason.TOO_LARGE, f"the payload is {len(arrival.payload)} bytes long; {most} are allowed")
+        self._patience.begin()
         try:
             self._patience.minding = arrival
             return route.decode(arrival, route, self._context)
@@ -105,6 +106,7 @@ class Explainer:
             return rejected(Reason.UNEXPECTED, traceback.format_exc())
         finally:
             self._patience.minding = None
+            self._patience.end()  # its timer would go on, and end the process when Python has let go of the signal
 
     def _count(self, arrival: Arrival, route: Route, decoded: Decoded) -> tuple[Outcome, str, set[str]]:
         """Let ingest sort the parts: what it counts the message under, and of whom it stores something."""
