@@ -24,6 +24,7 @@ _NO_UNITS: dict[str, str] = {}
 _MOST_FACTS = 1_000  # of a device
 _MOST_TOLD = 20_000  # facts of all its devices
 _FACT_CHARACTERS = 1_000
+_UNIT_CHARACTERS = 64
 
 _device_problem = lru_cache(maxsize=65_536)(device_id_problem)
 
@@ -34,6 +35,11 @@ class Moment:
 
     ts: int
     flags: dict[str, str]
+
+
+def _encodable(text: str) -> str:
+    """Give text that UTF-8 can hold: JSON may hold half a surrogate pair."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 class Findings:
@@ -143,10 +149,11 @@ class Findings:
         if self._told > _MOST_TOLD:
             self.problem(Reason.TOO_LARGE, f"the message says more than {_MOST_TOLD} things of devices")
             return
-        known = self._facts.setdefault(device, {})
         for name, fact in facts.items():
-            if isinstance(fact, str | int | float) and len(known) < _MOST_FACTS and len(name) <= _FACT_CHARACTERS:
-                known[name] = str(fact)[:_FACT_CHARACTERS].encode("utf-8", "replace").decode()
+            if isinstance(fact, str | int | float) and len(name) <= _FACT_CHARACTERS:
+                known = self._facts.setdefault(device, {})
+                if len(known) < _MOST_FACTS:
+                    known[_encodable(name)] = _encodable(str(fact)[:_FACT_CHARACTERS])
 
     def problem(self, reason: Reason, what: str) -> None:
         """Note a part that should have been readable and was not."""
@@ -195,6 +202,7 @@ class Findings:
             unit = units.get(metric)
             if unit is None:
                 continue
+            unit = _encodable(unit[:_UNIT_CHARACTERS])
             known = self._units.setdefault(device, {})
             if known.setdefault(metric, unit) != unit:
                 del values[metric]

@@ -95,6 +95,7 @@ def one_outcome(decoded: Decoded) -> Decoded:
     for notes in (decoded.units, decoded.spelled, decoded.facts):
         for about in (notes or {}).values():
             assert all(type(name) is str and type(said) is str for name, said in about.items())
+            assert all((name + said).encode() is not None for name, said in about.items())
     if decoded.problems:
         decoded.problems.detail.encode()
     return decoded

@@ -167,3 +167,13 @@ def test_a_message_says_a_bounded_number_of_things_of_devices() -> None:
     decoded = found.decoded()
     assert (len(decoded.states), len(decoded.facts or {})) == (5, 20_000)
     refused(decoded, Reason.TOO_LARGE, "more than 5 devices", "more than 20000 things")
+
+
+def test_facts_and_units_can_be_written_whatever_a_message_holds() -> None:
+    found = findings()
+    found.facts("d", {"na\ud800me": "x\udfff", "none": None, "long": "y" * 2_000})
+    found.facts("other", {"none": None})
+    found.reading("d", {"a": 1, "b": 2}, units={"a": "m\ud800", "b": "u" * 2_000})
+    decoded = found.decoded()
+    assert decoded.facts == {"d": {"na?me": "x?", "long": "y" * 1_000}}
+    assert decoded.units == {"d": {"a": "m?", "b": "u" * 64}}
