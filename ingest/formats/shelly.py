@@ -45,7 +45,7 @@ _UNITS = LeafUnits(
 _HEALTH = frozenset({"sys", "wifi", "cloud", "mqtt", "eth", "ble", "ws", "devicepower"})
 _TIMES = frozenset({"ts", "time", "unixtime", "last_sync_ts", "minute_ts", "by_minute"})
 _BAD = {"quality": "bad"}
-_STATUSES = frozenset({"NotifyStatus", "NotifyFullStatus"})
+_STATUSES = ("NotifyStatus", "NotifyFullStatus")  # compared with whatever a frame holds
 _TOPIC_LEVELS = 2  # events/rpc or status/COMPONENT, behind the prefix
 
 

@@ -75,6 +75,11 @@ class TestFrames:
         refused(frame([1]), Reason.MALFORMED, "params is an array")
         refused(frame(None), Reason.MALFORMED, "params is null")
 
+    @pytest.mark.parametrize("method", [[], {}, None, 5])
+    def test_a_method_that_is_no_text_is_none(self, method: object) -> None:
+        payload = json.dumps({"src": DEVICE, "method": method, "params": {}})
+        assert USUAL.decode(f"{DEVICE}/events/rpc", payload).ignored is Ignored.COMMAND
+
     def test_events_and_replies_are_ignored(self) -> None:
         event = {"ts": 1767225655.25, "events": [{"component": "input:0", "event": "single_push"}]}
         assert frame(event, "NotifyEvent").ignored is Ignored.EVENT
