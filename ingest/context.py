@@ -35,6 +35,41 @@ class Repeats:
         return before is not None and 0 <= now - before < within
 
 
+class Spacing:
+    """Spaces out what is asked of others: each time for nothing, the wait doubles. Bounded: the oldest is forgotten.
+
+    All together ask at most `AT_ONCE` times in a second.
+    """
+
+    AT_ONCE = 50
+
+    def __init__(self) -> None:
+        self._asked: OrderedDict[Hashable, tuple[int, int]] = OrderedDict()  # when last, and how often for nothing
+        self._second = self._in_second = 0
+
+    def due(self, key: Hashable, now: int, least: int, most: int) -> bool:
+        """Whether to ask now: `least` ns have to lie between two times, doubling up to `most`."""
+        before, times = self._asked.get(key, (None, 0))
+        if before is not None and 0 <= now - before < min(least << max(times - 1, 0), most):
+            return False
+        second = now // 1_000_000_000
+        if second != self._second:
+            self._second, self._in_second = second, 0
+        if self._in_second >= self.AT_ONCE:
+            return False
+        self._in_second += 1
+        self._asked[key] = now, min(times + 1, 32)
+        self._asked.move_to_end(key)
+        if len(self._asked) > _MOST_REPEATS:
+            self._asked.popitem(last=False)
+        return True
+
+    def answered(self, key: Hashable) -> None:
+        """Say that the last time was not for nothing: the next wait is the least one again."""
+        if key in self._asked:
+            self._asked[key] = self._asked[key][0], 0
+
+
 @dataclass(frozen=True)
 class Context:
     """Limits, what the registry says, and what decoders remember from message to message."""
@@ -43,6 +78,7 @@ class Context:
     record_of: Callable[[str], DeviceRecord | None]
     memory: Memory = field(default_factory=Memory)
     repeats: Repeats = field(default_factory=Repeats)
+    spacing: Spacing = field(default_factory=Spacing)
 
     def zone_of(self, device: str) -> ZoneInfo | None:
         """Give the time zone that the registry has for a device."""

@@ -53,7 +53,7 @@ class Findings:
         self._arrival, self._route, self._context = arrival, route, context
         self._received = Moment(arrival.received, NO_FLAGS)
         self._problems = Problems()
-        self._readings: dict[tuple[str, int, tuple[str, ...]], Reading] = {}
+        self._readings: dict[tuple[str, int, tuple[object, ...]], Reading] = {}
         self._named: dict[tuple[str, str], int] = {}  # how often a metric was named without a time of its own
         self._units: dict[str, dict[str, str]] = {}
         self._spelled: dict[str, dict[str, str]] = {}
@@ -62,6 +62,7 @@ class Findings:
         self._facts: dict[str, dict[str, str]] = {}
         self._requests: list[tuple[str, bytes]] = []
         self._why: Ignored | None = None
+        self._device = ""
         self._points = self._told = 0
 
     def when(
@@ -155,6 +156,11 @@ class Findings:
                 if len(known) < _MOST_FACTS:
                     known[_encodable(name)] = _encodable(str(fact)[:_FACT_CHARACTERS])
 
+    def about(self, device: str) -> None:
+        """Say whose message this is, for its dead letter, where neither the route nor what it holds tells that."""
+        if _device_problem(device) is None:
+            self._device = device
+
     def problem(self, reason: Reason, what: str) -> None:
         """Note a part that should have been readable and was not."""
         self._problems.add(reason, what)
@@ -185,6 +191,7 @@ class Findings:
             self._states,
             self._facts or None,
             self._requests,
+            self._device,
         )
 
     def _nothing(self) -> Ignored:
@@ -223,12 +230,12 @@ class Findings:
             before = max(named.get((device, metric), 0) for metric in values)
             named.update(dict.fromkeys(((device, metric) for metric in values), before + 1))
             ts += before
-        key = (device, ts, tuple(flags))
+        key = (device, ts, tuple(flags.items()))
         known = self._readings.get(key)
         if known is None:
             self._readings[key] = Reading(device, ts, self._arrival.received, values, flags)
         elif len(known.values) + len(values) <= self._context.limits.metrics:
             known.values.update(values)
         else:  # more than one reading may hold: the rest is another one, of the same moment
-            key = (device, ts, (*key[2], str(len(self._readings))))
+            key = (device, ts, (*key[2], ("", str(len(self._readings)))))
             self._readings[key] = Reading(device, ts, self._arrival.received, values, flags)

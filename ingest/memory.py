@@ -15,6 +15,7 @@ from contracts.devices import kv_key
 _ESCAPED = re.compile("(?:=[0-9A-F]{2})+")
 
 T = TypeVar("T", bound=msgspec.Struct)
+H = TypeVar("H")
 
 BUCKET = "ingest_memory"
 """Key-value bucket that holds the entries; no other service reads it."""
@@ -22,6 +23,9 @@ BUCKET = "ingest_memory"
 MAX_ENTRIES = 100_000
 MAX_BYTES = 1 << 20
 """Largest entry, as JSON; a larger one is remembered, but only by this process."""
+
+MAX_HELD = 1_000_000
+"""Most of all that is held together, in whatever sizes its holders count."""
 
 MAX_KEY = 1_024
 """Longest key, which is part of a subject; what has a longer one is remembered by this process alone as well."""
@@ -48,6 +52,9 @@ class Memory:
 
     `fresh` tells what this process has learnt from what it was told at its start. The entry that was not used for the
     longest time is forgotten when there are too many.
+
+    Besides there is what is `held`: only true as long as no message is missed, never written, and gone with
+    `doubt`; `doubted` is when that was last, in ns since 1970 UTC.
     """
 
     def __init__(self) -> None:
@@ -56,7 +63,9 @@ class Memory:
         self._fresh: set[str] = set()
         self._changed: dict[str, msgspec.Struct | None] = {}
         self._families: Counter[str] = Counter()
-        self.forgotten = 0
+        self._held: OrderedDict[str, tuple[object, int]] = OrderedDict()
+        self._held_size = 0
+        self.forgotten = self.doubted = 0
 
     def __len__(self) -> int:
         return len(self._told) + len(self._entries)
@@ -119,9 +128,40 @@ class Memory:
         """List the keys that begin with `prefix`."""
         return [key for known in (self._entries, self._told) for key in known if key.startswith(prefix)]
 
-    def doubt(self) -> None:
-        """Something may have been missed: from now on nothing counts as learnt by this process."""
+    def doubt(self, at: int = 0) -> None:
+        """Something may have been missed up to `at`: from now on nothing counts as learnt by this process."""
+        self.doubted = at
         self._fresh.clear()
+        self._held.clear()
+        self._held_size = 0
+
+    def restart(self, at: int) -> None:
+        """Forget everything, to be told anew; what the bucket holds stays. `at` as for `doubt`."""
+        self.doubt(at)
+        for known in (self._told, self._entries, self._changed, self._families):
+            known.clear()
+
+    def hold(self, key: str, thing: object, size: int) -> None:
+        """Hold a thing of this size, which may be changed in place. Of too many, that not asked for longest goes."""
+        self.release(key)
+        self._held[key] = thing, size
+        self._held_size += size
+        while len(self._held) > 1 and (len(self._held) > MAX_ENTRIES or self._held_size > MAX_HELD):
+            self.release(next(iter(self._held)))
+            self.forgotten += 1
+
+    def held(self, key: str, kind: type[H]) -> H | None:
+        """Return what is held, or None."""
+        thing, _ = self._held.get(key, (None, 0))
+        if not isinstance(thing, kind):
+            return None
+        self._held.move_to_end(key)
+        return thing
+
+    def release(self, key: str) -> None:
+        """Hold it no more."""
+        _, size = self._held.pop(key, (None, 0))
+        self._held_size -= size
 
     def changes(self) -> list[tuple[str, bytes | None]]:
         """Give what has changed since the last call: keys and their entries as JSON, None where forgotten."""

@@ -62,6 +62,8 @@ class Ignored(StrEnum):
     """Something happened, and no measurement comes with it."""
     REPEAT = "repeat"
     """The same message was taken moments ago: senders and gateways repeat theirs."""
+    OUTDATED = "outdated"
+    """It tells of a connection which another one has followed."""
     TRANSIENT = "transient"
     """Its sender says that it is not to be kept."""
     FOREIGN_ADVERT = "foreign_advert"
@@ -130,7 +132,8 @@ class Decoded(msgspec.Struct):
     `readings`: what is good. `problems`: what is not. `ignored`: why there is nothing, if that is in order. `left_out`
     counts the parts that are in order and make no reading, by why. `units`: in what the message's numbers are, where it
     says so. `spelled`: the text that a number stood in. `states`: devices that went online or offline. `facts`: what
-    devices say of themselves, for the registry. `requests`: topics and payloads to publish.
+    devices say of themselves, for the registry. `requests`: topics and payloads to publish. `device`: whose message it
+    is, where the route does not tell and the decoder does.
     """
 
     readings: Sequence[Reading]
@@ -142,6 +145,7 @@ class Decoded(msgspec.Struct):
     states: Sequence[State] = ()
     facts: Notes | None = None
     requests: Sequence[tuple[str, bytes]] = ()
+    device: str = ""
 
     @property
     def clean(self) -> bool:

@@ -150,5 +150,7 @@ def _flag_units(readings: list[Reading], metrics: list[str]) -> list[Reading]:
 
 def _device_of(route: Route, decoded: Decoded) -> str:
     """Give the device that a message is about, if it is about one alone."""
+    if named := route.device or decoded.device:
+        return named
     devices = {reading.device for reading in decoded.readings} | {state.device for state in decoded.states}
-    return route.device or (devices.pop() if len(devices) == 1 else "")
+    return devices.pop() if len(devices) == 1 else ""

@@ -37,6 +37,7 @@ NAMES = (
     "shelly",
     "shelly_gen1",
     "smartrest",
+    "sparkplug",
     "statestream",
     "status",
     "tasmota",
@@ -51,7 +52,7 @@ NAMES = (
 """Every decoder, by the name that a routing table uses; a file of this folder has the same."""
 
 
-ORDERED = frozenset({"announced", "discovery", "esphome", "homie", "statestream", "zigbee2mqtt"})
+ORDERED = frozenset({"announced", "discovery", "esphome", "homie", "sparkplug", "statestream", "zigbee2mqtt"})
 """Those that remember what devices said before: of several ingests, one has to see all their messages, in order."""
 
 

@@ -32,6 +32,7 @@ class Ingest:
     ) -> None:
         self.context = Context(limits or Limits(), (records or {}).get)
         self.routes = Routes([*rows, *(_on(row) for row in table.built_in())], AHEAD)
+        self.written: dict[str, bytes] = {}
 
     def decode(
         self,
@@ -50,8 +51,19 @@ class Ingest:
         assert route is not None, f"no route for {topic}"
         assert route.problem is None, route.problem
         decoded = one_outcome(route.decode(arrival, route, self.context))
-        self.routes.announce(self.context.memory.changes())
+        changes = self.context.memory.changes()
+        self.written |= {key: data or b"" for key, data in changes}
+        self.routes.announce(changes)
         return decoded
+
+    def restarted(self) -> "Ingest":
+        """Give an ingest that has been told what this one has written, and nothing else."""
+        after = Ingest()
+        for key, data in self.written.items():
+            if data:
+                after.context.memory.tell(key, data)
+        after.written = dict(self.written)
+        return after
 
 
 def _on(row: Row) -> Row:

@@ -177,3 +177,13 @@ def test_facts_and_units_can_be_written_whatever_a_message_holds() -> None:
     decoded = found.decoded()
     assert decoded.facts == {"d": {"na?me": "x?", "long": "y" * 1_000}}
     assert decoded.units == {"d": {"a": "m?", "b": "u" * 64}}
+
+
+def test_readings_whose_flags_say_different_things_stay_apart() -> None:
+    found = findings()
+    found.reading("d", {"a": 1}, flags={"quality": "bad"})
+    found.reading("d", {"b": 2}, flags={"quality": "stale"})
+    assert [(r.values, r.flags) for r in found.decoded().readings] == [
+        ({"a": 1.0}, {"quality": "bad"}),
+        ({"b": 2.0}, {"quality": "stale"}),
+    ]

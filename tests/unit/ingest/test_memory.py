@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest import memory
-from ingest.context import Repeats
+from ingest.context import Repeats, Spacing
 from ingest.memory import Memory, memory_key, parts_of
 
 
@@ -130,3 +130,45 @@ def test_the_entries_of_a_family_are_counted() -> None:
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=10), min_size=1, max_size=4))
 def test_a_key_tells_its_parts(parts: list[str]) -> None:
     assert parts_of(memory_key(*parts)) == parts
+
+
+def test_what_is_held_is_not_written_and_goes_with_a_doubt() -> None:
+    known = Memory()
+    known.hold("a", Name("x"), 1)
+    assert known.held("a", Name) == Name("x")
+    assert known.held("a", Memory) is None
+    assert known.changes() == []
+    known.doubt(7)
+    assert known.held("a", Name) is None
+    assert known.doubted == 7
+
+
+def test_of_too_much_that_is_held_the_thing_not_asked_for_longest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "MAX_HELD", 10)
+    known = Memory()
+    for name in "abc":
+        known.hold(name, Name(name), 3)
+    known.held("a", Name)
+    known.hold("c", Name("C"), 5)
+    assert [known.held(name, Name) for name in "abc"] == [Name("a"), None, Name("C")]
+    assert known.forgotten == 1
+
+
+def test_a_restart_forgets_everything_and_writes_nothing() -> None:
+    known = Memory()
+    known.put("a.b", Name("x"))
+    known.restart(7)
+    assert known.get("a.b", Name) is None
+    assert known.changes() == []
+    assert known.count("a") == 0
+    known.tell("a.b", b'{"text":"y"}')
+    assert known.get("a.b", Name) == Name("y")
+
+
+def test_what_is_asked_for_nothing_is_asked_ever_more_rarely() -> None:
+    spacing = Spacing()
+    asked = [now for now in range(100) if spacing.due("a", now, least=3, most=20)]
+    assert asked == [0, 3, 9, 21, 41, 61, 81]
+    assert spacing.due("b", 50, least=3, most=20)
+    spacing.answered("a")
+    assert [now for now in range(82, 95) if spacing.due("a", now, least=3, most=20)] == [84, 87, 93]

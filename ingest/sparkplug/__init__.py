@@ -1,0 +1,1 @@
+"""Sparkplug B: its payload, its values, and what is known of an edge node's session. Pure."""
