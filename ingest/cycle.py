@@ -28,19 +28,19 @@ class Cycle:
     """Collects messages; each is counted once, in `outcomes`, by outcome and reason.
 
     `receipts` has what acknowledges each message at its source, in the order of arrival; `stored` is set for those
-    who wait. `bytes` is the payloads'. `receiver` is the name of this process in dead letters. `remembered` is what
-    decoders have learnt from these messages, which is written with them.
+    who wait. `bytes` is the payloads' and the dead letters'. `receiver` is the name of this process in dead letters.
+    `remembered` is what decoders have learnt from these messages, which is written with them.
     """
 
     __slots__ = (
-        "_letters",
-        "_presences",
         "_readings",
+        "_rest",
         "batches",
         "bytes",
         "flags",
         "ignored",
         "left_out",
+        "letters",
         "outcomes",
         "partitions",
         "plain",
@@ -54,8 +54,8 @@ class Cycle:
     def __init__(self, partitions: int, receiver: str = "") -> None:
         self.partitions, self.receiver = partitions, receiver
         self._readings: defaultdict[int, list[Reading]] = defaultdict(list)
-        self._letters: list[DeadLetter] = []
-        self._presences: list[Presence] = []
+        self._rest: list[Outgoing] = []  # dead letters and presence, written out at once: a message spoils only itself
+        self.letters: Counter[str] = Counter()  # by reason
         self.receipts: list[object] = []
         self.stored: list[asyncio.Event] = []
         self.bytes = 0
@@ -84,7 +84,8 @@ class Cycle:
 
     def add_presence(self, presence: Presence) -> None:
         """Take in what was learnt about a device."""
-        self._presences.append(presence)
+        subject = presence_subject(partition_of(presence.device, self.partitions))
+        self._rest.append((subject, PRESENCE_MESSAGE.encode(presence)))
 
     def ignore(self, why: Ignored, decoder: str = "") -> None:
         """Count a message that makes nothing, and should not."""
@@ -98,28 +99,25 @@ class Cycle:
         payload, size = arrival.payload, len(arrival.payload)
         if size > KEPT_BYTES:
             detail, payload = f"{detail}; of its {size} bytes the first {KEPT_BYTES} are kept", payload[:KEPT_BYTES]
-        self._letters.append(
-            DeadLetter(
-                1,
-                reason,
-                detail[:DETAIL_CHARACTERS],
-                arrival.topic,
-                payload,
-                arrival.received,
-                "ingest",
-                device,
-                arrival.retained,
-                route.name if route else "",
-                route.decoder if route else "",
-                self.receiver,
-                arrival.properties,
-            )
+        letter = DeadLetter(
+            1,
+            reason,
+            detail[:DETAIL_CHARACTERS].encode("utf-8", "replace").decode(),
+            arrival.topic,
+            payload,
+            arrival.received,
+            "ingest",
+            device,
+            arrival.retained,
+            route.name if route else "",
+            route.decoder if route else "",
+            self.receiver,
+            arrival.properties,
         )
-
-    @property
-    def letters(self) -> Counter[str]:
-        """Count the dead letters by reason."""
-        return Counter(letter.reason for letter in self._letters)
+        body = DEAD_LETTER.encode(letter)
+        self._rest.append((deadletter_subject(reason, device), body))
+        self.letters[reason] += 1
+        self.bytes += len(body)
 
     def settle(self) -> None:
         """Finish the counts, once, when nothing more comes."""
@@ -137,13 +135,8 @@ class Cycle:
                 for body, size in _batches(partition, readings[start : start + batch_readings]):
                     out.append((subject, body))
                     self.batches.append(size)
-        out.extend(
-            (deadletter_subject(letter.reason, letter.device), DEAD_LETTER.encode(letter)) for letter in self._letters
-        )
+        out += self._rest
         out.extend((memory_subject(key), data or b"") for key, data in self.remembered)
-        for presence in self._presences:
-            subject = presence_subject(partition_of(presence.device, self.partitions))
-            out.append((subject, PRESENCE_MESSAGE.encode(presence)))
         return out
 
 

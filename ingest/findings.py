@@ -130,7 +130,9 @@ class Findings:
             self._note_units(device, values, units, where)
         if flattener.spelled:
             self._spelled.setdefault(device, {}).update(flattener.spelled)
-        self._add(device, when.ts, values, {**when.flags, **flags} if flags else when.flags)
+        if flags:
+            flags = when.flags | {name: _encodable(detail) for name, detail in flags.items()}
+        self._add(device, when.ts, values, flags or when.flags)
 
     def state(self, device: str, moment: Moment | None = None, *, online: bool, reason: str = "") -> None:
         """Take in that a device is online or offline."""
@@ -140,7 +142,7 @@ class Findings:
         if len(self._states) >= self._context.limits.points:
             self.problem(Reason.TOO_LARGE, f"the message says of more than {len(self._states)} devices how they are")
             return
-        self._states.append(State(device, online, (moment or self._received).ts, reason[:256]))
+        self._states.append(State(device, online, (moment or self._received).ts, _encodable(reason[:256])))
 
     def facts(self, device: str, facts: Mapping[str, object]) -> None:
         """Take in what a device says of itself: `name`, `model`, `firmware`, `unit.METRIC` and so on."""

@@ -171,7 +171,15 @@ class Memory:
         for key, entry in self._changed.items():
             if len(key) > MAX_KEY:
                 continue
-            data = None if entry is None else msgspec.json.encode(entry)
-            out.append((key, data if data is None or len(data) <= MAX_BYTES else None))
+            out.append((key, None if entry is None else _written(entry)))
         self._changed = {}
         return out
+
+
+def _written(entry: msgspec.Struct) -> bytes | None:
+    """Give an entry as it is kept; None if it is too large, or holds text that UTF-8 cannot hold."""
+    try:
+        data = msgspec.json.encode(entry)
+    except UnicodeEncodeError:
+        return None
+    return data if len(data) <= MAX_BYTES else None

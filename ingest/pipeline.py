@@ -166,11 +166,14 @@ class Pipeline:
             timer = loop.call_later(wait, self._due.set)
             await self._due.wait()
             timer.cancel()
-        cycle, self._cycle = self._cycle, Cycle(self._routes.partitions, self._receiver)
-        cycle.remembered = self._context.memory.changes()
-        if cycle.remembered and self._routes.announce(cycle.remembered):
-            self._refiltered()
+        cycle = self._cycle
+        if changes := self._context.memory.changes():
+            cycle.remembered += changes
+            if self._routes.announce(changes):
+                self._refiltered()
         self._parts.finish(cycle, self._latest)
+        # Only now, when nothing more can fail: a cycle that is neither here nor there would be lost.
+        self._cycle = Cycle(self._routes.partitions, self._receiver)
         self._in_flight = len(cycle.receipts)
         self._arrived.clear()
         if not self._draining:

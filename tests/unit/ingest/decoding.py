@@ -108,6 +108,7 @@ def one_outcome(decoded: Decoded) -> Decoded:
         for about in (notes or {}).values():
             assert all(type(name) is str and type(said) is str for name, said in about.items())
             assert all((name + said).encode() is not None for name, said in about.items())
+    msgspec.msgpack.encode(decoded.states)
     if decoded.problems:
         decoded.problems.detail.encode()
     return decoded
