@@ -47,6 +47,10 @@ test: $(VENV)/dev.stamp ## Every test this machine can run (REQUIRE_SERVICES=1: 
 	@$(BIN)/python -m pytest -n $(JOBS) -m 'not alone' $(ARGS) || [ $$? = $(NONE_SELECTED) ]
 	@$(BIN)/python -m pytest -m alone $(ARGS) || [ $$? = $(NONE_SELECTED) ]
 
+.PHONY: fuzz
+fuzz: $(VENV)/dev.stamp ## Fuzz the topic router and every decoder (SECONDS=600 each; NAMES="json senml" for some)
+	@$(BIN)/python -m tests.fuzz.run --seconds $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),5) $(NAMES)
+
 .PHONY: bench
 bench: $(VENV)/dev.stamp ## Flat-out throughput, latency and CPU per message of the whole pipeline
 	@$(BIN)/python tests/bench/pipeline.py $(ARGS)

@@ -19,7 +19,6 @@ from ingest.announcements import FAMILY
 from ingest.context import Context
 from ingest.descriptions import Descriptions
 from ingest.feedback import Feedback
-from ingest.limits import Limits
 from ingest.metrics import Metrics
 from ingest.monitor import Monitor
 from ingest.mqtt import Session
@@ -49,15 +48,7 @@ class App:
         self._metrics = Metrics()
         self._link = Link(settings.nats_url, settings.nats_token.get_secret_value(), settings.client_id, log)
         self._directory = Directory(self._link, log, self._registered)
-        limits = Limits(
-            settings.payload_bytes,
-            settings.reading_metrics,
-            settings.name_bytes,
-            settings.text_bytes,
-            settings.depth,
-            settings.message_points,
-        )
-        self._context = Context(limits, self._directory.get)
+        self._context = Context(settings.limits, self._directory.get)
         rows = table.built_in() if settings.routes is None else table.read(settings.routes)
         self._routes = routes = Routes(rows, int(settings.clock_ahead_seconds * 1e9))
         admission = Admission(

@@ -17,7 +17,6 @@ from ingest import table
 from ingest.admit import Admission
 from ingest.context import Context
 from ingest.explain import Explainer, Explanation
-from ingest.limits import Limits
 from ingest.outcomes import Arrival, Outcome
 from ingest.patience import Patience
 from ingest.rates import RateLimits
@@ -103,7 +102,6 @@ def _explainer(routes: Path | None, records: list[Path]) -> tuple[list[table.Row
         rows = table.built_in() if path is None else table.read(path)
     except table.TableError as error:
         raise UsageError(f"the routing table: {error}") from error
-    limits = Limits(settings.payload_bytes, settings.reading_metrics, settings.name_bytes, settings.text_bytes)
     admission = Admission(
         known.get,
         RateLimits(settings.message_rate, settings.point_rate),
@@ -112,7 +110,7 @@ def _explainer(routes: Path | None, records: list[Path]) -> tuple[list[table.Row
     )
     patience = Patience(settings.decode_seconds)
     ahead = int(settings.clock_ahead_seconds * SECOND)
-    return rows, Explainer(rows, Routes(rows, ahead), Context(limits, known.get), admission, patience)
+    return rows, Explainer(rows, Routes(rows, ahead), Context(settings.limits, known.get), admission, patience)
 
 
 def _topic(text: str) -> str:

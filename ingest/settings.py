@@ -10,7 +10,7 @@ from contracts.rates import parse_rate
 from contracts.settings import StreamSettings
 from contracts.streams import DEFAULT_PARTITIONS
 from ingest import table
-from ingest.limits import MAX_DEPTH, MAX_POINTS
+from ingest.limits import MAX_DEPTH, MAX_POINTS, Limits
 
 MIB = 1 << 20
 
@@ -136,3 +136,15 @@ class Settings(StreamSettings):
         if (value is None) != (info.data.get("mqtt_tls_cert") is None):
             raise ValueError("INGEST_MQTT_TLS_CERT and INGEST_MQTT_TLS_KEY go together")
         return value
+
+    @property
+    def limits(self) -> Limits:
+        """Give the limits of one message."""
+        return Limits(
+            self.payload_bytes,
+            self.reading_metrics,
+            self.name_bytes,
+            self.text_bytes,
+            self.depth,
+            self.message_points,
+        )

@@ -10,7 +10,7 @@ from contracts.devices import DeviceRecord
 from contracts.readings import READING_BATCH, Reading, ReadingBatch
 from ingest import table
 from ingest.context import Context
-from ingest.limits import Limits
+from ingest.limits import MAX_POINTS, Limits
 from ingest.outcomes import Arrival, Decoded
 from ingest.routes import Routes
 from ingest.table import Row
@@ -111,4 +111,16 @@ def one_outcome(decoded: Decoded) -> Decoded:
     msgspec.msgpack.encode(decoded.states)
     if decoded.problems:
         decoded.problems.detail.encode()
+    return decoded
+
+
+def bounded(decoded: Decoded) -> Decoded:
+    """Check that a message has not become more than it may."""
+    assert sum(len(reading.values) for reading in decoded.readings) <= MAX_POINTS
+    assert len(decoded.states) <= MAX_POINTS
+    assert len(decoded.requests) <= 10
+    assert sum(map(len, (decoded.facts or {}).values())) <= 2 * MAX_POINTS
+    assert all(0 <= state.at < 1 << 63 for state in decoded.states)
+    for topic, _ in decoded.requests:
+        assert not {"+", "#", "\0"} & set(topic)
     return decoded

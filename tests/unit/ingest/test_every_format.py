@@ -14,12 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest import formats, table
-from ingest.limits import MAX_POINTS
 from ingest.outcomes import Arrival, Decoded
 from ingest.routes import Routes
 from ingest.table import Row
 from tests.unit.ingest import adversaries
-from tests.unit.ingest.decoding import AHEAD, NOW, Ingest, one_outcome
+from tests.unit.ingest.decoding import AHEAD, NOW, Ingest, bounded, one_outcome
 from tests.unit.ingest.examples import MESSAGES, by_decoder, payload_of
 
 EXAMPLES = by_decoder()
@@ -159,18 +158,6 @@ def take(ingest: Ingest, arrival: Arrival) -> Decoded | None:
     return bounded(one_outcome(route.decode(arrival, route, ingest.context)))
 
 
-def bounded(decoded: Decoded) -> Decoded:
-    """Check that a message has not become more than it may."""
-    assert sum(len(reading.values) for reading in decoded.readings) <= MAX_POINTS
-    assert len(decoded.states) <= MAX_POINTS
-    assert len(decoded.requests) <= 10
-    assert sum(map(len, (decoded.facts or {}).values())) <= 2 * MAX_POINTS
-    assert all(0 <= state.at < 1 << 63 for state in decoded.states)
-    for topic, _ in decoded.requests:
-        assert not {"+", "#", "\0"} & set(topic)
-    return decoded
-
-
 @pytest.mark.parametrize("row", table.built_in(), ids=lambda row: row.name)
 @settings(max_examples=80, deadline=None)
 @given(data=st.data())
@@ -206,12 +193,13 @@ def test_messages_after_messages_never_raise_also_after_a_restart(name: str, dat
             ingest = on(rows)
             for key, entry in known.items():
                 ingest.context.memory.tell(key, entry)
+            ingest.routes.announce(list(known.items()))
         take(ingest, arrival)
-        for key, data_or_none in ingest.context.memory.changes():
-            if data_or_none is None:
-                known.pop(key, None)
-            else:
-                known[key] = data_or_none
+        changes = ingest.context.memory.changes()
+        ingest.routes.announce(changes)
+        known.update({key: entry for key, entry in changes if entry is not None})
+        for key in [key for key, entry in changes if entry is None]:
+            known.pop(key, None)
 
 
 def costs(name: str) -> Iterator[tuple[str, str, bytes]]:
