@@ -130,9 +130,8 @@ class Findings:
             self._note_units(device, values, units, where)
         if flattener.spelled:
             self._spelled.setdefault(device, {}).update(flattener.spelled)
-        if flags:
-            flags = when.flags | {name: _encodable(detail) for name, detail in flags.items()}
-        self._add(device, when.ts, values, flags or when.flags)
+        all_flags = when.flags | {name: _encodable(detail) for name, detail in flags.items()} if flags else when.flags
+        self._add(device, when.ts, values, all_flags)
 
     def state(self, device: str, moment: Moment | None = None, *, online: bool, reason: str = "") -> None:
         """Take in that a device is online or offline."""
