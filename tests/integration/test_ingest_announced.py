@@ -6,7 +6,7 @@ from pathlib import Path
 from contracts.readings import Reading, Value
 from deploy.local.servers import FILTER_WINDOW, SESSION_WINDOW
 from ingest.app import App
-from tests.conftest import Server, nats_broker
+from tests.conftest import Server, mosquitto_broker, nats_broker
 from tests.integration.ingest_service import device, held, ingest, publish, reading, settings, until
 
 BASE = "distillery/still-9"
@@ -29,7 +29,17 @@ def subscribed(app: App, topic: str) -> bool:
 async def test_what_is_announced_before_and_while_ingest_runs_is_read_and_after_a_restart_still(
     stream: Server, broker: Server
 ) -> None:
-    given = settings(stream, broker)
+    await before_and_while_and_after(stream, broker, "3.1.1")
+
+
+async def test_with_mqtt_5_a_restart_rests_on_what_is_remembered(tmp_path: Path, stream: Server) -> None:
+    """The broker does not send retained configs again for subscriptions that it has."""
+    with mosquitto_broker(tmp_path) as broker:
+        await before_and_while_and_after(stream, broker, "5")
+
+
+async def before_and_while_and_after(stream: Server, broker: Server, protocol: str) -> None:
+    given = settings(stream, broker, mqtt_protocol=protocol)
     column, valve = ("still9", {"column": 78.5}), ("still9", {"valve": True})
     async with device(broker) as client:
         early = config(stat_t="~/tele", val_tpl="{{ value_json.c.t }}", unit_of_meas="°C")
