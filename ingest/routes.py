@@ -65,9 +65,9 @@ class Routes:
         rules = [_Rule(row, text, ahead) for row in rows if row.enabled for text in row.filters]
         self._rules = sorted(rules, key=lambda rule: filters.specificity(rule.levels))
         built_in = [_Rule(row, text, ahead) for row in table.built_in() for text in row.filters]
-        self._shapes = sorted(
-            (rule for rule in built_in if rule.row.decoder != "auto"), key=lambda rule: filters.specificity(rule.levels)
-        )
+        # A filter that begins with a wildcard says too little: topics of many kinds end in `state` or `status`.
+        telling = [rule for rule in built_in if rule.row.decoder != "auto" and rule.levels[0] not in ("+", "#")]
+        self._shapes = sorted(telling, key=lambda rule: filters.specificity(rule.levels))
         self._announced: set[str] = set()
         self._known: dict[str, Route | None] = {}
 

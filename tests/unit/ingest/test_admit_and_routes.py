@@ -8,6 +8,7 @@ from ingest.admit import MOST_ANNOUNCED, REPEAT_NS, Admission
 from ingest.outcomes import Arrival
 from ingest.rates import RateLimits
 from ingest.routes import Route, Routes
+from ingest.table import Row
 
 RECORDS = {
     "on": DeviceRecord(1, "on", enabled=True, profile=""),
@@ -90,3 +91,13 @@ def test_partitions_follow_the_stream() -> None:
     assert before is not None
     assert after is not None
     assert (before.partition, after.partition) == (0, partition_of("d", 16))
+
+
+@pytest.mark.parametrize(
+    ("topic", "decoder"),
+    [("plant/press/4/state", "auto"), ("plant/status", "auto"), ("homie/press/oil/level", "homie")],
+)
+def test_the_shape_of_a_topic_counts_only_where_it_begins_with_a_name(topic: str, decoder: str) -> None:
+    route = of(topic, Routes([Row("all", ["#"]), *table.built_in()], 0))
+    assert route is not None
+    assert route.decoder == decoder
