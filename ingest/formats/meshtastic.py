@@ -10,12 +10,12 @@ from contracts.deadletters import Reason
 from ingest.context import Context
 from ingest.findings import HEALTH, SECONDS, Findings, Moment
 from ingest.formats import Format
+from ingest.formats.status import online_of
 from ingest.identity import spell
 from ingest.jsons import inner, kind, read_object
 from ingest.outcomes import Arrival, Decoded, Ignored, ignored, rejected
-from ingest.plain import text_of, truth_of
 from ingest.routes import Route
-from ingest.values import Refused, Text
+from ingest.values import Text
 
 _VERSION = "2"
 _SAME = 600 * SECONDS
@@ -60,12 +60,9 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
 
 
 def _gateway(arrival: Arrival, route: Route, context: Context) -> Decoded:
-    word = text_of(arrival.payload)
-    if word == "":
-        return ignored(Ignored.EMPTY)
-    online = None if isinstance(word, Refused) else truth_of(word)
-    if online is None:
-        return rejected(Reason.MALFORMED, "the gateway's status is neither online nor offline")
+    online = online_of(arrival.payload)
+    if isinstance(online, Decoded):
+        return online
     findings = Findings(arrival, route, context)
     findings.state(spell(route.levels[-1]), online=online)
     return findings.decoded()

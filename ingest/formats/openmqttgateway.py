@@ -6,17 +6,16 @@ their addresses all the time, so an advert that nobody could decode makes no rea
 
 from typing import Any
 
-from contracts.deadletters import Reason
 from ingest.context import Context
 from ingest.findings import HEALTH, SECONDS, Findings, Moment
 from ingest.formats import Format, rtl433
+from ingest.formats.status import online_of
 from ingest.hearings import RADIO, unless_repeated
 from ingest.identity import mac, spell
 from ingest.jsons import read_object
-from ingest.outcomes import Arrival, Decoded, Ignored, ignored, rejected
-from ingest.plain import text_of, truth_of
+from ingest.outcomes import Arrival, Decoded, Ignored, ignored
 from ingest.routes import Route
-from ingest.values import Refused, Text
+from ingest.values import Text
 
 _SAME = 5 * SECONDS
 _SUFFIX = "toMQTT"
@@ -60,12 +59,9 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
 
 
 def _presence(arrival: Arrival, route: Route, context: Context) -> Decoded:
-    word = text_of(arrival.payload)
-    if word == "":
-        return ignored(Ignored.EMPTY)
-    online = None if isinstance(word, Refused) else truth_of(word)
-    if online is None:
-        return rejected(Reason.MALFORMED, "the gateway's status is neither online nor offline")
+    online = online_of(arrival.payload)
+    if isinstance(online, Decoded):
+        return online
     findings = Findings(arrival, route, context)
     findings.state(spell(*route.levels[-2:-1]), online=online)
     return findings.decoded()

@@ -11,12 +11,12 @@ from ingest import ruuvi_adverts
 from ingest.context import Context
 from ingest.findings import HEALTH, SECONDS, Findings
 from ingest.formats import Format
+from ingest.formats.status import online_of
 from ingest.identity import mac, spell
-from ingest.jsons import read_object
+from ingest.jsons import BOM, read_object
 from ingest.outcomes import Arrival, Decoded, Ignored, ignored, rejected
-from ingest.plain import text_of, truth_of
 from ingest.routes import Route
-from ingest.values import Refused, Text
+from ingest.values import Text
 
 _SAME = 60 * SECONDS
 _LONGEST = 2 * 1650
@@ -69,15 +69,15 @@ def _bytes(digits: object) -> bytes:
 
 def _status(arrival: Arrival, route: Route, context: Context) -> Decoded:
     """Read a word, or `{"state": word}`."""
-    text = text_of(arrival.payload)
-    if text == "":
-        return ignored(Ignored.EMPTY)
-    if not isinstance(text, Refused) and text.startswith("{"):
-        body = read_object(arrival.payload)
-        text = str(body.get("state")) if isinstance(body, dict) else ""
-    online = None if isinstance(text, Refused) else truth_of(text.strip('"'))
-    if online is None:
-        return rejected(Reason.MALFORMED, "the gateway's status is neither online nor offline")
+    payload = arrival.payload
+    if payload.removeprefix(BOM).lstrip()[:1] == b"{":
+        body = read_object(payload)
+        if isinstance(body, Decoded):
+            return body
+        payload = str(body.get("state")).encode("utf-8", "replace")
+    online = online_of(payload)
+    if isinstance(online, Decoded):
+        return online
     gateway = route.levels[-2] if len(route.levels) > 1 else ""
     findings = Findings(arrival, route, context)
     findings.state(spell(mac(gateway) or gateway), online=online)
