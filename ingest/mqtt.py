@@ -49,6 +49,8 @@ class Session:
         self._connection: Connection | None = None
         self._waiting: deque[tuple[Arrival, Receipt | None]] = deque()
         self._waiting_bytes = 0
+        self._left = 0  # of those, how many came over a connection that has ended
+        self._ended_at = 0
         self._more = asyncio.Event()
         self._keep_alive_s = _KEEP_ALIVE_S
 
@@ -165,6 +167,9 @@ class Session:
                     arrival, receipt = self._waiting.popleft()
                     self._waiting_bytes -= len(arrival.payload)
                     self._pipeline.take(arrival, receipt)
+                    if self._left:
+                        self._left -= 1
+                        self._doubt()
             self._more.clear()
             connection.resume()
 
@@ -173,6 +178,13 @@ class Session:
         self._inflight.lost(self._now())
         self._waiting = deque(waiting for waiting in self._waiting if waiting[1] is None)
         self._waiting_bytes = sum(len(arrival.payload) for arrival, _ in self._waiting)
+        self._left, self._ended_at = len(self._waiting), self._now()
+        self._doubt()
+
+    def _doubt(self) -> None:
+        """Say, after the last message of one connection and before the first of the next, that some may be missing."""
+        if not self._left:
+            self._pipeline.doubt(self._ended_at)
 
     async def _connect(self) -> bool:
         """Begin a connection; returns whether the broker has kept the session. Raises BrokerError or OSError."""

@@ -104,6 +104,10 @@ class Pipeline:
             self._settled.clear()
             await self._settled.wait()
 
+    def doubt(self, at: int) -> None:
+        """Let decoders know that messages may have been missed up to `at`, ns since 1970 UTC."""
+        self._context.memory.doubt(at)
+
     def take(self, arrival: Arrival, receipt: object, stored: asyncio.Event | None = None) -> None:
         """Decode, admit and batch one message; never raises.
 

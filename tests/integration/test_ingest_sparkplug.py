@@ -1,0 +1,111 @@
+"""Sparkplug B between a real broker and a real stream, while ingest and the edge node come and go."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from mqttium.api import AsyncClient
+
+from contracts import logs
+from contracts.deadletters import DEAD_LETTER, DeadLetter
+from contracts.jetstream import Link, Publisher
+from tests.conftest import TOKEN, Server
+from tests.integration.ingest_service import Stored, device, ingest, publish, reading, settings, until
+from tests.unit.ingest.edge import Edge, Message
+
+TRUTH = {"Level": 1.0, "Flow": 2.0}
+
+
+async def send(client: AsyncClient, message: Message) -> None:
+    """Publish as an edge node does, at QoS 0."""
+    await client.publish(message[0], message[1], qos=0)
+
+
+async def replay(stream: Server, letters: list[DeadLetter]) -> None:
+    link = await Link(stream.nats_url, TOKEN, "registry", logs.quiet()).connect()
+    publisher = Publisher(link)
+    await publisher.start()
+    for letter in letters:
+        await publisher.publish("replays", DEAD_LETTER.encode(letter))
+    await link.close()
+
+
+@contextlib.asynccontextmanager
+async def commands(broker: Server) -> AsyncIterator[list[str]]:
+    """Hear what nodes are told."""
+    heard: list[str] = []
+    client = AsyncClient("listener", clean_start=True)
+    await client.connect("127.0.0.1", broker.port)
+    await client.subscribe("spBv1.0/+/NCMD/+")
+
+    async def hear() -> None:
+        async for message in client.messages():
+            heard[len(heard) :] = [message.topic]
+
+    task = asyncio.create_task(hear())
+    try:
+        yield heard
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await client.disconnect()
+
+
+def states(stored: Stored) -> list[str]:
+    return [presence.state for presence in stored.presences if presence.state != "seen"]
+
+
+def true(stored: Stored) -> bool:
+    return all(value == TRUTH[name] for r in stored.readings for name, value in r.values.items())
+
+
+async def test_a_node_that_reboots_while_ingest_is_away_is_asked_and_nothing_is_stored_under_a_wrong_name(
+    stream: Server, broker: Server
+) -> None:
+    given = settings(stream, broker)
+    node = Edge(name="PumpHouse")  # nats-server takes no spaces in topics
+    async with device(broker) as client, commands(broker) as heard:
+        async with ingest(given), reading(stream) as stored:
+            await send(client, node.birth(TRUTH))
+            await send(client, node.data(values=TRUTH))
+            await until(lambda: len(stored.readings) == 2, "birth and data")
+            await until(lambda: states(stored) == ["online"], "online")
+        will, node.aliases = node.death(), {"": {"Flow": 1, "Level": 2}}
+        node.connect_again()
+        await publish(client, *will)
+        await send(client, node.birth(TRUTH))
+        async with ingest(given), reading(stream) as stored:
+            await until(lambda: states(stored) == ["online", "offline"], "the will")
+            await send(client, node.data(Level=1.0))
+            await until(lambda: len(stored.letters) == 1, "a dead letter")
+            assert (stored.letters[0].reason, stored.letters[0].device) == ("unknown_alias", "Works:PumpHouse")
+            await until(lambda: heard == ["spBv1.0/Works/NCMD/PumpHouse"], "the request")
+            await replay(stream, stored.letters)
+            await until(lambda: len(stored.letters) == 2, "too early")
+            await send(client, node.birth(TRUTH))
+            await until(lambda: states(stored)[2:] == ["online"], "online again")
+            before = len(stored.readings)
+            await replay(stream, stored.letters[1:])
+            await until(lambda: len(stored.readings) == before + 1, "the letter, translated")
+            assert stored.readings[-1].values == {"Level": 1.0}
+            await send(client, node.data(values=TRUTH))
+            await until(lambda: len(stored.readings) == before + 2, "data under the new aliases")
+            assert true(stored)
+
+
+async def test_after_a_lost_connection_no_alias_is_trusted(stream: Server, broker: Server) -> None:
+    node = Edge(name="PumpHouse")  # nats-server takes no spaces in topics
+    async with ingest(settings(stream, broker)) as app, reading(stream) as stored:
+        async with device(broker) as client:
+            await send(client, node.birth(TRUTH))
+            await until(lambda: len(stored.readings) == 1, "the birth")
+        broker.kill()
+        await until(lambda: app.waiting_for() == ["broker"], "sees that the broker has gone")
+        broker.start()
+        await until(lambda: app.waiting_for() == [], "connected again")
+        async with device(broker) as client:
+            await send(client, node.data(Level=1.0))
+            await until(lambda: [letter.reason for letter in stored.letters] == ["unknown_alias"], "a dead letter")
+            await send(client, node.data(Flow=2.0, named=True))
+            await until(lambda: len(stored.readings) == 2, "what is named")
+    assert true(stored)
