@@ -16,6 +16,10 @@ from ingest.metrics import Metrics
 from ingest.monitor import Monitor
 
 _POLL_S = 0.1
+_AT_ONCE = 256
+"""Messages that wait for their acknowledgements together. There is an fsync for each: were there thousands, the last
+would wait longer than a publisher does, be published again, and make all the others wait still longer."""
+
 _WRITTEN = (streams.DEADLETTERS, streams.PRESENCE, streams.REPLAYS)
 
 
@@ -77,7 +81,10 @@ class Stream:
         It may then be stored twice, which changes nothing for readings.
         """
         # Step 5. Publish, and wait until the stream has acknowledged everything, which it does after the fsync.
-        await asyncio.gather(*(self._write(subject, body) for subject, body in outgoing))
+        for start in range(0, len(outgoing), _AT_ONCE):
+            async with asyncio.TaskGroup() as group:
+                for subject, body in outgoing[start : start + _AT_ONCE]:
+                    group.create_task(self._write(subject, body))
         if not self.ready:
             await self.until_ready()
         if self._holding:
