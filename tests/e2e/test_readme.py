@@ -22,16 +22,20 @@ def test_the_commands_publish_and_query(stack: Running, tmp_path: Path) -> None:
     found = commands()
     assert any(command.endswith("make demo") for command in found), "which the tests of the demo run"
     assert ".venv/bin/sensorium up" in found, "which is what this stack was started with"
-    key, simulate, query = found[-3:]
+    key, simulate, query, decode = found[-4:]
     script = "\n".join(
         [
             key.replace("data/", f"{stack.directory}/"),
             f"{simulate} --mqtt-port {stack.mqtt_port} --ledger {tmp_path / 'ledger'}",
             query.replace("http://127.0.0.1:8080", stack.api).replace("curl ", "curl -s "),
+            "echo",
+            decode,
         ]
     )
     done = subprocess.run(["bash", "-ec", script], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    latest = json.loads(done.stdout.splitlines()[-1])
+    answered, _, decoded = done.stdout.partition("\ntopic")
+    assert "cellar at 2026-01-01T01:00:04Z" in decoded
+    latest = json.loads(answered.splitlines()[-1])
     assert latest["device"] == "env-001"
     assert latest["values"].keys() == {"temperature", "humidity", "co2", "battery"}
