@@ -1,6 +1,7 @@
 """What becomes of the parts of a decoded message: each goes where it belongs, and the message is counted once. Pure."""
 
 from collections.abc import Callable
+from itertools import islice
 
 import msgspec
 
@@ -17,7 +18,7 @@ from ingest.values import shown
 
 MOST_REFUSED = 16
 """So many devices of one message get a dead letter each if they may not send, which is replayed once they may; more of
-them get one together, for an operator to replay."""
+them get one together, for an operator to replay. No more than so many are told of it."""
 
 UNIT_CHANGED = "unit_changed"
 """Flag of a reading in which a metric is in another unit than before; its detail names the metrics."""
@@ -123,7 +124,7 @@ class Parts:
         }
 
     def _reject(self, cycle: Cycle, arrival: Arrival, route: Route, refused: dict[str, Reason]) -> None:
-        for device, reason in refused.items():
+        for device, reason in islice(refused.items(), MOST_REFUSED):
             self._tell(device, reason, REFUSED[reason], arrival)
         kept = {device: reason for device, reason in refused.items() if reason is not Reason.RATE_LIMITED}
         # A whole message that is replayed and refused again has one dead letter, as it had before.
@@ -138,11 +139,12 @@ class Parts:
             cycle.reject(arrival, reason, detail, "", route)
 
 
-def _flag_units(readings: list[Reading], metrics: list[str]) -> list[Reading]:
-    """Flag the readings in which the unit of one of `metrics` is another one than the device used before."""
+def _flag_units(readings: list[Reading], changed_metrics: list[str]) -> list[Reading]:
+    """Flag the readings with one of the metrics whose unit is another one than the device used before."""
+    metrics = set(changed_metrics)
     flagged = []
     for reading in readings:
-        changed = [shown(metric) for metric in metrics if metric in reading.values]
+        changed = [shown(metric) for metric in reading.values if metric in metrics]
         flags = reading.flags | {UNIT_CHANGED: ", ".join(changed)} if changed else reading.flags
         flagged.append(msgspec.structs.replace(reading, flags=flags))
     return flagged

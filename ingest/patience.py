@@ -42,10 +42,12 @@ class Patience:
         signal.setitimer(signal.ITIMER_VIRTUAL, seconds, seconds)
 
     def look(self) -> None:
-        """Raise TooSlowError if what was minded a tick ago is minded still."""
+        """Raise TooSlowError if what was minded a tick ago is minded still, and again at each tick until it is not.
+
+        Once might not be enough: what is raised in a finalizer, or a library's `except:`, goes no further.
+        """
         before, self._before = self._before, self.minding
         if self.minding is not None and self.minding is before:
-            self.minding = self._before = None
             raise TooSlowError
 
 

@@ -13,7 +13,7 @@ from ingest.admit import Admission
 from ingest.context import Context
 from ingest.cycle import Cycle, Outgoing
 from ingest.metrics import Metrics
-from ingest.outcomes import Arrival, Ignored, Outcome
+from ingest.outcomes import Arrival, Decoded, Ignored, Outcome
 from ingest.parts import Parts
 from ingest.patience import Patience, TooSlowError
 from ingest.routes import Route, Routes
@@ -116,16 +116,20 @@ class Pipeline:
         cycle, route, patience = self._cycle, None, self._patience
         self._latest = arrival.received
         try:
-            patience.minding = arrival
-            route = self._routes.of(arrival)
-            self._decode(cycle, arrival, route)
-            patience.minding = None
+            try:
+                patience.minding = arrival
+                route = self._routes.of(arrival)
+                decoded = self._decode(cycle, arrival, route)
+            finally:
+                patience.minding = None
+            # What is put into the cycle is not given up halfway: limits bound it.
+            if route is not None and decoded is not None:
+                self._sort(cycle, arrival, route, decoded)
         except TooSlowError:
             self._reject(
                 cycle, arrival, Reason.TOO_SLOW, "reading it was given up, since it did not come to an end", route
             )
         except Exception:  # noqa: BLE001 - our bug, with one message: it is kept with the traceback, and the next goes on
-            patience.minding = None
             self._reject(cycle, arrival, Reason.UNEXPECTED, ascii(traceback.format_exc())[-_TRACEBACK:], route)
         if stored is not None:
             cycle.stored.append(stored)
@@ -184,20 +188,23 @@ class Pipeline:
             self._due.clear()
         return cycle
 
-    def _decode(self, cycle: Cycle, arrival: Arrival, route: Route | None) -> None:
-        """Decode and admit a message, and put what it holds into the cycle."""
+    def _decode(self, cycle: Cycle, arrival: Arrival, route: Route | None) -> Decoded | None:
+        """Decode a message; None if that cannot be done, and it is in the cycle as that."""
         if route is None:
             cycle.ignore(Ignored.UNSUPPORTED)
-            return
+            return None
         if route.problem is not None:
             self._reject(cycle, arrival, Reason.BAD_DEVICE, f"the device id {route.problem}", route)
-            return
+            return None
         if len(arrival.payload) > self._payload_bytes:
             detail = f"the payload is {len(arrival.payload)} bytes long; {self._payload_bytes} are allowed"
             self._reject(cycle, arrival, Reason.TOO_LARGE, detail, route)
-            return
+            return None
         # Step 2. Decode: the payload becomes readings, problems, or a reason why there is nothing in it.
-        decoded = route.decode(arrival, route, self._context)
+        return route.decode(arrival, route, self._context)
+
+    def _sort(self, cycle: Cycle, arrival: Arrival, route: Route, decoded: Decoded) -> None:
+        """Admit what was decoded, and put it into the cycle."""
         readings, device = decoded.readings, route.device
         if (
             len(readings) == 1

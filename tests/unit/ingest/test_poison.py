@@ -1,8 +1,16 @@
 """Messages that are made to harm: each harms itself alone."""
 
+import time
+from collections.abc import Sequence
+
 import pytest
 
+from contracts.deadletters import Reason
 from contracts.devices import DeviceRecord
+from contracts.readings import Reading
+from ingest.cycle import Cycle
+from ingest.outcomes import Decoded
+from ingest.parts import MOST_REFUSED
 from tests.unit.ingest.test_pipeline import Ingest, after, running
 
 HALVES_OF_A_PAIR = [
@@ -50,3 +58,56 @@ async def test_a_cycle_that_could_not_be_finished_is_not_lost(monkeypatch: pytes
         await after(ingest)
     assert ingest.acknowledged == [1]
     assert ingest.disk.on("$KV.ingest_memory.homie."), "neither is what it taught"
+
+
+async def test_a_decoder_that_holds_on_to_everything_raised_in_it_is_ended_even_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given_up = 0
+
+    def stubborn(*_: object) -> Decoded:
+        nonlocal given_up
+        while True:
+            try:
+                while True:
+                    pass
+            except BaseException:  # as some library may
+                given_up += 1
+                if given_up > 1:
+                    raise
+
+    async with running(Ingest(patience=0.05)) as ingest:
+        with monkeypatch.context() as patch:
+            patch.setattr("ingest.formats.json._usual", stubborn)
+            ingest.take("devices/d/telemetry", b'{"n": 1}', 1)
+        ingest.take("devices/d/telemetry", b'{"n": 2}', 2)
+        await after(ingest)
+        assert ingest.acknowledged == [1, 2]
+        assert [letter.reason for letter in ingest.disk.letters] == [Reason.TOO_SLOW]
+
+
+async def test_what_was_decoded_is_taken_whole_however_long_that_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    add = Cycle.add
+
+    def slow(self: Cycle, partition: int, readings: Sequence[Reading]) -> None:
+        add(self, partition, readings)
+        began = time.process_time()
+        while time.process_time() - began < 0.2:
+            pass
+
+    async with running(Ingest(patience=0.05)) as ingest:
+        monkeypatch.setattr(Cycle, "add", slow)
+        ingest.take("devices/d/telemetry", b'{"n": 1, "none": null}', 1)
+        await after(ingest)
+        assert ingest.acknowledged == [1]
+        assert ingest.disk.letters == []
+        assert ingest.counted("messages", outcome="stored", reason="") == 1
+
+
+async def test_of_thousands_of_devices_in_a_message_that_may_not_send_few_are_told() -> None:
+    devices = b",".join(b'"d%d": [{"a": 1}]' % number for number in range(10_000))
+    async with running(Ingest(register=False)) as ingest:
+        ingest.take("v1/gateway/telemetry", b"{%b}" % devices, 1)
+        await after(ingest)
+        assert len(ingest.told) == MOST_REFUSED
+        assert len(ingest.disk.letters) == 1
