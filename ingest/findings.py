@@ -8,6 +8,7 @@ from functools import lru_cache
 from contracts.deadletters import Reason
 from contracts.readings import Reading, Value
 from contracts.topics import device_id_problem
+from contracts.units import canonical
 from ingest.context import Context
 from ingest.outcomes import Arrival, Decoded, Ignored, Problems, State
 from ingest.routes import Route
@@ -212,7 +213,7 @@ class Findings:
                 continue
             unit = _encodable(unit[:_UNIT_CHARACTERS])
             known = self._units.setdefault(device, {})
-            if known.setdefault(metric, unit) != unit:
+            if canonical(known.setdefault(metric, unit)) != canonical(unit):
                 del values[metric]
                 self.problem(
                     Reason.BAD_UNIT, f"{where}{shown(metric)} is in {shown(known[metric])} and in {shown(unit)} at once"

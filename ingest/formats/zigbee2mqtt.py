@@ -8,8 +8,6 @@ message before has the flag `repeated`, since it may be an old measurement.
 import re
 from collections.abc import Mapping
 
-import msgspec
-
 from contracts.deadletters import Reason
 from ingest import jsons
 from ingest.context import Context
@@ -33,12 +31,6 @@ _MOST_LEVELS = 32
 _MOST_VALUES = 500
 _LONGEST = 200
 _ADDRESS = re.compile(r"0x[0-9a-f]{16}")
-
-
-class Last(msgspec.Struct, frozen=True):
-    """What a device's values were, in writing, by name."""
-
-    values: dict[str, str]
 
 
 def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
@@ -210,17 +202,17 @@ def _typed(value: object, words: tuple[str, str] | None) -> object:
 
 def _repeated(arrival: Arrival, context: Context, key: str, fields: Mapping[str, object]) -> set[str]:
     """Give the names of values that are as they were, and remember how they are."""
-    last = context.memory.get(key, Last)
     if arrival.replayed:
         return set()
-    before = last.values if last is not None else {}
+    # Not worth a write for each message: at worst, the first values after a restart do not say that they are repeated.
+    before: dict[str, str] = context.memory.held(key, dict) or {}
     written = {
         name: text
         for name, value in list(fields.items())[:_MOST_VALUES]
         if name.isprintable() and len(text := _written(value)) + len(name) <= _LONGEST
     }
     if len(merged := before | written) <= _MOST_VALUES:
-        context.memory.put(key, Last(merged))
+        context.memory.hold(key, merged, sum(map(len, merged)) + sum(map(len, merged.values())))
     return {name for name, text in written.items() if before.get(name) == text}
 
 

@@ -119,8 +119,9 @@ def test_one_metric_in_two_units_loses_the_second_alone() -> None:
     found = findings()
     found.reading("d", {"t": 1, "h": 2}, found.when(1767225600000), units={"t": "degC"})
     found.reading("d", {"t": 33, "h": 3}, found.when(1767225601000), units={"t": "degF"})
+    found.reading("d", {"t": 2}, found.when(1767225602000), units={"t": "Cel"})
     decoded = found.decoded()
-    assert [r.values for r in decoded.readings] == [{"t": 1.0, "h": 2.0}, {"h": 3.0}]
+    assert [r.values for r in decoded.readings] == [{"t": 1.0, "h": 2.0}, {"h": 3.0}, {"t": 2.0}]
     assert decoded.units == {"d": {"t": "degC"}}
     refused(decoded, Reason.BAD_UNIT, "'t' is in 'degC' and in 'degF'")
 

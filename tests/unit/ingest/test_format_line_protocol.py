@@ -149,8 +149,17 @@ class TestBadLines:
 
 class TestDevice:
     def test_the_first_tag_of_the_list_names_it(self) -> None:
-        assert only(send("m,device=c,device_id=b,host=a f=1")).device == "c"
-        assert only(send("m,device_id=b,host=a f=1")).device == "b"
+        assert only(bound("m,device=c,device_id=b,host=a f=1")).device == "c"
+        assert only(bound("m,device_id=b,host=a f=1")).device == "b"
+
+    def test_telegrafs_disks_are_no_devices_and_what_it_measures_several_times_is_told_apart(self) -> None:
+        lines = (
+            f"cpu,cpu=cpu0,host=a idle=97.5 {AT}\ncpu,cpu=cpu1,host=a idle=91.5 {AT}\n"
+            f"disk,device=sdb1,path=/srv,host=a free=5i {AT}"
+        )
+        reading = only(send(lines))
+        assert reading.device == "a"
+        assert reading.values == {"cpu.cpu0.idle": 97.5, "cpu.cpu1.idle": 91.5, "disk./srv.free": 5.0}
 
     def test_else_the_topic_does(self) -> None:
         assert only(send("m,site=x f=1")).device == "kx-11"
