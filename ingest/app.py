@@ -19,6 +19,7 @@ from ingest.announcements import FAMILY
 from ingest.context import Context
 from ingest.descriptions import Descriptions
 from ingest.feedback import Feedback
+from ingest.lease import Lease, LeaseBucket
 from ingest.metrics import Metrics
 from ingest.monitor import Monitor
 from ingest.mqtt import Session
@@ -78,7 +79,8 @@ class App:
             self._link, monitor, settings.partitions, self._pipeline.divide, self._metrics, self._rng, log
         )
         now = time.time_ns  # noqa: TID251 - the composition root reads the clock
-        self._session = Session(settings, self._pipeline, now, self._rng, self._metrics, log, filters=routes.filters)
+        first = routes.others if settings.shared_group else routes.filters
+        self._session = Session(settings, self._pipeline, now, self._rng, self._metrics, log, filters=first)
         memory = self._context.memory
         self._metrics.watch(
             held_messages=lambda: self._pipeline.held,
@@ -87,9 +89,14 @@ class App:
             memory_entries=lambda: len(memory),
             memory_forgotten=lambda: memory.forgotten,
             raw_displaced=lambda: admission.raw_displaced,
+            lease_held=lambda: self._leading,
             broker_connected=lambda: self._session.connected,
         )
         self._recalled = asyncio.Event()
+        me = f"{settings.client_id}/{self._rng.randbytes(8).hex()}"
+        self._turned = asyncio.Event()
+        self._lease = Lease(LeaseBucket(self._link), settings.shared_group, me, time.monotonic, self._turned.set, log)
+        self._leading = not settings.shared_group  # whether messages whose order matters are ours to take
         self._sources: list[asyncio.Task[None]] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -127,6 +134,8 @@ class App:
             self._keep("broker", self._take_from_broker),
             self._keep("replays", self._take_replays),
         ]
+        if self._settings.shared_group:
+            self._sources += [self._keep("lease", self._keep_lease), self._keep("turns", self._take_turns)]
 
     async def stop(self) -> None:
         """Take in nothing more, write and acknowledge what is held, and disconnect.
@@ -144,6 +153,7 @@ class App:
             await _end(self._tasks)
             self._patience.end()
             await self._session.close()
+            await self._lease.release()
             await self._link.close()
 
     def _registered(self, device: str) -> None:
@@ -176,18 +186,41 @@ class App:
 
     def _follow(self) -> None:
         """Subscribe to what routes and announcements ask for now."""
-        self._session.follow(self._routes.filters)
+        if not self._settings.shared_group:
+            self._session.follow(self._routes.filters)
+        else:
+            self._session.follow(self._routes.others, self._routes.ordered if self._leading else ())
+
+    async def _take_turns(self) -> None:
+        """Take messages whose order matters while the lease is ours, knowing what its last holder knew."""
+        while True:
+            await self._turned.wait()
+            self._turned.clear()
+            if self._lease.held and not self._leading:
+                self._context.memory.restart(time.time_ns())  # noqa: TID251 - the composition root reads the clock
+                await self._remember()
+            self._leading = self._lease.held
+            self._follow()
+
+    async def _keep_lease(self) -> None:
+        """Want the lease once there is everything that its holder needs."""
+        await self._until_known()
+        await self._lease.keep()
 
     async def _recall(self) -> None:
         await self._stream.until_ready()
+        await self._remember()
+        self._recalled.set()
+
+    async def _remember(self) -> None:
+        """Read what decoders have learnt."""
         await recall(self._link, self._context.memory, self._log)
         if self._routes.announce((key, b"") for key in self._context.memory.keys(f"{FAMILY}.")):
             self._follow()
-        self._recalled.set()
 
     async def _take_replays(self) -> None:
         await self._until_known()
-        await Replays(self._link, self._pipeline, self._log).run()
+        await Replays(self._link, self._pipeline, lambda: self._leading, self._log).run()
 
     def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         return asyncio.create_task(keep_running(name, work, self._rng, self._log), name=f"ingest-{name}")

@@ -65,9 +65,9 @@ class Session:
             return ("broker",)
         return self._subscriptions.missing
 
-    def follow(self, filters: Sequence[str]) -> None:
-        """Be subscribed to these filters from now on, and to no others."""
-        self._subscriptions.follow(filters)
+    def follow(self, filters: Sequence[str], alone: Sequence[str] = ()) -> None:
+        """Be subscribed to these filters from now on, and to no others; to those in `alone` outside of the group."""
+        self._subscriptions.follow(filters, alone)
 
     def send(self, topic: str, payload: bytes) -> None:
         """Publish at QoS 0, at once; dropped and counted where there is no connection, or too much waits for it."""

@@ -1,6 +1,7 @@
 """Dead letters that an operator replays: they come back by the stream, as if they had just been received."""
 
 import asyncio
+from collections.abc import Callable
 
 from nats.errors import Error as NatsError
 from nats.js.client import JetStreamContext
@@ -20,14 +21,20 @@ _RETRY_S = 1.0
 
 
 class Replays:
-    """Pulls the work queue REPLAYS, and acknowledges each message when what became of it is on disk."""
+    """Pulls the work queue REPLAYS, and acknowledges each message when what became of it is on disk.
 
-    def __init__(self, link: Link, pipeline: Pipeline, log: Log) -> None:
-        self._link, self._pipeline, self._log = link, pipeline, log
+    It does so while `ours` is true: of several ingests one knows what devices said before, by which some are read.
+    """
+
+    def __init__(self, link: Link, pipeline: Pipeline, ours: Callable[[], bool], log: Log) -> None:
+        self._link, self._pipeline, self._ours, self._log = link, pipeline, ours, log
 
     async def run(self) -> None:
         """Take what is replayed, until cancelled."""
         while True:
+            if not self._ours():
+                await asyncio.sleep(_RETRY_S)
+                continue
             try:
                 await self._follow()
             except NatsError as error:
@@ -39,7 +46,7 @@ class Replays:
         generation = self._link.generation
         subscription = await self._link.js.pull_subscribe_bind(consumer=INGEST, stream=REPLAYS.name)
         try:
-            while generation == self._link.generation:
+            while generation == self._link.generation and self._ours():
                 await self._take(subscription)
         finally:
             if self._link.up:

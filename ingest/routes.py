@@ -76,6 +76,25 @@ class Routes:
         """Give the filters to subscribe to: none is covered by another."""
         return filters.fewest([*(rule.filter for rule in self._rules), *sorted(self._announced)])
 
+    @property
+    def ordered(self) -> list[str]:
+        """Give those filters by which messages come whose decoders need all of them, in order; the rest is `others`."""
+        return [text for text in self.filters if self._is_ordered(text)]
+
+    @property
+    def others(self) -> list[str]:
+        """Give those filters by which messages come that any of several ingests may take."""
+        return [text for text in self.filters if not self._is_ordered(text)]
+
+    def _is_ordered(self, text: str) -> bool:
+        levels = text.split("/")
+        if text in self._announced:
+            return True
+        decoders = {rule.row.decoder for rule in self._rules if filters.covers(levels, rule.levels)}
+        if "auto" in decoders:  # there the shape of a topic tells the decoder
+            decoders |= {shape.row.decoder for shape in self._shapes if filters.overlap(levels, shape.levels)}
+        return not decoders.isdisjoint(formats.ORDERED)
+
     def announce(self, changes: Iterable[tuple[str, bytes | None]]) -> bool:
         """Take in, out of what decoders have learnt, which topics are announced, and which are no longer (None).
 

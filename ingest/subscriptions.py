@@ -50,9 +50,12 @@ class Subscriptions:
         self.missing: tuple[str, ...] = ("broker",)
         self.watching = False
 
-    def follow(self, filters: Iterable[str]) -> None:
-        """Want these from now on, and no others; any that was not wanted at first may be refused."""
-        wanted = self._sharing(filters)
+    def follow(self, filters: Iterable[str], alone: Iterable[str] = ()) -> None:
+        """Want these from now on, and no others; any that was not wanted at first may be refused.
+
+        Those in `alone` are not shared with the group.
+        """
+        wanted = self._sharing(filters) | frozenset(fewest(list(alone)))
         if wanted != self._wanted:
             self._wanted = wanted
             self._changed.set()

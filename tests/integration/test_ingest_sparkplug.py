@@ -3,14 +3,16 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from mqttium.api import AsyncClient
 
 from contracts import logs
 from contracts.deadletters import DEAD_LETTER, DeadLetter
 from contracts.jetstream import Link, Publisher
-from tests.conftest import TOKEN, Server
-from tests.integration.ingest_service import Stored, device, ingest, publish, reading, settings, until
+from ingest.app import App
+from tests.conftest import TOKEN, Server, mosquitto_broker
+from tests.integration.ingest_service import Stored, counted, device, ingest, publish, reading, settings, until
 from tests.unit.ingest.edge import Edge, Message
 
 TRUTH = {"Level": 1.0, "Flow": 2.0}
@@ -109,3 +111,36 @@ async def test_after_a_lost_connection_no_alias_is_trusted(stream: Server, broke
             await send(client, node.data(Flow=2.0, named=True))
             await until(lambda: len(stored.readings) == 2, "what is named")
     assert true(stored)
+
+
+async def test_of_two_ingests_one_hears_a_node_and_the_other_takes_over(tmp_path: Path, stream: Server) -> None:
+    with mosquitto_broker(tmp_path) as broker:
+        one, two = (settings(stream, broker, shared_group="pair", client_id=name) for name in ("one", "two"))
+        node = Edge()
+        async with device(broker) as client, ingest(one) as first, reading(stream) as stored:
+            await until(lambda: hears(first), "the first has the lease")
+            async with ingest(two) as second:
+                await send(client, node.birth(TRUTH))
+                for number in range(20):
+                    await publish(client, f"devices/d{number}/telemetry", b'{"Level": 1.0}')
+                    await send(client, node.data(values=TRUTH))
+                await until(lambda: len(stored.readings) == 41, "each once")
+                assert not stored.letters
+                assert not hears(second)
+                assert counted(first, "readings_stored") + counted(second, "readings_stored") == 41
+                await first.stop()
+                await until(lambda: hears(second), "the other has the lease", seconds=30)
+                await send(client, node.data(Level=1.0))
+                await until(lambda: [x.reason for x in stored.letters] == ["unknown_alias"], "nothing is trusted")
+                await send(client, node.birth(TRUTH))
+                await send(client, node.data(Level=1.0))
+                await until(lambda: len(stored.readings) == 43, "the birth and what came after")
+                await replay(stream, stored.letters)
+                await until(lambda: len(stored.readings) == 44, "the letter, by the one that knows the birth")
+                assert true(stored)
+
+
+def hears(app: App) -> bool:
+    """Whether messages whose order matters come to this ingest."""
+    made = app._session._subscriptions._made  # noqa: SLF001 - nobody else knows
+    return "spBv1.0/#" in made

@@ -118,3 +118,17 @@ def test_the_fewest_filters_are_subscribed_to(tmp_path: Path) -> None:
     found = Routes(rows(tmp_path, '[[route]]\nname = "all"\nfilters = ["devices/#"]\n'), 5).filters
     assert "devices/#" in found
     assert "devices/+/telemetry" not in found
+
+
+def test_filters_whose_decoders_need_order_are_told_from_the_others(tmp_path: Path) -> None:
+    text = '[[route]]\nname = "any"\nfilters = ["site/+/any", "plant/#"]\n'
+    text += '[[route]]\nname = "homie"\nfilters = ["house/#"]\n'
+    found = Routes(rows(tmp_path, text), 5)
+    assert {"spBv1.0/#", "house/#"} <= set(found.ordered)
+    assert {"devices/+/telemetry", "site/+/any", "plant/#"} <= set(found.others)
+    assert sorted(found.ordered + found.others) == sorted(found.filters)
+
+
+def test_a_filter_of_auto_needs_order_where_a_shape_that_does_may_come(tmp_path: Path) -> None:
+    found = Routes(rows(tmp_path, '[[route]]\nname = "all"\nfilters = ["#"]\n'), 5)
+    assert (found.ordered, found.others) == (["#"], ["$aws/things/+/shadow/#"])
