@@ -17,21 +17,21 @@ class Repeats:
     """Knows what was taken moments ago. Bounded: the oldest is forgotten first."""
 
     def __init__(self) -> None:
-        self._seen: OrderedDict[Hashable, int] = OrderedDict()
+        self._seen: OrderedDict[int, int] = OrderedDict()  # by hash: what senders choose may be long
 
     def seen(self, key: Hashable, now: int, within: int) -> bool:
         """Whether `key` was asked for less than `within` ns before `now`; it is known from now on."""
         if self.saw(key, now, within):
             return True
-        self._seen[key] = now
-        self._seen.move_to_end(key)
+        self._seen[hash(key)] = now
+        self._seen.move_to_end(hash(key))
         if len(self._seen) > _MOST_REPEATS:
             self._seen.popitem(last=False)
         return False
 
     def saw(self, key: Hashable, now: int, within: int) -> bool:
         """Whether `seen` was asked for `key` less than `within` ns before `now`; nothing is noted."""
-        before = self._seen.get(key)
+        before = self._seen.get(hash(key))
         return before is not None and 0 <= now - before < within
 
 

@@ -28,7 +28,7 @@ class Cycle:
     """Collects messages; each is counted once, in `outcomes`, by outcome and reason.
 
     `receipts` has what acknowledges each message at its source, in the order of arrival; `stored` is set for those
-    who wait. `bytes` is the payloads' and the dead letters'. `receiver` is the name of this process in dead letters.
+    who wait. `bytes` counts topics, payloads and dead letters. `receiver` is the name of this process in dead letters.
     `remembered` is what decoders have learnt from these messages, which is written with them.
     """
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from contracts.deadletters import Reason
 from contracts.readings import Reading, Value
-from contracts.topics import device_id_problem
+from contracts.topics import MAX_DEVICE_ID, device_id_problem
 from contracts.units import canonical
 from ingest.context import Context
 from ingest.outcomes import Arrival, Decoded, Ignored, Problems, State
@@ -27,7 +27,12 @@ _MOST_TOLD = 20_000  # facts of all its devices
 _FACT_CHARACTERS = 1_000
 _UNIT_CHARACTERS = 64
 
-_device_problem = lru_cache(maxsize=65_536)(device_id_problem)
+_problem_of = lru_cache(maxsize=65_536)(device_id_problem)
+
+
+def _device_problem(device: str) -> str | None:
+    """Why `device` cannot be a device id, or None; remembered only where it may well be one."""
+    return _problem_of(device) if len(device) <= MAX_DEVICE_ID else device_id_problem(device)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,24 @@ _ESCAPED = frozenset("%/+#")
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _LEVEL = re.compile(r"-?[1-9][0-9]?")
 _PROPERTY = "property:"
+_LONGEST_REMEMBERED = 512
 
 
-@lru_cache(maxsize=65_536)
 def spell(*parts: str) -> str:
     """Join the parts of an identity with colons to one id that fits a topic level; different parts give different ids.
 
     In each part `%`, `/`, `+`, `#` and unprintable characters are written `%XX`, byte by byte of UTF-8, and in several
     parts the colon too.
     """
+    return (_remembered if sum(map(len, parts)) <= _LONGEST_REMEMBERED else _spell)(*parts)
+
+
+def _spell(*parts: str) -> str:
     escaped = _ESCAPED if len(parts) == 1 else _ESCAPED | {":"}
     return ":".join("".join(_escape(c) if c in escaped or not c.isprintable() else c for c in part) for part in parts)
+
+
+_remembered = lru_cache(maxsize=65_536)(_spell)
 
 
 def _escape(character: str) -> str:

@@ -27,6 +27,9 @@ MAX_BYTES = 1 << 20
 MAX_HELD = 1_000_000
 """Most of all that is held together, in whatever sizes its holders count."""
 
+MAX_WEIGHT = 128 << 20
+"""Most bytes of all keys and entries together, as they are written."""
+
 MAX_KEY = 1_024
 """Longest key, which is part of a subject; what has a longer one is remembered by this process alone as well."""
 
@@ -51,7 +54,7 @@ class Memory:
     """Entries by key. An entry is a struct that is replaced as a whole; its own fields are never changed.
 
     `fresh` tells what this process has learnt from what it was told at its start. The entry that was not used for the
-    longest time is forgotten when there are too many.
+    longest time is forgotten when there are too many, or they weigh too much.
 
     Besides there is what is `held`: only true as long as no message is missed, never written, and gone with
     `doubt`; `doubted` is when that was last, in ns since 1970 UTC.
@@ -63,6 +66,8 @@ class Memory:
         self._fresh: set[str] = set()
         self._changed: dict[str, msgspec.Struct | None] = {}
         self._families: Counter[str] = Counter()
+        self._weights: dict[str, int] = {}
+        self._weight = 0
         self._held: OrderedDict[str, tuple[object, int]] = OrderedDict()
         self._held_size = 0
         self.forgotten = self.doubted = 0
@@ -72,9 +77,10 @@ class Memory:
 
     def tell(self, key: str, data: bytes) -> None:
         """Take in what was remembered before the start."""
-        if len(self._told) < MAX_ENTRIES and key not in self._entries:
+        if len(self._told) < MAX_ENTRIES and self._weight < MAX_WEIGHT and key not in self._entries:
             self._count(key, key not in self._told)
             self._told[key] = data
+            self._weigh(key, len(data))
 
     def get(self, key: str, kind: type[T]) -> T | None:
         """Return an entry, or None. One that is of another kind, as an older version may have left, is none."""
@@ -84,6 +90,7 @@ class Memory:
                 self._entries[key] = msgspec.json.decode(data, type=kind)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 self._count(key, -1)
+                self._weigh(key, None)
                 return None
         entry = self._entries.get(key)
         if not isinstance(entry, kind):
@@ -105,9 +112,7 @@ class Memory:
         self._entries.move_to_end(key)
         self._changed[key] = entry
         if len(self._entries) > MAX_ENTRIES:
-            oldest = next(iter(self._entries))
-            self.forget(oldest)
-            self.forgotten += 1
+            self._forget_oldest()
 
     def forget(self, key: str) -> None:
         """Forget an entry."""
@@ -115,7 +120,12 @@ class Memory:
         self._fresh.discard(key)
         if known != (None, None):
             self._count(key, -1)
+            self._weigh(key, None)
             self._changed[key] = None
+
+    def _forget_oldest(self) -> None:
+        self.forget(next(iter(self._entries)))
+        self.forgotten += 1
 
     def count(self, family: str) -> int:
         """Count the entries whose keys have `family` as their first part."""
@@ -123,6 +133,13 @@ class Memory:
 
     def _count(self, key: str, change: int) -> None:
         self._families[key.partition(".")[0]] += change
+
+    def _weigh(self, key: str, size: int | None) -> None:
+        """Note how large an entry is; None if it is there no longer."""
+        self._weight -= self._weights.pop(key, 0)
+        if size is not None:
+            self._weights[key] = len(key) + size
+            self._weight += len(key) + size
 
     def keys(self, prefix: str) -> list[str]:
         """List the keys that begin with `prefix`."""
@@ -138,8 +155,9 @@ class Memory:
     def restart(self, at: int) -> None:
         """Forget everything, to be told anew; what the bucket holds stays. `at` as for `doubt`."""
         self.doubt(at)
-        for known in (self._told, self._entries, self._changed, self._families):
+        for known in (self._told, self._entries, self._changed, self._families, self._weights):
             known.clear()
+        self._weight = 0
 
     def hold(self, key: str, thing: object, size: int) -> None:
         """Hold a thing of this size, which may be changed in place. Of too many, that not asked for longest goes."""
@@ -169,17 +187,20 @@ class Memory:
             return []
         out: list[tuple[str, bytes | None]] = []
         for key, entry in self._changed.items():
-            if len(key) > MAX_KEY:
-                continue
-            out.append((key, None if entry is None else _written(entry)))
+            data = None if entry is None else _written(entry)
+            if entry is not None:
+                self._weigh(key, MAX_BYTES if data is None else len(data))
+            if len(key) <= MAX_KEY:
+                out.append((key, data if data is None or len(data) <= MAX_BYTES else None))
         self._changed = {}
+        while self._weight > MAX_WEIGHT and self._entries:
+            self._forget_oldest()
         return out
 
 
 def _written(entry: msgspec.Struct) -> bytes | None:
-    """Give an entry as it is kept; None if it is too large, or holds text that UTF-8 cannot hold."""
+    """Give an entry as it is written; None if it holds text that UTF-8 cannot hold."""
     try:
-        data = msgspec.json.encode(entry)
+        return msgspec.json.encode(entry)
     except UnicodeEncodeError:
         return None
-    return data if len(data) <= MAX_BYTES else None

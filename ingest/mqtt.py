@@ -149,7 +149,7 @@ class Session:
     def _wait(self, arrival: Arrival, receipt: Receipt | None) -> None:
         """Let a message wait for room, and the broker too if there are many."""
         self._waiting.append((arrival, receipt))
-        self._waiting_bytes += len(arrival.payload)
+        self._waiting_bytes += len(arrival.payload) + len(arrival.topic)
         self._more.set()
         settings = self._settings
         if self._connection is not None and (
@@ -165,7 +165,7 @@ class Session:
                 await self._pipeline.room()
                 while self._waiting and not self._pipeline.full:
                     arrival, receipt = self._waiting.popleft()
-                    self._waiting_bytes -= len(arrival.payload)
+                    self._waiting_bytes -= len(arrival.payload) + len(arrival.topic)
                     self._pipeline.take(arrival, receipt)
                     if self._left:
                         self._left -= 1
@@ -177,7 +177,7 @@ class Session:
         """Let go of what a lost connection leaves unacknowledged. What nobody sends again stays."""
         self._inflight.lost(self._now())
         self._waiting = deque(waiting for waiting in self._waiting if waiting[1] is None)
-        self._waiting_bytes = sum(len(arrival.payload) for arrival, _ in self._waiting)
+        self._waiting_bytes = sum(len(arrival.payload) + len(arrival.topic) for arrival, _ in self._waiting)
         self._left, self._ended_at = len(self._waiting), self._now()
         self._doubt()
 

@@ -137,7 +137,7 @@ class Pipeline:
         if not receipts:
             self._arrived.set()
         receipts.append(receipt)
-        cycle.bytes += len(arrival.payload)
+        cycle.bytes += len(arrival.payload) + len(arrival.topic)
         if len(receipts) >= self._enough or cycle.bytes >= CYCLE_BYTES:
             self._due.set()
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ingest.context import Context
 
 _MOST_REMEMBERED = 65_536
+_LONGEST_REMEMBERED = 512
 _ANNOUNCED = f"{FAMILY}."
 
 
@@ -169,7 +170,8 @@ class Routes:
         return next((rule for rule in self._shapes if filters.matches(rule.levels, levels)), None)
 
     def _remember(self, topic: str, route: Route | None) -> Route | None:
-        if len(self._known) >= _MOST_REMEMBERED:
-            self._known.clear()
-        self._known[topic] = route
+        if len(topic) <= _LONGEST_REMEMBERED:
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            self._known[topic] = route
         return route

@@ -1,3 +1,5 @@
+import pytest
+
 from ingest import descriptions
 from ingest.descriptions import Descriptions
 
@@ -43,3 +45,13 @@ def test_a_device_has_a_most_of_facts() -> None:
     told.learn("d", {str(number): "x" for number in range(descriptions.MOST_FACTS + 5)})
     [(_, facts)] = told.news()
     assert len(facts) == descriptions.MOST_FACTS
+
+
+def test_what_devices_say_together_is_bounded_by_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(descriptions, "MOST_CHARACTERS", 3_000)
+    told = Descriptions(lambda _: True)
+    for device in ("a", "b", "c"):
+        told.learn(device, {"name": "x" * 990})
+    told.learn("a", {"name": "y" * 990})
+    told.learn("d", {"name": "x" * 990})
+    assert sorted(device for device, _ in told.news()) == ["a", "c", "d"], "of b nothing was heard for longest"

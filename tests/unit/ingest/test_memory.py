@@ -172,3 +172,35 @@ def test_what_is_asked_for_nothing_is_asked_ever_more_rarely() -> None:
     assert spacing.due("b", 50, least=3, most=20)
     spacing.answered("a")
     assert [now for now in range(82, 95) if spacing.due("a", now, least=3, most=20)] == [84, 87, 93]
+
+
+def test_entries_that_weigh_too_much_together_are_forgotten_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "MAX_WEIGHT", 3_000)
+    known = Memory()
+    known.tell("told", b'{"text":"%b"}' % (b"x" * 900))
+    for key in ("a", "b", "c"):
+        known.put(key, Name("x" * 900))
+        known.get("told", Name)
+    known.changes()
+    assert [key for key in ("told", "a", "b", "c") if known.get(key, Name)] == ["told", "b", "c"]
+    assert known.changes() == [("a", None)]
+    known.forget("b")
+    known.put("d", Name("x" * 900))
+    known.changes()
+    assert [key for key in ("told", "c", "d") if known.get(key, Name)] == ["told", "c", "d"]
+
+
+def test_no_more_is_told_than_may_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "MAX_WEIGHT", 3_000)
+    known = Memory()
+    for number in range(10):
+        known.tell(str(number), b'{"text":"%b"}' % (b"x" * 990))
+    assert len(known) == 3
+
+
+def test_text_that_utf_8_cannot_hold_is_remembered_by_this_process_alone() -> None:
+    known = Memory()
+    known.put("a", Name("\ud800"))
+    known.put("b", Name("x"))
+    assert known.changes() == [("a", None), ("b", b'{"text":"x"}')]
+    assert known.get("a", Name) == Name("\ud800")
