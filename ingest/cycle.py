@@ -4,6 +4,8 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import replace
+
 from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
 from contracts.presence import PRESENCE_MESSAGE, Presence
 from contracts.readings import READING_BATCH, Reading, ReadingBatch
@@ -13,7 +15,7 @@ from ingest.outcomes import Arrival, Ignored, Outcome
 from ingest.routes import Route
 
 BATCH_BYTES = 4 << 20
-"""Largest batch; a larger one is written as two. One reading within the limits is always smaller."""
+"""Largest batch; a larger one is written as two, and so is a larger reading: two of the same moment."""
 
 KEPT_BYTES = 4 << 20
 """How much of a rejected payload is kept: the most that a setting allows for a good one."""
@@ -142,9 +144,20 @@ class Cycle:
 
 def _batches(partition: int, readings: list[Reading]) -> Iterator[tuple[bytes, int]]:
     body = READING_BATCH.encode(ReadingBatch(1, partition, readings))
-    if len(body) <= BATCH_BYTES or len(readings) == 1:
+    if len(body) <= BATCH_BYTES:
         yield body, len(readings)
         return
+    if len(readings) == 1:
+        if len(readings[0].values) == 1:
+            yield body, 1
+            return
+        readings = _halves(readings[0])
     half = len(readings) // 2
     yield from _batches(partition, readings[:half])
     yield from _batches(partition, readings[half:])
+
+
+def _halves(reading: Reading) -> list[Reading]:
+    values = list(reading.values.items())
+    half = len(values) // 2
+    return [replace(reading, values=dict(some)) for some in (values[:half], values[half:])]

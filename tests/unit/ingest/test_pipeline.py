@@ -58,7 +58,13 @@ class Ingest:
     """The pipeline between a broker and a stream that are not there."""
 
     def __init__(
-        self, *, register: bool = True, window: int = 100, batch_readings: int = 500, patience: float = 1.0
+        self,
+        *,
+        register: bool = True,
+        window: int = 100,
+        batch_readings: int = 500,
+        patience: float = 1.0,
+        limits: Limits | None = None,
     ) -> None:
         self.records: dict[str, DeviceRecord] = {}
         self.disk = Disk()
@@ -69,7 +75,7 @@ class Ingest:
         admission = Admission(self.records.get, RateLimits(), register=register)
         self.descriptions = Descriptions(lambda device: device in self.records)
         self.patience = Patience(patience)
-        self.context = Context(Limits(), self.records.get)
+        self.context = Context(limits or Limits(), self.records.get)
         self.pipeline = Pipeline(
             Routes(table.built_in(), 300_000_000_000),
             self.context,

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from contracts import streams
 from contracts.deadletters import Reason
 from contracts.devices import DeviceRecord
 from contracts.readings import Reading
-from ingest.cycle import Cycle
+from ingest.cycle import BATCH_BYTES, Cycle
+from ingest.limits import Limits
 from ingest.outcomes import Decoded
 from ingest.parts import MOST_REFUSED
 from tests.unit.ingest.test_pipeline import Ingest, after, running
@@ -109,3 +111,22 @@ async def test_of_thousands_of_devices_in_a_message_that_may_not_send_few_are_to
         await after(ingest)
         assert len(ingest.told) == MOST_REFUSED
         assert len(ingest.disk.letters) == 1
+
+
+async def test_a_reading_that_is_larger_than_the_stream_takes_is_written_in_parts() -> None:
+    limits = Limits(payload_bytes=4 << 20, metrics=10_000, name_bytes=1_024, points=100_000)
+    name = "n" * 1_000
+    elements = b",".join(
+        b'{"ts": 1767225600000, "values": {"%b": {%b}}}'
+        % (b"%03d%b" % (part, name.encode()), b",".join(b'"%04d": %d' % (at, at) for at in range(400)))
+        for part in range(25)
+    )
+    async with running(Ingest(limits=limits)) as ingest:
+        ingest.take("devices/d/telemetry", b"[%b]" % elements, 1)
+        await after(ingest)
+        bodies = ingest.disk.on("telemetry.")
+        assert sum(map(len, bodies)) > streams.MAX_PAYLOAD
+        assert all(len(body) <= BATCH_BYTES for body in bodies)
+        values = [item for reading in ingest.disk.readings for item in reading.values.items()]
+        assert len(values) == len(dict(values)) == 10_000
+        assert {reading.ts for reading in ingest.disk.readings} == {1_767_225_600_000_000_000}
