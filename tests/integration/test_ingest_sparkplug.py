@@ -11,6 +11,7 @@ from contracts import logs
 from contracts.deadletters import DEAD_LETTER, DeadLetter
 from contracts.jetstream import Link, Publisher
 from ingest.app import App
+from ingest.lease import AwayError
 from tests.conftest import TOKEN, Server, mosquitto_broker
 from tests.integration.ingest_service import Stored, counted, device, ingest, publish, reading, settings, until
 from tests.unit.ingest.edge import Edge, Message
@@ -144,3 +145,31 @@ def hears(app: App) -> bool:
     """Whether messages whose order matters come to this ingest."""
     made = app._session._subscriptions._made  # noqa: SLF001 - nobody else knows
     return "spBv1.0/#" in made
+
+
+class Unreachable:
+    """A bucket that the network has cut off."""
+
+    async def read(self, _: str) -> tuple[bytes, int] | None:
+        raise AwayError
+
+    async def write(self, _: str, __: bytes, last: int) -> int | None:
+        raise AwayError(str(last))
+
+
+async def test_an_ingest_that_cannot_renew_the_lease_gives_it_up_before_another_takes_it(
+    tmp_path: Path, stream: Server
+) -> None:
+    with mosquitto_broker(tmp_path) as broker:
+        one, two = (settings(stream, broker, shared_group="pair", client_id=name) for name in ("one", "two"))
+        async with ingest(one) as first:
+            await until(lambda: leads(first), "the first has the lease")
+            async with ingest(two) as second:
+                first._lease._bucket = Unreachable()  # noqa: SLF001 - the rest of its connection goes on
+                await until(lambda: not leads(first), "it gives up")
+                assert not leads(second)
+                await until(lambda: leads(second), "the other has the lease")
+
+
+def leads(app: App) -> bool:
+    return app.registry.get_sample_value("ingest_lease_held") == 1

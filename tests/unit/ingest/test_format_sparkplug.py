@@ -634,6 +634,46 @@ class TestReplays:
         refused(take(ingest, node.data(Level=1.0)), Reason.UNKNOWN_ALIAS)
 
 
+FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "name": st.binary(max_size=4) | st.sampled_from([b"a", b"b", b"bdSeq", b"Properties/x", b"Node Control/x"]),
+    "alias": st.integers(0, 5),
+    "timestamp": st.integers(0, 2**64 - 1) | st.just(START_MS),
+    "datatype": st.integers(0, 36),
+    "is_historical": st.booleans(),
+    "is_transient": st.booleans(),
+    "is_null": st.booleans(),
+}
+HELD: list[st.SearchStrategy[dict[str, Any]]] = [
+    st.fixed_dictionaries({"int_value": st.integers(0, 2**32 - 1)}),
+    st.fixed_dictionaries({"long_value": st.integers(0, 2**64 - 1)}),
+    st.fixed_dictionaries({"float_value": st.floats(width=32)}),
+    st.fixed_dictionaries({"double_value": st.floats()}),
+    st.fixed_dictionaries({"boolean_value": st.booleans()}),
+    st.fixed_dictionaries({"string_value": st.binary(max_size=8)}),
+    st.fixed_dictionaries({"bytes_value": st.binary(max_size=16)}),
+]
+PLAIN = st.builds(lambda fields, held: fields | held, st.fixed_dictionaries({}, optional=FIELDS), st.one_of(HELD))
+METRICS = st.lists(st.tuples(PLAIN, st.lists(PLAIN, max_size=2), st.booleans()), max_size=4)
+_STATED = {"int_value", "long_value", "double_value", "boolean_value", "string_value"}
+KINDS = ["NBIRTH", "NDATA", "NDEATH", "DBIRTH", "DDATA", "DDEATH"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(KINDS), METRICS, st.integers(0, 3), st.booleans()), max_size=6))
+def test_any_messages_one_after_another_have_one_outcome_each(messages: list[tuple[str, Any, int, bool]]) -> None:
+    ingest = Ingest()
+    for kind, metrics, seq, replayed in messages:
+        payload = Payload(timestamp=START_MS, seq=seq)
+        for fields, inner, is_template in metrics:
+            made = payload.metrics.add(**fields)
+            made.properties.keys.extend([b"engUnit", b"Quality"])
+            made.properties.values.add(**{key: held for key, held in fields.items() if key in _STATED})
+            if is_template:
+                for part in inner:
+                    made.template_value.metrics.add(**part)
+        topic = f"spBv1.0/g/{kind}/n" + ("/d" if kind.startswith("D") else "")
+        ingest.decode(topic, written(payload), replayed=replayed)
+
+
 @given(st.binary(max_size=300), st.sampled_from(["NBIRTH", "NDATA", "NDEATH"]))
 def test_any_bytes_have_one_outcome(payload: bytes, kind: str) -> None:
     Ingest().decode(f"spBv1.0/g/{kind}/n", payload)
