@@ -6,6 +6,8 @@
 `devices/{device}/errors`               what was wrong with its messages, from ingest
 """
 
+from collections.abc import Sequence
+
 TELEMETRY_FILTER = "devices/+/telemetry"
 METRIC_FILTER = "devices/+/telemetry/+"
 STATUS_FILTER = "devices/+/status"
@@ -27,6 +29,14 @@ def status(device: str) -> str:
 def errors(device: str) -> str:
     """Topic on which `device` is told what was wrong."""
     return f"devices/{device}/errors"
+
+
+def is_errors(levels: Sequence[str]) -> bool:
+    """Whether a topic with these levels is one of those of `errors`."""
+    match levels:
+        case ["devices", _, "errors"]:
+            return True
+    return False
 
 
 def device_id_problem(device: str) -> str | None:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from contracts.streams import partition_of
-from contracts.topics import device_id_problem
+from contracts.topics import device_id_problem, is_errors
 from ingest import filters, formats, table
 from ingest.announcements import FAMILY, MOST_TOPICS
 from ingest.identity import Template
@@ -133,6 +133,8 @@ class Routes:
     def _find(self, arrival: Arrival) -> Route | None:
         topic = arrival.topic
         levels = topic.split("/")
+        if is_errors(levels):  # an operator's wide filter also brings what ingest itself tells devices
+            return self._remember(topic, None)
         rule = self._rule(levels)
         if rule is None:
             return self._remember(topic, self._of_announced(levels) if topic in self._announced else None)

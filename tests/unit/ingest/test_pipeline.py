@@ -1,6 +1,6 @@
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 
@@ -22,6 +22,7 @@ from ingest.patience import Patience
 from ingest.pipeline import Pipeline
 from ingest.rates import RateLimits
 from ingest.routes import Routes
+from ingest.table import Row
 
 NOW = 1_767_225_700_000_000_000
 
@@ -65,6 +66,7 @@ class Ingest:
         batch_readings: int = 500,
         patience: float = 1.0,
         limits: Limits | None = None,
+        rows: Sequence[Row] = (),
     ) -> None:
         self.records: dict[str, DeviceRecord] = {}
         self.disk = Disk()
@@ -77,7 +79,7 @@ class Ingest:
         self.patience = Patience(patience)
         self.context = Context(limits or Limits(), self.records.get)
         self.pipeline = Pipeline(
-            Routes(table.built_in(), 300_000_000_000),
+            Routes([*rows, *table.built_in()], 300_000_000_000),
             self.context,
             admission,
             Parts(

@@ -12,6 +12,7 @@ from ingest.cycle import BATCH_BYTES, Cycle
 from ingest.limits import Limits
 from ingest.outcomes import Decoded
 from ingest.parts import MOST_REFUSED
+from ingest.table import Row
 from tests.unit.ingest.test_pipeline import Ingest, after, running
 
 HALVES_OF_A_PAIR = [
@@ -130,3 +131,14 @@ async def test_a_reading_that_is_larger_than_the_stream_takes_is_written_in_part
         values = [item for reading in ingest.disk.readings for item in reading.values.items()]
         assert len(values) == len(dict(values)) == 10_000
         assert {reading.ts for reading in ingest.disk.readings} == {1_767_225_600_000_000_000}
+
+
+@pytest.mark.parametrize("wide", ["#", "devices/#", "devices/+/+", "devices/still-2/errors"])
+async def test_what_a_device_is_told_of_its_errors_is_no_reading_of_it(wide: str) -> None:
+    async with running(Ingest(rows=[Row("mine", [wide], "json", "{2}")])) as ingest:
+        ingest.take("devices/still-2/errors", b'{"reason": "bad_value", "received": 1767225600250}', 1)
+        ingest.take("devices/still-2/other", b'{"n": 1}', 2)
+        await after(ingest)
+        assert [reading.values for reading in ingest.disk.readings] in ([{"n": 1.0}], [])
+        assert ingest.counted("messages", outcome="ignored", reason="unsupported") >= 1
+        assert ingest.told == []
