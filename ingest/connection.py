@@ -17,8 +17,6 @@ ANSWER_S = 5.0
 """How long a broker may take to answer."""
 
 _MOST_UNSENT = 1 << 20  # bytes that wait to be written, before nothing more is sent to devices
-_FEW = 64 << 10
-_REST_S = 0.002
 _IDENTIFIERS = 65_535
 
 
@@ -45,7 +43,6 @@ class Connection(asyncio.Protocol):
         self._number = 0
         self._heard = self._pinged = False
         self._paused = self._congested = False
-        self._resting: asyncio.TimerHandle | None = None
         self._why = ""
         self.ended: asyncio.Future[str] = self._loop.create_future()
 
@@ -62,11 +59,10 @@ class Connection(asyncio.Protocol):
             raise BrokerError(answer.refusal)
         return answer
 
-    async def subscribe(self, filters: Iterable[str], identifier: int = 0) -> bytes:
+    async def subscribe(self, filters: Iterable[str]) -> bytes:
         """Subscribe, and return the broker's code for each filter. Raises BrokerError if it does not answer."""
         number = self._next()
-        packet = requests.subscribe(number, filters, five=self._five, identifier=identifier)
-        return await self._request(number, packet)
+        return await self._request(number, requests.subscribe(number, filters, five=self._five))
 
     async def unsubscribe(self, filters: Iterable[str]) -> None:
         """End subscriptions. Raises BrokerError if the broker does not answer."""
@@ -89,14 +85,15 @@ class Connection(asyncio.Protocol):
         """Read nothing more, until `resume`."""
         if not self._paused and not self.ended.done():
             self._paused = True
-            if self._transport is not None and self._resting is None:
+            if self._transport is not None:
                 self._transport.pause_reading()
 
     def resume(self) -> None:
         """Read on."""
         if self._paused:
             self._paused = False
-            self._read_on()
+            if self._transport is not None and not self._transport.is_closing():
+                self._transport.resume_reading()
 
     async def keep_alive(self, seconds: int) -> None:
         """Show that we live, and end the connection if the broker does not: for as long as it lasts."""
@@ -144,17 +141,9 @@ class Connection(asyncio.Protocol):
                     self._hear(packet)
         except BrokenStreamError as error:
             self.end(f"the broker sent {error}")
-            return
-        # A broker writes each message by itself. Left alone for a moment, the socket collects many of them, and each
-        # reading of it costs as much as several messages.
-        if len(data) < _FEW and not self._paused and self._resting is None and self._transport is not None:
-            self._transport.pause_reading()
-            self._resting = self._loop.call_later(_REST_S, self._rested)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
-        if self._resting is not None:
-            self._resting.cancel()
         if not self.ended.done():
             self.ended.set_result(self._why or (str(exc) if exc else "closed by the broker"))
 
@@ -165,15 +154,6 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """See asyncio.Protocol."""
         self._congested = False
-
-    def _rested(self) -> None:
-        self._resting = None
-        if not self._paused:
-            self._read_on()
-
-    def _read_on(self) -> None:
-        if self._transport is not None and self._resting is None and not self._transport.is_closing():
-            self._transport.resume_reading()
 
     def _hear(self, packet: Control) -> None:
         body = packet.body

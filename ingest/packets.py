@@ -15,8 +15,7 @@ _LEAST = 2
 class Publish(msgspec.Struct, gc=False):
     """A message. `ack` is the packet that acknowledges it, and tells it from others that are not; empty at QoS 0.
 
-    `properties`: with MQTT 5, the content type and the user's, by name. `subscriptions`: the identifiers of those
-    that it is for, where they have any.
+    `properties`: with MQTT 5, the content type and the user's, by name.
     """
 
     topic: str
@@ -25,7 +24,6 @@ class Publish(msgspec.Struct, gc=False):
     dup: bool
     retain: bool
     properties: dict[str, str] | None = None
-    subscriptions: tuple[int, ...] = ()
 
 
 class Control(msgspec.Struct):
@@ -107,15 +105,14 @@ class Reader:
         if body > stop:
             raise BrokenStreamError("a message that ends before its payload begins")
         properties: dict[str, str] | None = None
-        subscriptions: tuple[int, ...] = ()
         if self._five:
             if body < stop and data[body]:
                 begun, body = span(data, body, stop)
-                properties, subscriptions = of_message(data, begun, body)
+                properties = of_message(data, begun, body)
             else:
                 body += 1
         try:
             topic = data[begin:after].decode()
         except UnicodeDecodeError:  # a broker should not have taken it; refused here, it would come again for ever
             topic = data[begin:after].decode(errors="backslashreplace")
-        return Publish(topic, data[body:stop], ack, head & _DUP != 0, head & _RETAIN != 0, properties, subscriptions)
+        return Publish(topic, data[body:stop], ack, head & _DUP != 0, head & _RETAIN != 0, properties)

@@ -48,23 +48,20 @@ def read_properties(data: bytes, position: int, end: int) -> Iterator[tuple[int,
         yield kind, value
 
 
-def of_message(data: bytes, position: int, end: int) -> tuple[dict[str, str] | None, tuple[int, ...]]:
-    """Read the properties of a message: its content type and the user's by name, and the subscriptions it is for.
+def of_message(data: bytes, position: int, end: int) -> dict[str, str] | None:
+    """Read the properties of a message: its content type and the user's, by name; None where there are none.
 
     Of each name the first counts. Number and length are bounded: what is beyond that is left out.
     """
     named: dict[str, str] = {}
-    subscriptions: list[int] = []
     for kind, value in read_properties(data, position, end):
-        if kind == SUBSCRIPTION_ID and isinstance(value, int):
-            subscriptions.append(value)
-        elif len(named) >= _MOST_KEPT:
-            continue
-        elif kind == CONTENT_TYPE and isinstance(value, str):
+        if len(named) >= _MOST_KEPT:
+            break
+        if kind == CONTENT_TYPE and isinstance(value, str):
             named["content-type"] = value[:_VALUE_CHARACTERS]
         elif kind == USER_PROPERTY and isinstance(value, tuple):
             named.setdefault(value[0][:_NAME_CHARACTERS], value[1][:_VALUE_CHARACTERS])
-    return named or None, tuple(subscriptions)
+    return named or None
 
 
 def _number(size: int) -> Callable[[bytes, int], tuple[int, int]]:

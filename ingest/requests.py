@@ -55,17 +55,14 @@ class Connect(msgspec.Struct, frozen=True):
         return _packet(0x10, head, properties, *after)
 
 
-def subscribe(number: int, filters: Iterable[str], *, five: bool, identifier: int = 0) -> bytes:
-    """Subscribe at QoS 1, with a subscription identifier unless it is 0; only MQTT 5 knows that.
+def subscribe(number: int, filters: Iterable[str], *, five: bool) -> bytes:
+    """Subscribe at QoS 1.
 
     With MQTT 5, retained messages come only where there was no such subscription; with 3.1.1, always.
     """
-    options, properties = b"\x01", b""
-    if five:
-        options = b"\x11"
-        properties = _properties(b"\x0b" + _encode_length(identifier) if identifier else b"")
+    options = b"\x11" if five else b"\x01"
     body = b"".join(_string(topic) + options for topic in filters)
-    return _packet(0x82, struct.pack("!H", number), properties, body)
+    return _packet(0x82, struct.pack("!H", number), b"\x00" if five else b"", body)
 
 
 def unsubscribe(number: int, filters: Iterable[str], *, five: bool) -> bytes:

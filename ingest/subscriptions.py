@@ -7,14 +7,13 @@ from typing import Protocol
 from contracts.devices import kv_key
 from contracts.logs import Log
 from ingest.answers import REFUSED
-from ingest.connection import Connection
 from ingest.filters import fewest, matches
 from ingest.sessions import NotRememberedError
 
 QUIET_S, LEAVE_S = 5.0, 600.0
 """A filter that is no longer wanted is left when nothing has come by it for so long; at the latest after so long."""
 
-_RETRY_S = 1.0
+RETRY_S = 1.0
 PROVE_S, _PROVE_AGAIN_S = 5.0, 30.0
 _AT_ONCE = 100
 
@@ -27,6 +26,21 @@ class Memory(Protocol):
 
     async def save(self, filters: frozenset[str]) -> None:
         """Return once they are kept. Raises NotRememberedError."""
+
+
+class Subscriber(Protocol):
+    """A connection, as far as subscriptions need it. `ended` is done once it is. Both requests raise BrokerError."""
+
+    ended: asyncio.Future[str]
+
+    async def subscribe(self, filters: Iterable[str]) -> bytes:
+        """Subscribe, and return the broker's code for each filter."""
+
+    async def unsubscribe(self, filters: Iterable[str]) -> None:
+        """End subscriptions."""
+
+    def send(self, topic: str, payload: bytes) -> bool:
+        """Publish at once, or not."""
 
 
 class Subscriptions:
@@ -74,7 +88,7 @@ class Subscriptions:
             self._came = asyncio.get_running_loop().time()
         return False
 
-    async def keep(self, connection: Connection, memory: Memory, *, session_present: bool) -> None:
+    async def keep(self, connection: Subscriber, memory: Memory, *, session_present: bool) -> None:
         """Keep the subscriptions of a connection, for as long as it lasts. Raises BrokerError."""
         if not session_present:
             self._made = frozenset()
@@ -86,11 +100,11 @@ class Subscriptions:
                     continue
             except NotRememberedError as error:
                 self._log.debug("session.not_remembered", error=str(error))
-                await asyncio.sleep(_RETRY_S)
+                await asyncio.sleep(RETRY_S)
                 continue
             await self._changed.wait()
 
-    async def _make(self, connection: Connection, memory: Memory) -> None:
+    async def _make(self, connection: Subscriber, memory: Memory) -> None:
         """Make what is wanted and not made yet."""
         wanted = self._wanted
         if self._known is None:
@@ -112,7 +126,7 @@ class Subscriptions:
         needed = [topic for topic in refused if topic in self._needed]
         self.missing = tuple(f"subscription to {topic}" for topic in needed[:3])
 
-    async def _leave(self, connection: Connection, memory: Memory) -> bool:
+    async def _leave(self, connection: Subscriber, memory: Memory) -> bool:
         """End what is no longer wanted, in good time; true if something else is wanted meanwhile."""
         loop = asyncio.get_running_loop()
         old = (self._known or frozenset()) - self._wanted
@@ -138,7 +152,7 @@ class Subscriptions:
         await memory.save(self._wanted)
         return self._changed.is_set()
 
-    async def _prove(self, connection: Connection) -> None:
+    async def _prove(self, connection: Subscriber) -> None:
         """Find out whether the broker knows shared subscriptions; one that does not takes them, and sends nothing."""
         ours = _shared(self._probe, self._group)
         self.watching = True
