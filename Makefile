@@ -44,12 +44,16 @@ check: $(VENV)/dev.stamp ## Lint, types and import boundaries
 
 .PHONY: test
 test: $(VENV)/dev.stamp ## Every test this machine can run (REQUIRE_SERVICES=1: a skip is a failure)
-	@$(BIN)/python -m pytest -n $(JOBS) -m 'not alone' $(ARGS) || [ $$? = $(NONE_SELECTED) ]
+	@$(BIN)/python -m pytest -n $(JOBS) -m 'not alone and not soak' $(ARGS) || [ $$? = $(NONE_SELECTED) ]
 	@$(BIN)/python -m pytest -m alone $(ARGS) || [ $$? = $(NONE_SELECTED) ]
 
 .PHONY: fuzz
 fuzz: $(VENV)/dev.stamp ## Fuzz the topic router and every decoder (SECONDS=600 each; NAMES="json senml" for some)
 	@$(BIN)/python -m tests.fuzz.run --seconds $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),5) $(NAMES)
+
+.PHONY: soak
+soak: $(VENV)/dev.stamp ## The long tests: the stream stands still for a minute at full load
+	@$(BIN)/python -m pytest -m soak $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/dev.stamp ## Flat-out throughput, latency and CPU per message of the whole pipeline

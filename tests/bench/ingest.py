@@ -115,8 +115,8 @@ class Bench:
 
     def simple(self, name: str, messages: int = 0, url: str = "") -> dict[str, float]:
         """Make the session of a loop, or have it drain it."""
-        command = [sys.executable, str(HERE / "simple.py"), "--port", str(self.mqtt_port), "--client-id", name]
-        command += ["--messages", str(messages), "--sink", url, *LOOPS[name]]
+        command = [sys.executable, str(HERE / "simple.py"), "--port", str(self.mqtt_port)]
+        command += ["--client-id", name.replace(" ", "-"), "--messages", str(messages), "--sink", url, *LOOPS[name]]
         before = Sink.lines
         output = subprocess.run(command, check=True, capture_output=True).stdout
         if not messages:
