@@ -186,11 +186,14 @@ class Message:
         place, session, node = self._place, self._session(), self._node()
         if session is not None:
             session.bound(self._now)
-        if bd_seq is not None and node.bd_seq not in (-1, bd_seq) and session is not None and not session.lost:
-            if (bd_seq - node.bd_seq) % _WRAPS < _NEWER:
-                session.lose()  # of a connection whose birth was missed
-            self._findings.ignore(Ignored.OUTDATED)
-            return
+        if bd_seq is not None and node.bd_seq not in (-1, bd_seq):
+            newer = (bd_seq - node.bd_seq) % _WRAPS < _NEWER
+            trusted = session is not None and not session.lost
+            if trusted or not newer:
+                if session is not None and newer:
+                    session.lose()  # of a connection whose birth was missed
+                self._findings.ignore(Ignored.OUTDATED)
+                return
         self._context.memory.release(self._key)
         for of in (place.id, *(spell(place.group, place.node, device) for device in node.devices)):
             self._findings.state(of, online=False, reason="NDEATH")

@@ -408,6 +408,21 @@ class TestSessions:
         take(ingest, node.death())
         refused(take(ingest, node.data(Level=1.0)), Reason.UNKNOWN_ALIAS)
 
+    def test_an_old_will_that_comes_after_a_lost_connection_takes_nobody_offline(self) -> None:
+        node, ingest = Edge(), Ingest()
+        will = node.death()
+        node.connect_again()
+        take(ingest, node.birth())
+        ingest.context.memory.doubt(NOW + 1)
+        assert take(ingest, will, at=NOW + 2).ignored is Ignored.OUTDATED
+
+    def test_the_will_of_a_connection_that_began_while_ingest_was_away_takes_the_node_offline(self) -> None:
+        node, ingest = Edge(), Ingest()
+        take(ingest, node.birth())
+        after = ingest.restarted()
+        node.connect_again()
+        assert states(take(after, node.death())) == [("Works:Pump House", False, "NDEATH")]
+
     def test_a_will_is_told_from_old_ones_after_a_restart(self) -> None:
         node, ingest = Edge(), Ingest()
         take(ingest, node.birth())
