@@ -11,7 +11,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, KeyValueConfig, RetentionPolicy, StreamConfig
+from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, Header, KeyValueConfig, RetentionPolicy, StreamConfig
 from nats.js.errors import BucketNotFoundError, NotFoundError
 from nats.js.kv import KeyValue
 
@@ -203,15 +203,19 @@ class Publisher:
         self._client, self._inbox = client, client.new_inbox()
         await client.subscribe(f"{self._inbox}.*", cb=self._answered)
 
-    async def publish(self, subject: str, data: bytes) -> None:
-        """Return once the stream has stored `data`. Raises NotAcknowledgedError; it may have been stored even so."""
+    async def publish(self, subject: str, data: bytes, keep_s: int = 0) -> None:
+        """Return once the stream has stored `data`, to keep it for `keep_s` seconds; 0: for as long as it keeps any.
+
+        Raises NotAcknowledgedError; it may have been stored even so. Only a bucket's stream takes a `keep_s`.
+        """
+        headers = {Header.MSG_TTL.value: str(keep_s)} if keep_s else None
         token = str(next(self._tokens))
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[token] = answer
         try:
             async with asyncio.timeout(self._timeout):
                 await self.start()
-                await self._link.client.publish(subject, data, reply=f"{self._inbox}.{token}")
+                await self._link.client.publish(subject, data, reply=f"{self._inbox}.{token}", headers=headers)
                 await answer
         except (TimeoutError, NatsError) as error:
             raise NotAcknowledgedError(f"{subject}: {error or 'no answer from the stream server'}") from error

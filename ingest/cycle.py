@@ -23,7 +23,7 @@ KEPT_BYTES = 4 << 20
 DETAIL_CHARACTERS = 8_000
 
 Outgoing = tuple[str, bytes]
-"""Subject and body of one message for the stream."""
+"""Subject and body of one message for the stream; an empty body says that what was there is forgotten."""
 
 
 class Cycle:

@@ -16,6 +16,9 @@ from ingest.metrics import Metrics
 from ingest.monitor import Monitor
 
 _POLL_S = 0.1
+FORGET_S = 60
+"""How long the stream keeps that an entry is forgotten: devices choose the names, and there is no end to them."""
+
 _AT_ONCE = 256
 """Messages that wait for their acknowledgements together. There is an fsync for each: were there thousands, the last
 would wait longer than a publisher does, be published again, and make all the others wait still longer."""
@@ -97,7 +100,7 @@ class Stream:
             if not self.ready:
                 await self.until_ready()
             try:
-                await self._publisher.publish(subject, body)
+                await self._publisher.publish(subject, body, 0 if body else FORGET_S)
             except NotAcknowledgedError as error:
                 if isinstance(error, NoStreamError):
                     self._made = -1  # somebody has deleted it: make it again
@@ -118,6 +121,9 @@ class Stream:
                 self._divided(await ensure_stream(js, streams.TELEMETRY, self._partitions))
                 await ensure_bucket(js, streams.DEVICES_BUCKET)
                 await ensure_bucket(js, MEMORY_BUCKET)
+                memory = (await js.stream_info(f"KV_{MEMORY_BUCKET}")).config
+                if not memory.allow_msg_ttl:  # made by somebody else: it would refuse what is to be kept for a while
+                    await js.update_stream(memory.evolve(allow_msg_ttl=True))
                 self._made = generation
             if self._monitor is None or await self._monitor.fsyncs():
                 self._checked = generation
