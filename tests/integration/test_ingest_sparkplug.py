@@ -147,6 +147,24 @@ def hears(app: App) -> bool:
     return "spBv1.0/#" in made
 
 
+async def test_what_comes_while_nobody_has_the_lease_waits_for_the_one_that_had_it(
+    tmp_path: Path, stream: Server
+) -> None:
+    with mosquitto_broker(tmp_path) as broker:
+        one, two = (settings(stream, broker, shared_group="pair", client_id=name) for name in ("one", "two"))
+        async with device(broker) as client, ingest(one) as first:
+            await until(lambda: hears(first), "the first has the lease")
+            async with ingest(two) as second, reading(stream) as stored:
+                bucket, second._lease._bucket = second._lease._bucket, Unreachable()  # noqa: SLF001 - cut off for now
+                await first.stop()
+                await publish(client, *Edge().data(Level=1.0, named=True))
+                second._lease._bucket = bucket  # noqa: SLF001 - as above
+                await until(lambda: leads(second), "the other has the lease")
+                assert not stored.readings
+                async with ingest(one):
+                    await until(lambda: len(stored.readings) == 1, "what waited")
+
+
 class Unreachable:
     """A bucket that the network has cut off."""
 
