@@ -17,7 +17,7 @@ class Wire(asyncio.Transport):
         super().__init__()
         self._connection = connection
         self.sent: list[bytes] = []
-        self.reading = True
+        self.asked: list[str] = []  # of reading
         self._closing = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -27,10 +27,10 @@ class Wire(asyncio.Transport):
         pass
 
     def pause_reading(self) -> None:
-        self.reading = False
+        self.asked.append("pause")
 
     def resume_reading(self) -> None:
-        self.reading = True
+        self.asked.append("resume")
 
     def is_closing(self) -> bool:
         return self._closing
@@ -76,13 +76,13 @@ async def test_a_broker_that_answers_no_ping_is_left_and_one_that_does_is_not() 
 async def test_silence_is_no_sign_while_nothing_is_read() -> None:
     taken = await Taken().greeted()
     taken.connection.pause()
-    assert not taken.wire.reading
+    assert taken.wire.asked == ["pause"]
     keeping = asyncio.create_task(taken.connection.keep_alive(0))
     while len(taken.wire.sent) < 10:
         await asyncio.sleep(0)
     assert not taken.connection.ended.done()
     taken.connection.resume()
-    assert taken.wire.reading
+    assert taken.wire.asked == ["pause", "resume"]
     assert await taken.connection.ended == "no answer to a ping"
     await keeping
 
