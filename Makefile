@@ -24,6 +24,17 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp requirements-dev.lock
 	@$(PIP) install --require-hashes --no-deps -r requirements-dev.lock
 	@touch $@
 
+# Clients that others wrote, for the tests; they want older packages than we do. One of these comes as source only, so
+# what builds it is installed first, from the same lock.
+PEERS := $(VENV)/peers.stamp $(VENV)/peers-thingsboard.stamp
+$(PEERS): $(VENV)/%.stamp: requirements-%.lock $(VENV)/run.stamp
+	@echo "Installing other people's MQTT clients into $(VENV)/$* (once)…"
+	@test -x $(VENV)/$*/bin/python || $(PYTHON) -m venv $(VENV)/$*
+	@sed -n '/^setuptools/,/[^\\]$$/p' $< >$(VENV)/$*/build.lock
+	@$(VENV)/$*/bin/python -m pip --disable-pip-version-check -q install --require-hashes --no-deps -r $(VENV)/$*/build.lock
+	@$(VENV)/$*/bin/python -m pip --disable-pip-version-check -q install --require-hashes --no-deps --no-build-isolation -r $<
+	@touch $@
+
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,7 +54,7 @@ check: $(VENV)/dev.stamp ## Lint, types and import boundaries
 	@$(BIN)/lint-imports
 
 .PHONY: test
-test: $(VENV)/dev.stamp ## Every test this machine can run (REQUIRE_SERVICES=1: a skip is a failure)
+test: $(VENV)/dev.stamp $(PEERS) ## Every test this machine can run (REQUIRE_SERVICES=1: a skip is a failure)
 	@$(BIN)/python -m pytest -n $(JOBS) -m 'not alone and not soak' $(ARGS) || [ $$? = $(NONE_SELECTED) ]
 	@$(BIN)/python -m pytest -m alone $(ARGS) || [ $$? = $(NONE_SELECTED) ]
 
@@ -67,6 +78,9 @@ bench-ingest: $(VENV)/dev.stamp ## CPU of a message in ingest alone, beside a si
 lock: $(VENV)/dev.stamp ## Compile the lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile -q pyproject.toml --extra build --universal --generate-hashes --no-emit-index-url --no-header -o requirements.lock
 	@$(BIN)/uv pip compile -q pyproject.toml --extra build --extra dev -c requirements.lock --universal --generate-hashes --no-emit-index-url --no-header -o requirements-dev.lock
+	@for peers in peers peers-thingsboard; do \
+	    $(BIN)/uv pip compile -q requirements-$$peers.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements-$$peers.lock; \
+	done
 
 .PHONY: clean
 clean: ## Remove .venv and caches
