@@ -59,7 +59,8 @@ class Subscriptions:
         self._needed = self._wanted = self._sharing(filters)
         self._made: frozenset[str] = frozenset()
         self._known: frozenset[str] | None = None  # as remembered: the broker may have these; None: not asked yet
-        self._leaving: list[list[str]] = []  # filters, by level
+        self._leaving: frozenset[str] = frozenset()
+        self._wide: list[list[str]] = []  # those of them with wildcards, by level
         self._came = 0.0
         self.missing: tuple[str, ...] = ("broker",)
         self.watching = False
@@ -83,8 +84,7 @@ class Subscriptions:
         if topic == self._probe:
             self._proved.set()
             return True
-        levels = topic.split("/")
-        if any(matches(left, levels) for left in self._leaving):
+        if topic in self._leaving or any(matches(wide, topic.split("/")) for wide in self._wide):
             self._came = asyncio.get_running_loop().time()
         return False
 
@@ -133,7 +133,8 @@ class Subscriptions:
         if not old:
             return False
         began = self._came = loop.time()
-        self._leaving, self.watching = [_unshared(topic_filter).split("/") for topic_filter in old], True
+        self._leaving, self.watching = frozenset(map(_unshared, old)), True
+        self._wide = [topic.split("/") for topic in self._leaving if "+" in topic or "#" in topic]
         try:
             while (rest := min(self._came + QUIET_S, began + LEAVE_S) - loop.time()) > 0:
                 try:
@@ -143,7 +144,7 @@ class Subscriptions:
                     continue
                 return True
         finally:
-            self._leaving, self.watching = [], False
+            self._leaving, self._wide, self.watching = frozenset(), [], False
         ending = sorted(old)
         for start in range(0, len(ending), _AT_ONCE):
             await connection.unsubscribe(ending[start : start + _AT_ONCE])
