@@ -4,7 +4,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated, TypeVar
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request
 from pydantic import BeforeValidator, WithJsonSchema
 
 from contracts.deadletters import Reason
@@ -67,7 +67,12 @@ Interval = Annotated[
 ]
 
 
+_SELECTING = ("reason", "device", "start", "end", "route", "decoder")
+_PAGING = ("limit", "cursor")
+
+
 def _selection(
+    request: Request,
     reason: Annotated[Reason | None, Query(description="Why they were rejected")] = None,
     device: Annotated[str | None, Query(description="Which device they are of")] = None,
     start: Annotated[TimeParam | None, Query(description="Received at this time or later")] = None,
@@ -75,6 +80,11 @@ def _selection(
     route: Annotated[str | None, Query(description="The row of the routing table that they fell under")] = None,
     decoder: Annotated[str | None, Query(description="What read them")] = None,
 ) -> Selection:
+    # What is not understood cannot be passed over: a filter that is misspelt, or in the body, selects too much.
+    if unknown := set(request.query_params) - {*_SELECTING, *_PAGING}:
+        raise bad("unknown-parameter", f"there is no {min(unknown)!r}; filters are {', '.join(_SELECTING)}")
+    if "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0":
+        raise bad("body-not-read", f"filters are part of the address, as in ?reason=malformed: {', '.join(_SELECTING)}")
     if start is not None and end is not None and start >= end:
         raise bad("bad-time", "start has to be before end")
     return Selection(reason, device, start, end, route, decoder)

@@ -244,3 +244,18 @@ async def test_a_cursor_of_one_kind_of_request_is_none_of_another(service: Servi
     for method, path in (("GET", "/dead-letters"), ("DELETE", "/dead-letters?device=a")):
         answer = await service.client.request(method, path, params={"device": "a", "cursor": following})
         assert problem(answer) == (400, "bad-cursor")
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("POST", "/replay"), ("DELETE", "")])
+async def test_a_filter_that_is_misspelt_or_in_the_body_selects_nothing(
+    service: Service, method: str, path: str
+) -> None:
+    service.fake.letters = {3: letter(), 4: letter("b")}
+    misspelt = await service.client.request(method, f"/dead-letters{path}", params={"device": "a", "reson": "edited"})
+    assert problem(misspelt) == (400, "unknown-parameter")
+    assert "'reson'" in misspelt.json()["detail"]
+    in_body = await service.client.request(
+        method, f"/dead-letters{path}", params={"device": "a"}, json={"reason": "edited"}
+    )
+    assert problem(in_body) == (400, "body-not-read")
+    assert await service.ids() == [4, 3]
