@@ -12,6 +12,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from contracts.settings import said
+
 MEDIA_TYPE = "application/problem+json"
 
 MAX_BODY = 256 << 10
@@ -43,7 +45,7 @@ def install(app: FastAPI) -> None:
 
     async def on_invalid(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
-        errors = [{"at": ".".join(str(part) for part in e["loc"]), "problem": e["msg"]} for e in error.errors()]
+        errors = [{"at": ".".join(str(part) for part in e["loc"]), "problem": said(e["msg"])} for e in error.errors()]
         detail = "; ".join(f"{e['at']}: {e['problem']}" for e in errors)
         body = _body(422, "invalid-request", "The request is not valid", detail) | {"errors": errors}
         return JSONResponse(body, status_code=422, media_type=MEDIA_TYPE)

@@ -37,6 +37,11 @@ def load(settings: type[S]) -> S:
         sys.exit(2)
 
 
+def said(message: str) -> str:
+    """Give what a validator of ours said, without what pydantic puts before it."""
+    return message.removeprefix("Value error, ")
+
+
 def explain(settings: type[ServiceSettings], error: ValidationError) -> list[str]:
     """Name each wrong variable, the value it has (never a secret's), and what is accepted."""
     prefix = str(settings.model_config.get("env_prefix", ""))
@@ -50,7 +55,7 @@ def explain(settings: type[ServiceSettings], error: ValidationError) -> list[str
             "is not set" if problem["type"] == "missing" else f"is {'(hidden)' if secret else repr(problem['input'])}"
         )
         meaning = f" ({field.description})" if field is not None and field.description else ""
-        wanted = "it is required" if problem["type"] == "missing" else problem["msg"]
+        wanted = "it is required" if problem["type"] == "missing" else said(problem["msg"])
         lines.append(f"{variable} {given}: {wanted}{meaning}")
     return lines
 

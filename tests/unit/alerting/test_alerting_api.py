@@ -91,7 +91,7 @@ async def test_what_was_answered_can_be_sent_back(api: Api) -> None:
         ({"operator": ">"}, "'gt', 'ge', 'lt' or 'le'"),
         ({"value": "30"}, "body.value: Input should be a valid number"),
         ({"value": True}, "body.value"),
-        ({"for": "soon"}, "body.for: Value error, 'soon' is no duration"),
+        ({"for": "soon"}, "body.for: 'soon' is no duration"),
         ({"selector": {"devices": ["a"], "profile": "b"}}, "give devices or profile, not both"),
         ({"selector": {"devices": ["a/b"]}}, "the device id 'a/b' contains one of / + #"),
         ({"selector": {"devices": []}}, "body.selector.devices"),

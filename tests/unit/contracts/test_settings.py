@@ -1,7 +1,7 @@
 """What a person reads who has set a variable wrong."""
 
 import pytest
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from contracts.settings import ServiceSettings, load
@@ -11,6 +11,14 @@ class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="DEMO_")
     port: int = Field(default=1, ge=0, le=65535, description="Port to listen on")
     key: SecretStr = Field(min_length=16, description="API key")
+    colour: str = Field(default="red", description="Colour")
+
+    @field_validator("colour")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in ("red", "blue"):
+            raise ValueError("there are red and blue")
+        return value
 
 
 def complaints(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], **env: str) -> list[str]:
@@ -27,6 +35,13 @@ def test_a_wrong_value_is_named_with_what_is_accepted(
 ) -> None:
     [line] = complaints(monkeypatch, capsys, DEMO_PORT="99999", DEMO_KEY="k" * 16)
     assert line == "DEMO_PORT is '99999': Input should be less than or equal to 65535 (Port to listen on)"
+
+
+def test_what_our_own_check_says_is_all_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [line] = complaints(monkeypatch, capsys, DEMO_COLOUR="green", DEMO_KEY="k" * 16)
+    assert line == "DEMO_COLOUR is 'green': there are red and blue (Colour)"
 
 
 def test_a_missing_value_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
