@@ -56,6 +56,11 @@ class Template:
         self.from_topic = not any(field.startswith(_PROPERTY) for field in self._fields)
 
     @property
+    def deepest(self) -> int:
+        """How many levels a topic needs to have, so that each level that is named is there."""
+        return max((abs(int(field)) for field in self._fields if _LEVEL.fullmatch(field)), default=0)
+
+    @property
     def _fields(self) -> list[str]:
         return self._parts[1::2]
 

@@ -90,13 +90,17 @@ def _check(row: Row) -> None:
     if not row.name:
         raise ValueError("a route needs a name")
     if not row.filters:
-        raise ValueError("a route needs one or more filters")
+        raise ValueError(f"a route needs one or more filters, and no built-in one is named {row.name!r}")
     for text in row.filters:
         if wrong := filters.problem(text):
             raise ValueError(f"the filter {text!r} {wrong}")
     if row.decoder not in formats.NAMES:
         raise ValueError(f"there is no decoder {row.decoder!r}; there are {', '.join(formats.NAMES)}")
-    Template(row.device)
+    template = Template(row.device)
+    for text in row.filters:
+        levels = text.split("/")
+        if template.deepest > len(levels) and levels[-1] != "#":
+            raise ValueError(f"the device {row.device!r} asks for more levels than the filter {text!r} has")
     zone(row.zone)
     if row.ahead_seconds is not None and row.ahead_seconds < 0:
         raise ValueError("ahead_seconds is negative")
