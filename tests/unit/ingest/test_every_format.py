@@ -228,7 +228,6 @@ def forget_the_peak() -> None:
         clear.write("5")
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("name", formats.NAMES)
 def test_a_megabyte_costs_a_decoder_bounded_time_and_memory(name: str) -> None:
     rows = [row for row in table.built_in() if row.decoder == name] or [Row("mine", ["plant/+"], name, "{2}")]
