@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 from deploy.local.cli import app
+from ingest import formats
+from ingest.outcomes import Arrival
 from tests.docs.tables import ROOT, SERVICES, fill
+from tests.unit.ingest.decoding import Ingest
+from tests.unit.ingest.examples import by_decoder
 
 DOCUMENTS = sorted(path for path in ROOT.rglob("*.md") if not {".venv", "node_modules"} & set(path.parts))
 STEP = re.compile(r"^(\d)\. \*\*.*?`([\w/]+\.py)::([\w.]+)`", re.MULTILINE)
@@ -94,3 +98,30 @@ def test_every_metric_that_is_named_exists() -> None:
         r"`((?:ingest|processor|devices_api|alerting|simulators)_\w+)`", (ROOT / "ARCHITECTURE.md").read_text()
     ):
         assert name in metrics, name
+
+
+def formats_table() -> list[tuple[list[str], str, str]]:
+    """Return decoders, the example's topic and what it is tested with, of each row of ingest's table of formats."""
+    text = (ROOT / "ingest" / "README.md").read_text().split("## Formats\n")[1]
+    rows = [re.split(r" \| ", line.strip("| ")) for line in text.splitlines() if line.startswith("| ")][1:]
+    found = []
+    for row in rows:
+        if len(row) == 6:
+            topic = re.findall(r"`([^`]+)`", row[2])[0]
+            found.append((re.findall(r"`(\w+)`", row[4]), topic, row[5]))
+    return found
+
+
+def test_the_table_of_formats_has_every_decoder_and_tells_its_tests() -> None:
+    rows, examples = formats_table(), by_decoder()
+    assert sorted(name for decoders, _, _ in rows for name in decoders) == sorted(formats.NAMES)
+    programs = "\n".join(path.read_text() for path in (ROOT / "tests" / "integration").glob("test_foreign_*.py"))
+    for decoders, topic, tested in rows:
+        route = Ingest().routes.of(Arrival(topic, b"", 0))
+        assert route is not None, topic
+        assert route.decoder in decoders, topic
+        assert tested.startswith("golden cases, fuzz"), topic
+        for client in tested.split(", ")[2:]:
+            assert client.replace("tb-mqtt-client", "thingsboard") in programs, client
+        for name in decoders:
+            assert name in examples or name == "json", f"tests/unit/ingest/examples.py has no message for {name}"

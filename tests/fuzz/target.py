@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import atheris  # type: ignore[import-untyped]  # it has no stubs
-import msgspec
 
 with atheris.instrument_imports(include=["ingest", "contracts"]):
     from ingest import filters, formats, table
@@ -21,7 +20,7 @@ with atheris.instrument_imports(include=["ingest", "contracts"]):
     from ingest.routes import Routes
     from ingest.table import Row
     from tests.unit.ingest.decoding import AHEAD, NOW, Ingest, bounded, one_outcome
-    from tests.unit.ingest.examples import by_decoder
+    from tests.unit.ingest.examples import by_decoder, rows_of
 
 TOPICS = "topics"
 MOST_MESSAGES = 6
@@ -50,13 +49,6 @@ def topics_of(name: str) -> list[str]:
     """List the topics of a decoder's inputs."""
     known = list(dict.fromkeys(topic for topic, _ in by_decoder().get(name, ())))
     return known or ["plant/press/flow"]
-
-
-def rows_of(name: str) -> list[Row]:
-    """Give the routes that bring a decoder its messages; one of an operator's where there are none built in."""
-    return [msgspec.structs.replace(row, enabled=True) for row in table.built_in() if row.decoder == name] or [
-        Row("mine", ["plant/#"], name, "{2}")
-    ]
 
 
 def corpus(name: str) -> list[bytes]:

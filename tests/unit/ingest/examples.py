@@ -5,8 +5,11 @@ import struct
 import zlib
 
 import cbor2
+import msgspec
 
+from ingest import table
 from ingest.outcomes import Arrival
+from ingest.table import Row
 from tests.unit.ingest.decoding import NOW, Ingest
 
 
@@ -400,12 +403,26 @@ def payload_of(body: object) -> bytes:
 
 
 def by_decoder() -> dict[str, list[tuple[str, bytes]]]:
-    """Group the messages by the decoder that the built-in routes, all of them switched on, bring them to."""
+    """Group the messages by the decoder that the built-in routes, all of them switched on, bring them to.
+
+    What is announced comes after what announces it, for both of their decoders.
+    """
     found: dict[str, list[tuple[str, bytes]]] = {}
-    routes = Ingest().routes
+    ingest = Ingest()
     for topic, body in MESSAGES:
         payload = payload_of(body)
-        route = routes.of(Arrival(topic, payload, NOW))
-        if route is not None:
-            found.setdefault(route.decoder, []).append((topic, payload))
+        route = ingest.routes.of(Arrival(topic, payload, NOW))
+        if route is None:
+            continue
+        found.setdefault(route.decoder, []).append((topic, payload))
+        if route.decoder == "discovery":
+            ingest.decode(topic, payload)
+    found["discovery"] = found["announced"] = found["discovery"] + found["announced"]
     return found
+
+
+def rows_of(name: str) -> list[Row]:
+    """Give the routes, switched on, that bring a decoder its messages; one of an operator's where none is built in."""
+    wanted = "discovery" if name == "announced" else name
+    rows = [msgspec.structs.replace(row, enabled=True) for row in table.built_in() if row.decoder == wanted]
+    return rows or [Row("mine", ["plant/#"], name, "{2}")]
