@@ -13,7 +13,7 @@ NO_PROPERTIES: dict[str, str] = {}
 """Shared by the many messages that have none; never changed."""
 
 
-class Arrival(msgspec.Struct, frozen=True):
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """A message as it came.
 
     `received` in ns since 1970 UTC. `retained`: the broker had kept it for us. `replayed`: it was a dead letter, and is
