@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import NoReturn, Protocol, TypeVar
 
 import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, disable_created_metrics, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -58,6 +58,8 @@ class _Server(uvicorn.Server):
 def run_service(name: str, settings_type: type[S], build: Callable[[S, logs.Log], App]) -> NoReturn:
     """Run a service until SIGTERM or SIGINT; the process ends with 0, or with 2 if it cannot start."""
     settings = load(settings_type)
+    # A second series for each counter, under its help text, that nobody reads.
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client has not typed this one
     log = logs.configure(name, settings.log_level)
     variable = f"{settings_type.model_config.get('env_prefix', '')}PORT"
     try:

@@ -137,6 +137,7 @@ def test_its_metrics_say_when_they_move(name: str, alone: Process) -> None:
     for family in families:
         assert family.name.startswith(f"{name}_"), family.name
         assert len(family.documentation) > 10, family.name
+        assert not family.name.endswith("_created"), family.name
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
