@@ -150,6 +150,8 @@ def near(rows: Sequence[Row], topic: str) -> list[tuple[str, Row]]:
     found = []
     for row in rows:
         for text in row.filters:
+            if text.startswith(("+", "#")):
+                continue  # it is like any topic
             # What a wildcard stands for is as it should be, whatever it is.
             meant = [
                 levels[at] if level == "+" and at < len(levels) else level for at, level in enumerate(text.split("/"))

@@ -90,9 +90,11 @@ def _no_route(rows: Sequence[Row], topic: str) -> Iterator[str]:
     if would:
         yield "            enabled = true"
     else:
-        quoted = topic.replace("\\", "\\\\").replace('"', '\\"')
-        yield f'            filters = ["{_clean(quoted)}"]'
-        yield '            device = "{2}"  # the level of the topic that names the device'
+        first, *rest = topic.replace("\\", "\\\\").replace('"', '\\"').split("/")
+        wide = "/".join([first, "+", *rest[1:]]) if rest else first
+        yield f'            filters = ["{_clean(wide)}"]'
+        named = "{2}" if rest else "{1}"
+        yield f'            device = "{named}"  # the level of the topic that names the device; + is any'
 
 
 def _reading(explained: Explanation, reading: Reading, stored: Reading | None) -> Iterator[str]:

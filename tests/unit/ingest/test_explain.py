@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 from contracts.deadletters import Reason
 from contracts.devices import Calibration, DeviceRecord, Metric, encode_record
 from deploy.local.cli import app
-from ingest import table
+from ingest import filters, table
 from ingest.admit import Admission
 from ingest.context import Context
 from ingest.cycle import Outgoing
@@ -156,7 +156,17 @@ def test_who_may_not_send_is_named() -> None:
 def test_a_topic_without_a_route_hears_which_are_near_and_what_to_write() -> None:
     text = told(explainer().explain(Arrival("device/a/telemetry", b"{}", NOW)))
     assert "near it: devices/+/telemetry of devices" in text
-    assert 'filters = ["device/a/telemetry"]' in text
+    assert "near it: +" not in text
+    assert 'filters = ["device/+/telemetry"]\n            device = "{2}"' in text
+
+
+@pytest.mark.parametrize("topic", ["lone", "two/levels", "three/levels/", '/odd/"quoted"\\topic'])
+def test_what_it_says_to_write_is_a_table_that_takes_the_topic(tmp_path: Path, topic: str) -> None:
+    text = told(explainer().explain(Arrival(topic, b"{}", NOW)))
+    path = tmp_path / "routes.toml"
+    path.write_text(text[text.index("[[route]]") : text.index("outcome")])
+    [row] = [row for row in table.read(path) if row.name == "mine"]
+    assert any(filters.matches(text.split("/"), topic.split("/")) for text in row.filters)
 
 
 def test_a_route_that_is_off_is_named() -> None:
