@@ -86,7 +86,8 @@ class Stack:
                     "INGEST_MQTT_HOST": self.mqtt_host,
                     "INGEST_MQTT_PORT": str(self.mqtt_port),
                     "INGEST_NATS_MONITOR_URL": f"http://{HOST}:{self._monitor_port}",
-                    "INGEST_UNKNOWN_DEVICE": "register",
+                    # A first device shall be seen without further ado; who wants it otherwise says so.
+                    "INGEST_UNKNOWN_DEVICE": os.environ.get("INGEST_UNKNOWN_DEVICE", "register"),
                     "INGEST_PARTITIONS": str(PARTITIONS),
                 },
             ),

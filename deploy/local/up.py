@@ -39,8 +39,11 @@ async def ready(stack: Stack, supervisor: Supervisor, services: Sequence[str] = 
                         raise StackError(f"{name} does not start:\n{supervisor.log_tail(name)}")
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        waits = "; ".join(f"{name} waits for {what}" for name, what in missing.items())
-        raise StackError(f"not ready after {READY_SECONDS:.0f} s: {waits} (logs: {stack.directory / 'logs'})") from None
+        waits = "\n".join(
+            f"{name} waits for {what}; its log ends with\n  {supervisor.log_tail(name, 1)}"
+            for name, what in missing.items()
+        )
+        raise StackError(f"not ready after {READY_SECONDS:.0f} s (logs: {stack.directory / 'logs'})\n{waits}") from None
 
 
 async def _missing(stack: Stack, client: httpx.AsyncClient, services: Sequence[str]) -> dict[str, str]:
