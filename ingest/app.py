@@ -146,6 +146,7 @@ class App:
         try:
             if self._tasks and self._link.up:
                 async with asyncio.timeout(self._settings.drain_seconds * _DRAIN_SHARE):
+                    await self._session.hand_over()
                     await self._pipeline.drained()
         except TimeoutError:
             self._log.warning("drain.left_unacknowledged", messages=self._pipeline.held)

@@ -102,6 +102,18 @@ class Session:
                 waits = delays(self._rng)
             await asyncio.sleep(next(waits))
 
+    async def hand_over(self) -> None:
+        """Let the pipeline have what waits, as there is room for it."""
+        while self._waiting:
+            await self._pipeline.room()
+            while self._waiting and not self._pipeline.full:
+                arrival, receipt = self._waiting.popleft()
+                self._waiting_bytes -= len(arrival.payload) + len(arrival.topic)
+                self._pipeline.take(arrival, receipt)
+                if self._left:
+                    self._left -= 1
+                    self._doubt()
+
     async def close(self) -> None:
         """End the connection; the broker keeps the session. A second time does nothing."""
         connection, self._connection = self._connection, None
@@ -161,15 +173,7 @@ class Session:
         """Hand over what waits as there is room for it, and read on when nothing waits; until cancelled."""
         while True:
             await self._more.wait()
-            while self._waiting:
-                await self._pipeline.room()
-                while self._waiting and not self._pipeline.full:
-                    arrival, receipt = self._waiting.popleft()
-                    self._waiting_bytes -= len(arrival.payload) + len(arrival.topic)
-                    self._pipeline.take(arrival, receipt)
-                    if self._left:
-                        self._left -= 1
-                        self._doubt()
+            await self.hand_over()
             self._more.clear()
             connection.resume()
 

@@ -109,6 +109,25 @@ async def test_what_an_ingest_that_died_had_not_acknowledged_comes_to_the_next(s
             await until(lambda: held(app) == 0, "acknowledged")
 
 
+async def test_what_waits_for_room_is_stored_when_ingest_is_stopped(stream: Server, broker: Server) -> None:
+    """At QoS 0 nobody sends it again."""
+    async with ingest(settings(stream, broker, receive_window=64)) as app, device(broker) as client:
+        assert stream.process is not None
+        stream.process.send_signal(signal.SIGSTOP)
+        try:
+            for number in range(100):
+                await client.publish(
+                    "devices/a/telemetry", b'{"ts": %d, "n": %d}' % (MOMENT + number, number), qos=number % 2
+                )
+            waiting = app._session._waiting  # noqa: SLF001 - nobody else knows
+            await until(lambda: len(waiting) == 100 - 64, "as many as there is room for are taken, and the others wait")
+        finally:
+            stream.process.send_signal(signal.SIGCONT)
+    async with reading(stream) as stored:
+        await until(lambda: len(stored.readings) >= 100, "all of them")
+        assert {reading.values["n"] for reading in stored.readings} == {float(number) for number in range(100)}
+
+
 async def test_a_killed_stream_server_loses_nothing(stream: Server, broker: Server) -> None:
     async with ingest(settings(stream, broker)) as app, device(broker) as client:
         for number in range(400):
