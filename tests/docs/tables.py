@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
 from contracts import logs
+from tests.docs.odd import odd_values_table
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("ingest", "processor", "devices_api", "alerting", "simulators")
@@ -60,7 +61,10 @@ def build(service: str, directory: Path) -> Any:  # noqa: ANN401 - any service's
 
 def fill(text: str, service: str) -> str:
     """Put the tables between their markers; raises ValueError where a marker is missing."""
-    for name, table in {"settings": settings_table(service), "metrics": metrics_table(service)}.items():
+    tables = {"settings": settings_table(service), "metrics": metrics_table(service)}
+    if service == "ingest":
+        tables["odd values"] = odd_values_table()
+    for name, table in tables.items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         parts = pattern.split(text)
         if len(parts) != 4:

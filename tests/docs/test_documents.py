@@ -9,6 +9,8 @@ import pytest
 from deploy.local.cli import app
 from ingest import formats
 from ingest.outcomes import Arrival
+from ingest.settings import Settings
+from tests.docs.odd import ROWS, take
 from tests.docs.tables import ROOT, SERVICES, fill
 from tests.unit.ingest.decoding import Ingest
 from tests.unit.ingest.examples import by_decoder
@@ -125,3 +127,20 @@ def test_the_table_of_formats_has_every_decoder_and_tells_its_tests() -> None:
             assert client.replace("tb-mqtt-client", "thingsboard") in programs, client
         for name in decoders:
             assert name in examples or name == "json", f"tests/unit/ingest/examples.py has no message for {name}"
+
+
+def test_every_limit_in_the_table_of_odd_values_is_a_setting() -> None:
+    for _, _, setting in ROWS:
+        for variable in re.findall(r"`INGEST_(\w+)`", setting):
+            assert variable.lower() in Settings.model_fields, variable
+
+
+def test_what_is_beside_an_odd_value_is_kept_unless_the_message_cannot_be_read() -> None:
+    lost = {what for what, payload, _ in ROWS if not any(stored for _, stored in take(payload).stored)}
+    assert lost == {
+        "an empty payload",
+        "a payload of 1 MiB and a byte",
+        "a payload that is not UTF-8",
+        "a payload that is not JSON",
+        "a time that cannot be read",
+    }
