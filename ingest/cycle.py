@@ -21,6 +21,8 @@ KEPT_BYTES = 4 << 20
 """How much of a rejected payload is kept: the most that a setting allows for a good one."""
 
 DETAIL_CHARACTERS = 8_000
+_VALUE_BYTES = 64  # about what a value takes in memory, besides its name
+_FEW = 16
 
 Outgoing = tuple[str, bytes]
 """Subject and body of one message for the stream; an empty body says that what was there is forgotten."""
@@ -30,7 +32,7 @@ class Cycle:
     """Collects messages; each is counted once, in `outcomes`, by outcome and reason.
 
     `receipts` has what acknowledges each message at its source, in the order of arrival; `stored` is set for those
-    who wait. `bytes` counts topics, payloads and dead letters. `receiver` is the name of this process in dead letters.
+    who wait. `bytes` is about what all of it takes in memory. `receiver` is the name of this process in dead letters.
     `remembered` is what decoders have learnt from these messages, which is written with them.
     """
 
@@ -76,6 +78,8 @@ class Cycle:
         """Take in a message that is one reading without flags, and count its outcome."""
         self._readings[partition].append(reading)
         self.plain += 1
+        if len(reading.values) > _FEW:
+            self._weigh(reading)
 
     def add(self, partition: int, readings: Sequence[Reading]) -> None:
         """Take in readings; the outcome of their message is counted apart."""
@@ -83,11 +87,18 @@ class Cycle:
         self.readings += len(readings)
         for reading in readings:
             self.flags.update(reading.flags.keys())
+            self._weigh(reading)
+
+    def _weigh(self, reading: Reading) -> None:
+        """Count what a reading takes: flattening, or an alias, makes much out of few bytes."""
+        self.bytes += sum(map(len, reading.values)) + _VALUE_BYTES * len(reading.values)
 
     def add_presence(self, presence: Presence) -> None:
         """Take in what was learnt about a device."""
         subject = presence_subject(partition_of(presence.device, self.partitions))
-        self._rest.append((subject, PRESENCE_MESSAGE.encode(presence)))
+        body = PRESENCE_MESSAGE.encode(presence)
+        self._rest.append((subject, body))
+        self.bytes += len(body)
 
     def ignore(self, why: Ignored, decoder: str = "") -> None:
         """Count a message that makes nothing, and should not."""

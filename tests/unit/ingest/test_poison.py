@@ -12,6 +12,7 @@ from ingest.cycle import BATCH_BYTES, Cycle
 from ingest.limits import Limits
 from ingest.outcomes import Decoded
 from ingest.parts import MOST_REFUSED
+from ingest.pipeline import CYCLE_BYTES
 from ingest.table import Row
 from tests.unit.ingest.test_pipeline import Ingest, after, running
 
@@ -142,3 +143,18 @@ async def test_what_a_device_is_told_of_its_errors_is_no_reading_of_it(wide: str
         assert [reading.values for reading in ingest.disk.readings] in ([{"n": 1.0}], [])
         assert ingest.counted("messages", outcome="ignored", reason="unsupported") >= 1
         assert ingest.told == []
+
+
+async def test_what_flattening_multiplies_counts_towards_what_is_held() -> None:
+    leaves = b",".join(b'"%d":1' % number for number in range(900))
+    payload = b'{"%b":{%b}}' % (b"n" * 240, leaves)
+    async with running(Ingest(window=10_000)) as ingest:
+        ingest.disk.there.clear()
+        taken = 0
+        while not ingest.pipeline.full:
+            ingest.take("devices/d/telemetry", payload, taken)
+            taken += 1
+        assert taken * 900 * 240 < 2 * CYCLE_BYTES, "of the names alone"
+        ingest.disk.there.set()
+        await after(ingest)
+        assert ingest.acknowledged == list(range(taken))
