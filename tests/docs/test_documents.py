@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from deploy.local.cli import app
 from ingest import formats
@@ -144,3 +145,16 @@ def test_what_is_beside_an_odd_value_is_kept_unless_the_message_cannot_be_read()
         "a payload that is not JSON",
         "a time that cannot be read",
     }
+
+
+def test_the_worked_example_of_a_routing_table_does_what_it_says(tmp_path: Path) -> None:
+    text = (ROOT / "ingest" / "README.md").read_text()
+    [toml] = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "routes.toml").write_text(toml)
+    [(payload, topic, shown)] = re.findall(
+        r"echo '(.*?)' \\\n.*--routes routes\.toml --topic (\S+) -\n(.*?)```", text, re.DOTALL
+    )
+    told = CliRunner().invoke(
+        app, ["decode", "--routes", str(tmp_path / "routes.toml"), "--topic", topic, "-"], input=payload
+    )
+    assert told.stdout.split("\n", 2)[2] == shown
