@@ -66,7 +66,10 @@ def encode_record(record: DeviceRecord) -> bytes:
 
 def decode_record(data: bytes) -> DeviceRecord:
     """Read a record from the bucket. Raises msgspec.DecodeError if it is none that this version knows."""
-    return _decoder.decode(data)
+    try:
+        return _decoder.decode(data)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from error
 
 
 _PLAIN = re.compile(r"[A-Za-z0-9_/-]")

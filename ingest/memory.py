@@ -88,7 +88,7 @@ class Memory:
         if data is not None:
             try:
                 self._entries[key] = msgspec.json.decode(data, type=kind)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 self._count(key, -1)
                 self._weigh(key, None)
                 return None

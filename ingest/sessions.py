@@ -35,7 +35,7 @@ class Sessions:
             raise NotRememberedError(str(error)) from error
         try:
             return frozenset(_decoder.decode(entry.value or b"[]"))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._log.warning("session.unreadable", key=self._key, error=str(error))
             return frozenset()
 
