@@ -1,6 +1,7 @@
 """The properties of MQTT 5, and the lengths of both versions. Pure."""
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 CONTENT_TYPE, SUBSCRIPTION_ID, SERVER_KEEP_ALIVE, REASON, USER_PROPERTY, SHARED_AVAILABLE = 3, 11, 19, 31, 38, 42
 
@@ -9,6 +10,7 @@ Value = int | str | bytes | tuple[str, str]
 _ONE_BYTE = 0x80  # lengths below it are one byte
 _LONGEST_LENGTH = 4
 _MOST_KEPT = 32
+_MOST_READ = 256  # a message may be all properties, and reading a million of them would hold up the others
 _NAME_CHARACTERS, _VALUE_CHARACTERS = 256, 1_024
 
 
@@ -54,7 +56,7 @@ def of_message(data: bytes, position: int, end: int) -> dict[str, str] | None:
     Of each name the first counts. Number and length are bounded: what is beyond that is left out.
     """
     named: dict[str, str] = {}
-    for kind, value in read_properties(data, position, end):
+    for kind, value in islice(read_properties(data, position, end), _MOST_READ):
         if len(named) >= _MOST_KEPT:
             break
         if kind == CONTENT_TYPE and isinstance(value, str):

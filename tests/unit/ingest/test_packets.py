@@ -166,3 +166,11 @@ def test_requests_are_written_for_either_version() -> None:
     for topic in ("", "a/+", "#", "a\0", "a" * 65_536):
         with pytest.raises(ValueError, match="no topic"):
             publish(topic, b"", five=True)
+
+
+def test_of_very_many_properties_of_one_name_few_are_read() -> None:
+    user = b"\x26" + text("zone") + text("Europe/Vienna")
+    hidden = b"\x26" + text("hidden") + text("x")
+    [packet] = read(message(b"a", b"x", properties=user * 20_000 + hidden), five=True)
+    assert isinstance(packet, Publish)
+    assert (packet.payload, packet.properties) == (b"x", {"zone": "Europe/Vienna"})
