@@ -191,7 +191,12 @@ class Pipeline:
     def _decode(self, cycle: Cycle, arrival: Arrival, route: Route | None) -> Decoded | None:
         """Decode a message; None if that cannot be done, and it is in the cycle as that."""
         if route is None:
-            cycle.ignore(Ignored.UNSUPPORTED)
+            if arrival.replayed:  # its dead letter is gone: ignored, it would be lost
+                self._reject(
+                    cycle, arrival, Reason.MALFORMED, "no route takes its topic now; add one, then replay this"
+                )
+            else:
+                cycle.ignore(Ignored.UNSUPPORTED)
             return None
         if route.problem is not None:
             self._reject(cycle, arrival, Reason.BAD_DEVICE, f"the device id {route.problem}", route)

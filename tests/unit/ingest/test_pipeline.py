@@ -428,3 +428,15 @@ async def test_what_a_device_sends_beyond_its_rate_is_counted_and_told_to_it() -
         assert ingest.counted("messages", outcome="rejected", reason="rate_limited") == 3
         assert ingest.told == [("d", Reason.RATE_LIMITED)] * 3
         assert ingest.acknowledged == list(range(5))
+
+
+async def test_a_replayed_message_that_no_route_takes_any_more_is_a_dead_letter_again() -> None:
+    async with running(Ingest()) as ingest:
+        stored = asyncio.Event()
+        ingest.pipeline.take(Arrival("once/routed", b"{}", NOW, replayed=True), None, stored)
+        await after(ingest)
+        assert stored.is_set()
+        [letter] = ingest.disk.letters
+        assert (letter.topic, letter.payload, letter.received) == ("once/routed", b"{}", NOW)
+        assert "no route takes its topic now" in letter.detail
+        assert ingest.counted("messages", outcome="rejected", reason="malformed") == 1
