@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from alerting.alarms import Alarms, NotLoadedError
 from alerting.repository import Repository
 from alerting.schemas import AlertOut, AlertPage, RuleIn, RuleOut, RulePage
+from contracts import description
 from contracts.problems import MEDIA_TYPE, BodyLimit, Problem, install, require_key
 
 MAX_RULES = 1000
@@ -23,8 +24,11 @@ def build(
     alarms: Alarms, repository: Repository, key: str, now: Callable[[], int], new_id: Callable[[], str]
 ) -> FastAPI:
     """Build the application; every request below /api/v1 needs `key`."""
-    app = FastAPI(title="Sensorium alerting", description="Rules, and the alerts they give.", version="1")
+    app = FastAPI(
+        title="Sensorium alerting", description="Rules, and the alerts they give.", version="1", docs_url=None
+    )
     install(app)
+    description.install(app)
     app.add_middleware(BodyLimit)
     app.add_exception_handler(NotLoadedError, _unavailable)
     app.add_exception_handler(SQLAlchemyError, _unavailable)

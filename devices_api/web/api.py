@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from contracts import problems
+from contracts import description, problems
 from devices_api.deadletters import DeadLetters
 from devices_api.errors import UnavailableError
 from devices_api.metrics import Metrics
@@ -32,8 +32,11 @@ def build(
     key: str,
 ) -> FastAPI:
     """Build the application; `registry` raises UnavailableError until the database is there."""
-    app = FastAPI(title="Sensorium devices API", version="1", redoc_url=None, separate_input_output_schemas=False)
+    app = FastAPI(
+        title="Sensorium devices API", version="1", docs_url=None, redoc_url=None, separate_input_output_schemas=False
+    )
     problems.install(app)
+    description.install(app)
     app.add_exception_handler(UnavailableError, _unavailable)
     app.add_middleware(Measure, metrics=metrics)
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(problems.require_key(key))])

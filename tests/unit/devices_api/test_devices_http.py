@@ -138,7 +138,17 @@ async def test_the_description_is_open_and_names_every_route(service: Service) -
         "/api/v1/dead-letters/{id}",
         "/api/v1/dead-letters/{id}/replay",
     }
-    assert (await service.client.get("http://api/docs")).status_code == 200
+    for route in (route for methods in described["paths"].values() for route in methods.values()):
+        assert "422" not in route["responses"], "an error is a problem document, not what FastAPI makes of one"
+        assert "application/problem+json" in route["responses"]["default"]["content"]
+
+
+async def test_the_page_of_the_description_can_be_read_without_scripts_from_elsewhere(service: Service) -> None:
+    service.client.headers.pop("Authorization")
+    page = await service.client.get("http://api/docs")
+    assert page.status_code == 200
+    assert "<code>DELETE /api/v1/dead-letters</code></dt><dd>Delete dead letters for good" in page.text
+    assert "SwaggerUIBundle" in page.text
 
 
 async def test_a_registered_device_without_data_has_empty_answers(service: Service) -> None:
