@@ -86,8 +86,10 @@ class Parts:
         """Give the readings to be stored, by device. Who may not send is noted in `refused`."""
         admission = self._admission
         sent: dict[str, list[Reading]] = {}
+        # The route, or what was announced, may give the device another id by now: then it is all of the message.
+        about = arrival.about if any(reading.device == arrival.about for reading in decoded.readings) else ""
         for reading in decoded.readings:
-            if not arrival.about or reading.device == arrival.about:
+            if not about or reading.device == about:
                 sent.setdefault(reading.device, []).append(reading)
         stored: dict[str, list[Reading]] = {}
         for device, readings in sent.items():

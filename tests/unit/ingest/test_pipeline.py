@@ -440,3 +440,18 @@ async def test_a_replayed_message_that_no_route_takes_any_more_is_a_dead_letter_
         assert (letter.topic, letter.payload, letter.received) == ("once/routed", b"{}", NOW)
         assert "no route takes its topic now" in letter.detail
         assert ingest.counted("messages", outcome="rejected", reason="malformed") == 1
+
+
+async def test_a_replay_whose_device_has_another_id_by_now_is_not_passed_over() -> None:
+    async with running(Ingest()) as ingest:
+        replay = Arrival("v1/gateway/telemetry", b'{"new": [{"n": 1}]}', NOW, replayed=True, about="old")
+        ingest.pipeline.take(replay, None)
+        both = Arrival(
+            "v1/gateway/telemetry", b'{"new": [{"n": 2}], "old": [{"n": 3}]}', NOW, replayed=True, about="old"
+        )
+        ingest.pipeline.take(both, None)
+        await after(ingest)
+        assert {(reading.device, reading.values["n"]) for reading in ingest.disk.readings} == {
+            ("new", 1.0),
+            ("old", 3.0),
+        }
