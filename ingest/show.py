@@ -28,6 +28,8 @@ _SAID = {
     Ignored.UNDECODED_ADVERT: "a gateway heard a device and could not read it",
     Ignored.NO_CODEC: "the network server had no codec for the device, and passed on its bytes alone",
     Ignored.PRIVATE: "it is encrypted, or a message between people",
+    Ignored.OUTDATED: "it tells of a connection which another one has followed",
+    Ignored.UNCONFIRMED: "it was heard for the first time, from a device that nobody registered, and may be noise",
     Ignored.UNSUPPORTED: "its topic or convention has no decoder here",
 }
 

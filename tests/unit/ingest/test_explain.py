@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,13 @@ from ingest.descriptions import Descriptions
 from ingest.explain import Explainer, Explanation
 from ingest.limits import Limits
 from ingest.metrics import Metrics
-from ingest.outcomes import Arrival
+from ingest.outcomes import Arrival, Ignored, Outcome
 from ingest.parts import Parts
 from ingest.patience import Patience
 from ingest.pipeline import Pipeline
 from ingest.rates import RateLimits
 from ingest.routes import Routes
-from ingest.show import lines
+from ingest.show import lines, outcome
 from ingest.table import Row
 
 NOW = 1_767_225_700_000_000_000
@@ -192,6 +193,12 @@ def test_an_exception_in_a_decoder_is_told_as_ingest_would_keep_it(monkeypatch: 
     monkeypatch.setattr(type(route), "decode", property(lambda _: fail))
     explained = built.explain(Arrival("devices/a/telemetry", b"1", NOW))
     assert (explained.outcome, explained.reason) == ("rejected", "unexpected")
+
+
+@pytest.mark.parametrize("why", Ignored)
+def test_why_a_message_is_ignored_is_said_in_words(why: Ignored) -> None:
+    said = outcome(Explanation(Arrival("t", b"", NOW), Outcome.IGNORED, why))
+    assert re.fullmatch(rf"ignored: {why} \(.+\)", said)
 
 
 def run(*words: str, given: bytes = b"") -> Result:
