@@ -81,7 +81,7 @@ class Settings(StreamSettings):
         description="Routing table, a TOML file; its rows come before the built-in ones of ingest/routes.toml",
     )
     decode_seconds: float = Field(
-        default=1.0,
+        default=5.0,
         ge=0.1,
         le=60,
         description="CPU time after which reading one message is given up, at the latest after twice as much",
