@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from zoneinfo import ZoneInfo
 
 from contracts.devices import DeviceRecord
@@ -11,6 +12,12 @@ from ingest.limits import Limits
 from ingest.memory import Memory
 
 _MOST_REPEATS = 65_536
+_MOST_OWNERS = 65_536
+
+
+def _digest(key: Hashable) -> bytes:
+    """Tell a key from others in few bytes: as many are remembered, and senders choose how long their names are."""
+    return blake2b(repr(key).encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 class Repeats:
@@ -33,6 +40,22 @@ class Repeats:
         """Whether `seen` was asked for `key` less than `within` ns before `now`; nothing is noted."""
         before = self._seen.get(hash(key))
         return before is not None and 0 <= now - before < within
+
+
+class Owners:
+    """Knows who was the first to claim what. Bounded: the oldest is forgotten first."""
+
+    def __init__(self, most: int = _MOST_OWNERS) -> None:
+        self._owners: OrderedDict[int, int] = OrderedDict()  # hashes, since there is one for each value of a message
+        self._most = most
+
+    def has(self, thing: Hashable, owner: Hashable) -> bool:
+        """Whether `thing` is `owner`'s, which it is from now on if it was nobody's."""
+        key = hash(thing)
+        known = self._owners.setdefault(key, hash(owner))
+        if len(self._owners) > self._most:
+            self._owners.popitem(last=False)
+        return known == hash(owner)
 
 
 class Spacing:
@@ -78,6 +101,7 @@ class Context:
     record_of: Callable[[str], DeviceRecord | None]
     memory: Memory = field(default_factory=Memory)
     repeats: Repeats = field(default_factory=Repeats)
+    owners: Owners = field(default_factory=Owners)
     spacing: Spacing = field(default_factory=Spacing)
 
     def zone_of(self, device: str) -> ZoneInfo | None:

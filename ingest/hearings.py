@@ -1,9 +1,9 @@
 """Messages of senders that say everything several times, or that several receivers hear. Pure."""
 
 from collections.abc import Container, Iterable
-from hashlib import blake2b
+from operator import itemgetter
 
-from contracts.readings import Reading
+from contracts.readings import Reading, Value
 from ingest.context import Context
 from ingest.outcomes import Arrival, Decoded, Ignored, ignored
 
@@ -18,11 +18,10 @@ def unless_repeated(decoded: Decoded, arrival: Arrival, context: Context, within
     """
     if not decoded.readings or arrival.replayed:
         return decoded
-    said = (decoded.readings[0].device, _digest(decoded.readings, RADIO))
+    said = (decoded.readings[0].device, _said(decoded.readings, RADIO))
     return ignored(Ignored.REPEAT) if context.repeats.seen(said, arrival.received, within) else decoded
 
 
-def _digest(readings: Iterable[Reading], without: Container[str]) -> bytes:
-    """Tell what was said in few bytes: as many are remembered."""
-    said = sorted((name, value) for one in readings for name, value in one.values.items() if name not in without)
-    return blake2b(repr(said).encode("utf-8", "replace"), digest_size=16).digest()
+def _said(readings: Iterable[Reading], without: Container[str]) -> tuple[tuple[str, Value], ...]:
+    values = ((name, value) for one in readings for name, value in one.values.items() if name not in without)
+    return tuple(sorted(values, key=itemgetter(0)))

@@ -1,10 +1,12 @@
+import tracemalloc
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest import memory
-from ingest.context import Repeats, Spacing
+from ingest.context import Owners, Repeats, Spacing
 from ingest.memory import Memory, memory_key, parts_of
 
 
@@ -100,6 +102,27 @@ def test_a_repeat_is_what_was_seen_within_the_time() -> None:
     assert not repeats.seen("a", 15, within=5)
     assert not repeats.seen("b", 15, within=5)
     assert not repeats.seen("a", 14, within=5), "a clock that went back proves nothing"
+
+
+def test_what_has_an_owner_is_nobody_elses_until_it_is_forgotten() -> None:
+    owners = Owners(most=2)
+    assert owners.has("a", "x")
+    assert owners.has("a", "x")
+    assert not owners.has("a", "y")
+    assert owners.has("b", "y")
+    assert owners.has("c", "y")
+    assert owners.has("a", "y"), "the oldest is forgotten"
+
+
+def test_what_is_known_of_repeats_is_small_however_long_a_sender_makes_its_names() -> None:
+    repeats = Repeats()
+    tracemalloc.start()
+    for number in range(50):
+        assert not repeats.seen(("x" * 100_000, number), 10, within=5)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert repeats.seen(("x" * 100_000, 49), 11, within=5)
+    assert held < 100_000
 
 
 def test_an_entry_with_a_key_too_long_for_a_subject_is_known_to_this_process_alone() -> None:
