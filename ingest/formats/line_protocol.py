@@ -12,7 +12,7 @@ import msgspec
 from line_protocol_parser import LineFormatError, parse_line  # type: ignore[import-untyped]  # it has no stubs
 
 from contracts.deadletters import Reason
-from ingest.context import Context
+from ingest.context import Context, Owners
 from ingest.findings import MICROSECONDS, MILLISECONDS, NANOSECONDS, SECONDS, Findings, Moment
 from ingest.formats import Format
 from ingest.identity import spell
@@ -54,7 +54,7 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
     options = route.options
     assert isinstance(options, Options)  # noqa: S101 - the registry reads them as this type
     findings = Findings(arrival, route, context)
-    lines = _Lines(findings, options, route.device)
+    lines = _Lines(findings, options, route.device, context.owners)
     for number, line, tags in _lines(arrival.payload.removeprefix(BOM)):
         where = f"line {number}: "
         if tags > MOST_TAGS:
@@ -90,9 +90,8 @@ def _lines(payload: bytes) -> Iterator[tuple[int, bytes, int]]:
 class _Lines:
     """Takes in the lines of one message."""
 
-    def __init__(self, findings: Findings, options: Options, device: str) -> None:
-        self._findings, self._options, self._device = findings, options, device
-        self._known: dict[tuple[str, int, str], Mapping[str, str]] = {}
+    def __init__(self, findings: Findings, options: Options, device: str, owners: Owners) -> None:
+        self._findings, self._options, self._device, self._owners = findings, options, device, owners
 
     def take(self, line: Mapping[str, Any], where: str) -> None:
         options, tags = self._options, line["tags"]
@@ -116,14 +115,17 @@ class _Lines:
     def _drop_others(
         self, device: str, moment: Moment, values: dict[str, object], tags: Mapping[str, str], where: str
     ) -> None:
-        """Refuse what would overwrite another series: a value at the same moment, of the same name, with other tags."""
+        """Refuse what would overwrite another series: a value at the same moment, of the same name, with other tags.
+
+        The other one may have come in another message: many senders write each line in one of its own.
+        """
+        series = frozenset(tags.items())
         for metric in list(values):
-            known = self._known.setdefault((device, moment.ts, metric), tags)
-            if known != tags:
+            if not self._owners.has((device, moment.ts, metric), series):
                 del values[metric]
-                apart = sorted(tag for tag in known.keys() | tags.keys() if known.get(tag) != tags.get(tag))
-                what = f"{shown(metric)} comes twice at one time, with other {', '.join(apart)}; see the option series"
-                self._findings.problem(Reason.BAD_VALUE, f"{where}{what[:300]}")
+                apart = ", ".join(sorted(tags.keys() - {*self._options.tags, *self._options.series})) or "tags"
+                what = f"{shown(metric)} comes twice at one time, with other {apart[:200]}; see the option series"
+                self._findings.problem(Reason.BAD_VALUE, f"{where}{what}")
 
 
 def _value(field: object) -> object:

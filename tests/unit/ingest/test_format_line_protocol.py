@@ -187,6 +187,25 @@ class TestTags:
         assert [r.values for r in decoded.readings] == [{"cpu.idle": 1.0, "cpu.busy": 2.0}]
         refused(decoded, Reason.BAD_VALUE, "line 2: ", "'cpu.idle'", "core", "series")
 
+    def test_nor_are_those_that_come_in_messages_of_their_own_as_telegraf_sends_them(self) -> None:
+        ingest = Ingest()
+        line = "fans,host=kx-11,slot={} speed={} {}"
+        assert only(ingest.decode("telegraf/kx-11/fans", line.format(1, 900, AT))).values == {"fans.speed": 900.0}
+        other = ingest.decode("telegraf/kx-11/fans", line.format(2, 400, AT))
+        refused(other, Reason.BAD_VALUE, "'fans.speed'", "slot", "series")
+        assert other.readings == []
+        again = ingest.decode("telegraf/kx-11/fans", line.format(1, 900, AT))
+        assert only(again).values == {"fans.speed": 900.0}, "delivered again"
+        later = ingest.decode("telegraf/kx-11/fans", line.format(2, 410, AT + 1))
+        assert only(later).values == {"fans.speed": 410.0}, "another moment"
+
+    @pytest.mark.parametrize(
+        "line", ["temp,host=a,sensor={} temp=4", "ping,host=a,url={} ms=4", "smart,host=a,serial_no={} temp_c=4i"]
+    )
+    def test_what_telegrafs_usual_plugins_measure_several_times_is_told_apart(self, line: str) -> None:
+        decoded = send("\n".join(f"{line.format(name)} {AT}" for name in ("q1", "q2")))
+        assert [".q1." in name or ".q2." in name for name in only(decoded).values] == [True, True]
+
     def test_the_option_series_tells_them_apart(self) -> None:
         decoded = bound(f"cpu,host=a,core=0 idle=1 {AT}\ncpu,host=a,core=1 idle=3 {AT}", series=["core"])
         assert only(decoded).values == {"cpu.0.idle": 1.0, "cpu.1.idle": 3.0}
