@@ -3,8 +3,7 @@
 A notification holds what has changed and nothing else. Both kinds tell the same where a device is set to send both.
 """
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -33,7 +32,8 @@ _UNITS = LeafUnits(
         "lux": "lx",
         "aenergy.total": "Wh",
         "ret_aenergy.total": "Wh",
-        "by_minute": "mWh",
+        "aenergy.by_minute": "mWh",
+        "ret_aenergy.by_minute": "mWh",
         "battery.V": "V",
         "battery.percent": "%",
         "rssi": "dBm",
@@ -42,8 +42,12 @@ _UNITS = LeafUnits(
         **{f"{phase}{name}": "Wh" for phase in _PHASES for name in _ENERGIES},
     }
 )
-_HEALTH = frozenset({"sys", "wifi", "cloud", "mqtt", "eth", "ble", "ws", "devicepower"})
-_TIMES = frozenset({"ts", "time", "unixtime", "last_sync_ts", "minute_ts", "by_minute"})
+_HEALTH = frozenset(
+    {"sys", "wifi", "cloud", "mqtt", "eth", "ble", "ws", "devicepower", "script", "matter", "bthome", "bthomedevice"}
+)
+_BY_MINUTE = ("by_minute", "xby_minute")
+_HEARD = ("last_updated_ts", "last_update_ts")
+_TIMES = frozenset({"ts", "time", "unixtime", "last_sync_ts", "minute_ts", *_HEARD, *_BY_MINUTE})
 _BAD = {"quality": "bad"}
 _STATUSES = ("NotifyStatus", "NotifyFullStatus")  # compared with whatever a frame holds
 _TOPIC_LEVELS = 2  # events/rpc or status/COMPONENT, behind the prefix
@@ -125,20 +129,28 @@ def _status(arrival: Arrival, route: Route, context: Context) -> Decoded:
 def _component(
     findings: Findings, device: str, component: str, status: object, moment: Moment | None, depth: int
 ) -> None:
-    """Take in what is told of one component."""
+    """Take in what is told of one component, at `moment` unless it says that it is older."""
+    if status is None:
+        findings.left_out(Ignored.NO_VALUE)
+        return
     if not isinstance(status, dict):
         findings.problem(Reason.MALFORMED, f"{shown(component)} is {kind(status)}, not an object")
         return
     if isinstance(address := status.get("mac"), str) and (spelled := mac(address)):
         findings.facts(device, {"mac": spelled})
+    stated = next((status[name] for name in _HEARD if type(status.get(name)) in (int, float)), None)
+    heard = None if stated is None else findings.when(stated, unit=SECONDS)
+    if heard is not None and "clock" not in heard.flags:
+        moment = heard
     fields = {name: value for name, value in status.items() if name not in ("id", "mac") and value != []}
     flags = dict(HEALTH) if component.partition(":")[0] in _HEALTH else NO_FLAGS
     if status.get("errors"):
         flags = {**flags, **_BAD}
     findings.reading(device, {component: _measured(fields, depth)}, moment, units=_UNITS, flags=flags)
     for name, value in fields.items():
-        if isinstance(value, dict) and "by_minute" in value:
-            _minutes(findings, device, f"{component}.{name}.by_minute", value)
+        for minutes in _BY_MINUTE if isinstance(value, dict) else ():
+            if minutes in value:
+                _minutes(findings, device, f"{component}.{name}.{minutes}", value[minutes], value.get("minute_ts"))
 
 
 def _measured(value: object, depth: int) -> object:
@@ -152,9 +164,8 @@ def _measured(value: object, depth: int) -> object:
     }
 
 
-def _minutes(findings: Findings, device: str, metric: str, energy: Mapping[str, Any]) -> None:
-    """Take in the energy of past minutes, each at the time at which that began; at `minute_ts` began the one after."""
-    minutes, next_one = energy["by_minute"], energy.get("minute_ts")
+def _minutes(findings: Findings, device: str, metric: str, minutes: object, next_one: object) -> None:
+    """Take in what past minutes held, each at the time at which that began; at `next_one` began the one after."""
     if not isinstance(minutes, list) or type(next_one) is not int:
         findings.left_out(Ignored.NO_VALUE)
         return

@@ -65,6 +65,24 @@ class TestFrames:
         assert only(decoded).device == "cellar"
         assert only(USUAL.decode("cellar/events/rpc", json.dumps(body | {"src": ""}))).device == "cellar"
 
+    def test_a_component_that_is_gone_has_no_value(self) -> None:
+        decoded = frame({"ts": 1767225655.25, "number:200": None, "switch:0": {"apower": 1}})
+        assert only(decoded).values == {"switch:0.apower": 1.0}
+        assert decoded.left_out == {Ignored.NO_VALUE: 1}
+
+    @pytest.mark.parametrize("name", ["last_updated_ts", "last_update_ts"])
+    def test_what_was_heard_before_has_the_time_at_which_it_was(self, name: str) -> None:
+        heard = {"id": 200, "value": 4.5, name: 1767225000}
+        decoded = frame({"ts": 1767225655.25, "bthomesensor:200": heard, "switch:0": {"apower": 1}}, "NotifyFullStatus")
+        assert [(reading.ts, reading.values) for reading in decoded.readings] == [
+            (1_767_225_000 * SECOND, {"bthomesensor:200.value": 4.5}),
+            (AT, {"switch:0.apower": 1.0}),
+        ]
+
+    def test_where_nothing_was_heard_yet_that_time_is_the_frame_s(self) -> None:
+        reading = only(frame({"ts": 1767225655.25, "number:200": {"value": 3, "last_update_ts": 0}}))
+        assert (reading.ts, reading.values, reading.flags) == (AT, {"number:200.value": 3.0}, {})
+
     def test_a_bad_component_is_rejected_alone(self) -> None:
         decoded = frame({"ts": 1767225655.25, "switch:0": 5, "switch:1": {"apower": 1}})
         assert [r.values for r in decoded.readings] == [{"switch:1.apower": 1.0}]
@@ -146,6 +164,15 @@ class TestStatus:
     def test_minutes_of_which_nobody_knows_when_they_were_are_left_out(self, stated: object) -> None:
         decoded = status("switch:0", {"apower": 1, "aenergy": {"by_minute": [310.5], "minute_ts": stated}})
         assert [r.values for r in decoded.readings] == [{"switch:0.apower": 1.0}]
+
+    def test_what_is_counted_in_a_minute_is_no_energy(self) -> None:
+        counts = {"total": 9, "xtotal": 4.5, "by_minute": [2], "xby_minute": [1], "minute_ts": MINUTE}
+        decoded = status("input:0", {"id": 0, "counts": counts})
+        assert [(reading.ts, reading.values) for reading in decoded.readings] == [
+            (NOW, {"input:0.counts.total": 9.0, "input:0.counts.xtotal": 4.5}),
+            ((MINUTE - 60) * SECOND, {"input:0.counts.by_minute": 2.0, "input:0.counts.xby_minute": 1.0}),
+        ]
+        assert decoded.units is None
 
     def test_errors_are_bad_quality_of_their_component_alone(self) -> None:
         decoded = frame(
