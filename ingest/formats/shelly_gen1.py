@@ -42,8 +42,10 @@ _OUTPUT = re.compile(r"(?:relay|light|color|white)\.[0-9]+")
 _IGNORED = {
     "announce": Ignored.METADATA,
     "info": Ignored.METADATA,
+    "settings": Ignored.METADATA,
     "act_reasons": Ignored.METADATA,
     "command": Ignored.COMMAND,
+    "set": Ignored.COMMAND,
     "input_event": Ignored.EVENT,
     "longpush": Ignored.EVENT,
     # The same readings in another unit, or all in one message.
