@@ -15,6 +15,7 @@ from ingest.outcomes import Arrival, Decoded, Ignored, ignored, rejected
 from ingest.routes import Route
 
 _UNITS = {"lat": "deg", "lon": "deg", "acc": "m", "alt": "m", "vac": "m", "vel": "km/h", "cog": "deg", "p": "kPa"}
+_PRESENT = 60 * SECONDS
 _POSITION = {"lat": 90, "lon": 180}
 _OTHERS = {
     "transition": Ignored.EVENT,
@@ -45,6 +46,10 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
     findings = Findings(arrival, route, context)
     if what == "location":
         _location(findings, device, body)
+        # Nothing else says that an app is back whose will said that it was gone.
+        live = not (arrival.retained or arrival.replayed)
+        if live and not context.repeats.seen(("owntracks", "here", device), arrival.received, _PRESENT):
+            findings.state(device, online=True)
     elif what == "lwt":
         # Its own time is that of the connection that is lost now.
         findings.state(device, online=False, reason="lwt")

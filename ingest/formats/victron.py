@@ -20,7 +20,16 @@ _ALL_AGAIN = 3_600 * SECONDS
 _CHANGES_ALONE = b'{"keepalive-options": ["suppress-republish"]}'
 _LEAVING = 5 * SECONDS
 _ABOUT_THE_SYSTEM = frozenset({"keepalive", "full_publish_completed", "heartbeat"})
-_FACTS = {"ProductName": "model", "FirmwareVersion": "firmware", "CustomName": "name", "ProductId": "product_id"}
+_FACTS = {
+    "ProductName": "model",
+    "FirmwareVersion": "firmware",
+    "HardwareVersion": "hardware",
+    "CustomName": "name",
+    "ProductId": "product_id",
+    "Serial": "serial",
+}
+_ABOUT = frozenset({"Mgmt", "DeviceInstance"})
+_PRESENT = 60 * SECONDS
 _UNITS = {
     "Voltage": "V",
     "Current": "A",
@@ -31,6 +40,12 @@ _UNITS = {
     "Frequency": "Hz",
     "ConsumedAmphours": "Ah",
     "TimeToGo": "s",
+    "Yield": "kWh",
+    "V": "V",
+    "I": "A",
+    "P": "W",
+    "S": "VA",
+    "F": "Hz",
 }
 """By a part of the path: in `Ac/Energy/Forward` it is not the last."""
 
@@ -48,34 +63,40 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
     _keep_alive(findings, arrival, route, context, portal)
     if len(rest) < 3:  # noqa: PLR2004 - service, instance and a path
         findings.ignore(Ignored.COMMAND if rest and rest[0] in _ABOUT_THE_SYSTEM else Ignored.UNSUPPORTED)
-    elif rest[0] == "settings":
+    elif rest[0] == "settings" or rest[2] in _ABOUT:
         findings.ignore(Ignored.METADATA)
     else:
         device = route.device or spell(portal, rest[0], rest[1])
         if arrival.payload:
-            _value(findings, arrival.payload, device, rest[2:])
+            found = _value(findings, arrival.payload, device, rest[2:])
+            live = found and not (arrival.retained or arrival.replayed)
+            # Nothing but its values says that a device is back which was gone.
+            if live and not context.repeats.seen(("victron", "here", device), arrival.received, _PRESENT):
+                findings.state(device, online=True)
         else:
             _left(findings, arrival, context, device)
     return findings.decoded()
 
 
-def _value(findings: Findings, payload: bytes, device: str, path: list[str]) -> None:
+def _value(findings: Findings, payload: bytes, device: str, path: list[str]) -> bool:
+    """Take in a value; returns whether it is one that is measured."""
     try:
         body = read(payload)
     except UnreadableError as error:
         findings.problem(error.reason, str(error))
-        return
+        return False
     if not isinstance(body, dict) or "value" not in body:
         findings.problem(Reason.MALFORMED, "the payload is no object with a value")
-        return
+        return False
     value = body["value"]
     if len(path) == 1 and path[0] in _FACTS:
         findings.facts(device, {_FACTS[path[0]]: value} if value else {})
         findings.ignore(Ignored.METADATA)
-        return
+        return False
     metric = ".".join(path)
     unit = next((_UNITS[part] for part in reversed(path) if part in _UNITS), None)
     findings.reading(device, {metric: value}, units={metric: unit} if unit else {})
+    return value not in (None, [], "")
 
 
 def _left(findings: Findings, arrival: Arrival, context: Context, device: str) -> None:

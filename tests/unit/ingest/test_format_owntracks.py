@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from contracts.deadletters import Reason
 from contracts.readings import Reading
 from ingest import table
+from ingest.findings import SECONDS
 from ingest.outcomes import Ignored, State
 from ingest.table import Row
 from tests.unit.ingest.decoding import NOW, Ingest, decode, refused
@@ -114,6 +115,14 @@ def test_a_bad_time_rejects_the_fix() -> None:
 def test_a_will_says_that_the_device_is_gone_now() -> None:
     decoded = decode(TOPIC, json.dumps({"_type": "lwt", "tst": 1767000000}))
     assert decoded.states == [State(DEVICE, online=False, at=NOW, reason="lwt")]
+
+
+def test_an_app_that_sends_is_there_which_is_told_once_a_minute() -> None:
+    ingest, fix = Ingest(), json.dumps(location())
+    assert ingest.decode(TOPIC, fix, retained=True).states == []
+    assert ingest.decode(TOPIC, fix).states == [State(DEVICE, online=True, at=NOW)]
+    assert ingest.decode(TOPIC, fix, at=NOW + 59 * SECONDS).states == []
+    assert ingest.decode(TOPIC, fix, at=NOW + 60 * SECONDS).states != []
 
 
 def test_a_card_names_the_device() -> None:

@@ -32,6 +32,13 @@ def test_a_value_is_a_reading_when_it_is_received() -> None:
         ("Temperature", "degC"),
         ("Dc/0/Temperature", "degC"),
         ("Ac/L1/Frequency", "Hz"),
+        ("Ac/Out/L1/V", "V"),
+        ("Ac/Out/L1/I", "A"),
+        ("Ac/ActiveIn/L2/P", "W"),
+        ("Ac/ActiveIn/L2/S", "VA"),
+        ("Ac/Out/L1/F", "Hz"),
+        ("Yield/Power", "W"),
+        ("History/Daily/0/Yield", "kWh"),
     ],
 )
 def test_the_path_implies_the_unit(path: str, unit: str) -> None:
@@ -71,9 +78,26 @@ def test_an_empty_payload_says_once_that_the_device_has_left() -> None:
     assert ingest.decode(f"{TOPIC}/Soc", "", at=NOW + 60 * SECONDS).states
 
 
+def test_a_device_whose_values_come_is_on_the_bus_which_is_told_once_a_minute() -> None:
+    ingest = Ingest()
+    assert ingest.decode(f"{TOPIC}/Soc", '{"value": 1}', retained=True).states == []
+    assert ingest.decode(f"{TOPIC}/Soc", '{"value": 1}').states == [State(DEVICE, online=True, at=NOW)]
+    ingest.decode(f"{TOPIC}/Soc", "")
+    assert ingest.decode(f"{TOPIC}/Soc", '{"value": 1}', at=NOW + 59 * SECONDS).states == []
+    [back] = ingest.decode(f"{TOPIC}/Soc", '{"value": 1}', at=NOW + 60 * SECONDS).states
+    assert back.online
+
+
 @pytest.mark.parametrize(
     ("path", "fact"),
-    [("ProductName", "model"), ("FirmwareVersion", "firmware"), ("CustomName", "name"), ("ProductId", "product_id")],
+    [
+        ("ProductName", "model"),
+        ("FirmwareVersion", "firmware"),
+        ("HardwareVersion", "hardware"),
+        ("CustomName", "name"),
+        ("ProductId", "product_id"),
+        ("Serial", "serial"),
+    ],
 )
 def test_what_the_device_is_are_facts(path: str, fact: str) -> None:
     decoded = decode(f"{TOPIC}/{path}", '{"value": "Acme 48"}')
