@@ -32,15 +32,19 @@ _UNITS = {
     "rssi": "dBm",
     "distance": "m",
 }
-_SYSTEM_UNITS = {"uptime": "s", "rssi": "dBm", "freemem": "B"}
+_SYSTEM_UNITS = {"uptime": "s", "rssi": "dBm", "freemem": "B", "tempc": "degC"}
 _HEALTH = frozenset({"batt", "txpower", *RADIO})
 _FACTS = ("name", "model", "brand")
+_PASSERS_BY = ("PHONE", "RMAC")  # compared with whatever a body holds
+"""Types of what people carry, whose addresses change every quarter of an hour."""
 _ABOUT = frozenset(
     {"id", "mac", "mac_type", "adv_type", "model_id", "type", "device", "UTCtime", "unixtime"}
     | {"servicedata", "servicedatauuid", "manufacturerdata", "mfid", "uuid", "major", "minor"}
     | {"acts", "cont", "track", "encr", "cidc", "rdy", "prmac"}
 )
 """What an advert holds that is no metric, besides its facts: ids, raw bytes, marks for a decoder of its own."""
+_ABOUT_PACKET = frozenset({"UTCtime", "unixtime", "protocol", "duration"})
+"""What a packet of rtl_433 holds that is no metric, and may be another in its repeat."""
 _CODES = frozenset({"433", "IR", "SRFB", "Pilight", "2G", "RF"})
 """Receivers of what remote controls send: something was pressed, and nothing measured."""
 
@@ -83,14 +87,17 @@ def _received(arrival: Arrival, route: Route, context: Context, at: int) -> Deco
         _system(findings, spell(gateway), body, moment)
         return findings.decoded()
     if receiver == "RTL_433":
-        body = {name: value for name, value in body.items() if name not in ("UTCtime", "unixtime")}
+        body = {name: value for name, value in body.items() if name not in _ABOUT_PACKET}
         if device := route.device or rtl433.device_of(body):
             rtl433.take(findings, device, body, moment, gateway)
         return rtl433.confirmed(findings.decoded(), arrival, context, body, _SAME)
-    if device := route.device or _device(body.get("id"), rest):
-        _sensor(findings, device, body, gateway, moment)
-    else:
+    device = route.device or _device(body.get("id"), rest)
+    if not device:
         findings.ignore(Ignored.UNSUPPORTED)
+    elif body.get("type") in _PASSERS_BY and context.record_of(device) is None:
+        findings.ignore(Ignored.FOREIGN_ADVERT)
+    else:
+        _sensor(findings, device, body, gateway, moment)
     return unless_repeated(findings.decoded(), arrival, context, _SAME)
 
 

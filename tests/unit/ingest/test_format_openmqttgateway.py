@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.deadletters import Reason
+from contracts.devices import DeviceRecord
 from contracts.readings import Reading
 from ingest import table
 from ingest.findings import SECONDS
@@ -118,6 +119,19 @@ def test_an_advert_that_nobody_could_decode_makes_no_reading(more: dict[str, Any
     assert (decoded.ignored, decoded.facts) == (Ignored.UNDECODED_ADVERT, None)
 
 
+@pytest.mark.parametrize("kind", ["PHONE", "RMAC"])
+def test_phones_and_watches_of_passers_by_are_no_devices_unless_somebody_registered_them(kind: str) -> None:
+    body = json.dumps({"id": "5F:00:00:00:00:A2", "type": kind, "model": "Acme Phone", "unlocked": True, "rssi": -80})
+    passing = decode("home/gw/BTtoMQTT/5F00000000A2", body)
+    assert (passing.ignored, passing.facts) == (Ignored.FOREIGN_ADVERT, None)
+    ours = Ingest(records={"5F:00:00:00:00:A2": DeviceRecord(1, "5F:00:00:00:00:A2", enabled=True, profile="")})
+    assert ours.decode("home/gw/BTtoMQTT/5F00000000A2", body).readings
+
+
+def test_a_type_that_is_no_text_is_none() -> None:
+    assert decode(TOPIC, json.dumps(advert(type=["PHONE"]))).readings
+
+
 class TestRepeats:
     def test_two_gateways_hear_one_advert(self) -> None:
         ingest = Ingest()
@@ -150,6 +164,13 @@ class TestRtl433:
                 {"health": ""},
             ),
         ]
+
+    def test_how_long_a_packet_took_tells_no_two_apart(self) -> None:
+        ingest, body = Ingest(), json.loads(self.BODY)
+        first = ingest.decode(self.TOPIC, json.dumps(body | {"protocol": "Acme weather", "duration": 612004}))
+        assert first.readings[0].values == {"temperature_C": 3.6}
+        again = ingest.decode(self.TOPIC, json.dumps(body | {"protocol": "Acme weather", "duration": 611998}))
+        assert again.ignored is Ignored.REPEAT
 
     def test_a_packet_with_nothing_in_it_is_none(self) -> None:
         assert decode(self.TOPIC, '{"model": "Acme-6in1", "id": 77, "mic": "CRC"}').ignored is Ignored.METADATA
