@@ -28,10 +28,20 @@ _SHORT = {
     "curr_temp_t": "current_temperature_topic", "curr_temp_tpl": "current_temperature_template",
     "curr_hum_t": "current_humidity_topic", "curr_hum_tpl": "current_humidity_template",
     "temp_stat_t": "temperature_state_topic", "temp_stat_tpl": "temperature_state_template",
+    "temp_lo_stat_t": "temperature_low_state_topic", "temp_lo_stat_tpl": "temperature_low_state_template",
+    "temp_hi_stat_t": "temperature_high_state_topic", "temp_hi_stat_tpl": "temperature_high_state_template",
+    "hum_stat_t": "target_humidity_state_topic", "hum_state_tpl": "target_humidity_state_template",
     "mode_stat_t": "mode_state_topic", "mode_stat_tpl": "mode_state_template",
+    "fan_mode_stat_t": "fan_mode_state_topic", "fan_mode_stat_tpl": "fan_mode_state_template",
+    "swing_mode_stat_t": "swing_mode_state_topic", "swing_mode_stat_tpl": "swing_mode_state_template",
+    "pr_mode_stat_t": "preset_mode_state_topic", "pr_mode_val_tpl": "preset_mode_value_template",
     "act_t": "action_topic", "act_tpl": "action_template", "pos_t": "position_topic", "pos_tpl": "position_template",
     "bri_stat_t": "brightness_state_topic", "bri_val_tpl": "brightness_value_template",
+    "clr_temp_stat_t": "color_temp_state_topic", "clr_temp_val_tpl": "color_temp_value_template",
     "pct_stat_t": "percentage_state_topic", "pct_val_tpl": "percentage_value_template",
+    "osc_stat_t": "oscillation_state_topic", "osc_val_tpl": "oscillation_value_template",
+    "dir_stat_t": "direction_state_topic", "dir_val_tpl": "direction_value_template",
+    "tilt_status_t": "tilt_status_topic", "tilt_status_tpl": "tilt_status_template",
     "temp_unit": "temperature_unit", "set_pos_t": "set_position_command_topic",
     "set_position_topic": "set_position_command_topic",
 }  # fmt: skip
@@ -40,15 +50,26 @@ _STATES = (
     ("current_temperature_topic", "current_temperature_template", "current_temperature"),
     ("current_humidity_topic", "current_humidity_template", "current_humidity"),
     ("temperature_state_topic", "temperature_state_template", "temperature"),
+    ("temperature_low_state_topic", "temperature_low_state_template", "temperature_low"),
+    ("temperature_high_state_topic", "temperature_high_state_template", "temperature_high"),
+    ("target_humidity_state_topic", "target_humidity_state_template", "target_humidity"),
     ("mode_state_topic", "mode_state_template", "mode"),
+    ("fan_mode_state_topic", "fan_mode_state_template", "fan_mode"),
+    ("swing_mode_state_topic", "swing_mode_state_template", "swing_mode"),
+    ("preset_mode_state_topic", "preset_mode_value_template", "preset_mode"),
     ("action_topic", "action_template", "action"),
     ("position_topic", "position_template", "position"),
     ("brightness_state_topic", "brightness_value_template", "brightness"),
+    ("color_temp_state_topic", "color_temp_value_template", "color_temp"),
     ("percentage_state_topic", "percentage_value_template", "percentage"),
+    ("oscillation_state_topic", "oscillation_value_template", "oscillation"),
+    ("direction_state_topic", "direction_value_template", "direction"),
+    ("tilt_status_topic", "tilt_status_template", "tilt"),
 )
 _TWO_WORDS = frozenset({"binary_sensor", "switch", "light", "fan", "siren", "humidifier"})
 _NO_STATES = frozenset({"event", "tag", "camera", "image", "device_automation", "button", "scene", "notify", "update"})
 _COMMANDS = ("command_topic", "cmd_t")
+_DEGREES = ("temperature", "temperature_low", "temperature_high")
 _HEALTH = frozenset({"battery", "signal_strength"})
 _DEVICE_FACTS = {"name": "name", "manufacturer": "manufacturer", "model": "model", "sw_version": "firmware"}
 _FACTS = {"unit_of_measurement": "unit", "device_class": "class", "state_class": "state_class", "name": "name"}
@@ -149,14 +170,14 @@ def _is_health(entity: dict[str, Any]) -> bool:
 
 def _in_degrees(part: str, use: Use, entity: dict[str, Any]) -> Use:
     """Give the unit of a thermostat's temperatures."""
-    unit = label(entity.get("temperature_unit"), 32) if part.endswith("temperature") else ""
+    unit = label(entity.get("temperature_unit"), 32) if part.endswith(_DEGREES) else ""
     return msgspec.structs.replace(use, unit=unit)
 
 
 def _with_words(platform: str, use: Use, entity: dict[str, Any]) -> Use:
     """Give the unit of a state, and the words of one that has only two."""
     use = msgspec.structs.replace(use, unit=label(entity.get("unit_of_measurement"), 32))
-    if platform not in _TWO_WORDS or entity.get("schema") == "json":
+    if platform not in _TWO_WORDS:
         return use
     true = _word(entity.get("state_on", entity.get("payload_on", "ON")))
     false = _word(entity.get("state_off", entity.get("payload_off", "OFF")))

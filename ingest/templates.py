@@ -1,7 +1,8 @@
 """Templates of Home Assistant discovery: the small part of them that only says where in a payload a value is. Pure.
 
-`value`, `value_json.a.b`, `value_json['a'][0]`, and after it the filters `float`, `int`, `round` and `default`. A
-template is another program's code and comes from anybody who may publish: what is more than this is never run.
+`value`, `value_json.a.b`, `value_json['a'][0]`, and after it the filters `float`, `int`, `round`, `default` and
+`is_defined`. A template is another program's code and comes from anybody who may publish: what is more than this is
+never run.
 """
 
 import re
@@ -20,7 +21,7 @@ _LIMITS = Limits()
 _LITERAL = r"(?:'[^'\\]*'|\"[^\"\\]*\"|-?[0-9]{1,15}(?:\.[0-9]{1,15})?|[Tt]rue|[Ff]alse|[Nn]one)"
 _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[\s*(?:'([^'\\]*)'|\"([^\"\\]*)\"|([0-9]{1,6}))\s*\]")
 _FILTER = re.compile(
-    rf"\s*\|\s*(float|int|round|default|d)\b(?:\s*\(\s*(?:default\s*=\s*)?({_LITERAL})?(?:\s*,\s*({_LITERAL}))?\s*\))?"
+    rf"\s*\|\s*(float|int|round|default|d|is_defined)\b(?:\s*\(\s*(?:default\s*=\s*)?({_LITERAL})?(?:\s*,\s*({_LITERAL}))?\s*\))?"
 )
 _BEGIN = re.compile(r"\{\{-?\s*(value_json|value)\b")
 _END = re.compile(r"\s*-?\}\}")
@@ -88,6 +89,8 @@ def _literal(text: str | None) -> object:
 def _filter(name: str, first: object, second: object) -> Callable[[Any], Any]:
     if name == "float":
         return _number
+    if name == "is_defined":
+        return lambda value: value
     if name == "int":
         return lambda value: MISSING if (number := _number(value)) is MISSING else float(int(number))
     if name == "round":

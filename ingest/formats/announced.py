@@ -85,7 +85,12 @@ def _value(use: Use, text: str, body: object) -> object:
 
 
 def _told(findings: Findings, context: Context, use: Use, value: object) -> object:
-    """Turn one of the two words of a use that has only these into a boolean; MISSING if it is neither."""
+    """Turn one of the two words of a use that has only these into a boolean; MISSING if it is neither.
+
+    Of an object, as lights send, it is the word under `state`.
+    """
+    if use.true and isinstance(value, dict) and value.get("state") in (use.true, use.false):
+        return value | {"state": value["state"] == use.true}
     if not use.true or value is MISSING or isinstance(value, dict | list):
         return value if use.metric else MISSING
     word = str(value).lower()

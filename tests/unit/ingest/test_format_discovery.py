@@ -347,6 +347,30 @@ class TestState:
         assert only(ingest.decode("mill/goal", "70")).values == {"hall.temperature": 70.0}
         assert only(ingest.decode("mill/mode", "heat")).values == {"hall.mode": "heat"}
 
+    @pytest.mark.parametrize(
+        ("kind", "topic", "part"),
+        [
+            ("climate", "fan_mode_stat_t", "fan_mode"),
+            ("climate", "preset_mode_state_topic", "preset_mode"),
+            ("climate", "temp_hi_stat_t", "temperature_high"),
+            ("fan", "osc_stat_t", "oscillation"),
+            ("cover", "tilt_status_t", "tilt"),
+            ("light", "clr_temp_stat_t", "color_temp"),
+            ("humidifier", "hum_stat_t", "target_humidity"),
+        ],
+    )
+    def test_so_have_fans_covers_and_lights(self, kind: str, topic: str, part: str) -> None:
+        ingest = Ingest()
+        announce(ingest, entity(stat_t=None, **{topic: "mill/part"}), f"homeassistant/{kind}/press-4/hall/config")
+        assert only(ingest.decode("mill/part", "30")).values == {f"hall.{part}": 30.0}
+
+    def test_a_light_that_sends_an_object_is_on_or_off(self) -> None:
+        ingest = Ingest()
+        announce(ingest, entity(schema="json", cmd_t="mill/set"), "homeassistant/light/press-4/lamp/config")
+        decoded = ingest.decode("mill/state", '{"state": "OFF", "brightness": 9, "color": {"r": 1}}')
+        assert only(decoded).values == {"lamp.state": False, "lamp.brightness": 9.0, "lamp.color.r": 1.0}
+        assert only(ingest.decode("mill/state", '{"brightness": 9}')).values == {"lamp.brightness": 9.0}
+
     def test_the_battery_is_health(self) -> None:
         assert only(announced(entity(dev_cla="battery"), "80")).flags == {"health": ""}
 

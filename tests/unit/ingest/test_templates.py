@@ -30,6 +30,7 @@ def value(text: str, body: object = BODY) -> object:
         ("{{ value_json.n | default(3) }}", None),
         ("{{ value_json.gone | d(-2.5) }}", -2.5),
         ("{{ value_json.on }}", True),
+        ("{{ value_json.a.b[0] | is_defined }}", 1.25),
         ("{{ value_json['0'] }}", "zero"),
         ("{{ value_json }}", BODY),
     ],
@@ -42,6 +43,7 @@ def test_a_value_is_found(text: str, expected: object) -> None:
     "text",
     [
         "{{ value_json.gone }}",
+        "{{ value_json.gone | is_defined }}",
         "{{ value_json.a.gone.deeper }}",
         "{{ value_json.a.b[2] }}",
         "{{ value_json.word[0] }}",
