@@ -144,9 +144,11 @@ def _values(
     unit = None if isinstance(stated, str) else MILLISECONDS
     moment = findings.when(stated, unit=unit, device=spell(device))
     fields = {name: _typed(value, known.words.get(name)) for name, value in body.items() if name != "last_seen"}
-    for name in _NO_METRICS & fields.keys():
+    for name in [name for name in fields if name.partition("-")[0] in _NO_METRICS]:  # `update-state` on its own topic
         del fields[name]
         findings.left_out(Ignored.METADATA)
+    if body and not fields:
+        findings.ignore(Ignored.METADATA)
     if fields.get("action") == "":  # an action is over: no action
         fields["action"] = None
     if moment is not None:

@@ -130,6 +130,14 @@ def test_a_property_may_have_a_topic_of_its_own(suffix: str, payload: str, value
     assert only(loft(payload, suffix)).values == values
 
 
+@pytest.mark.parametrize(
+    ("suffix", "payload"),
+    [("/update-state", "idle"), ("/device-friendlyName", "barn"), ("/last_seen", "2026-01-01T00:00:07Z")],
+)
+def test_of_properties_on_topics_of_their_own_the_same_are_none(suffix: str, payload: str) -> None:
+    assert loft(payload, suffix).ignored is Ignored.METADATA
+
+
 @pytest.mark.parametrize(("suffix", "payload"), [("/color", "{"), ("/temperature", b"\xff"), ("", "4.5"), ("", "{")])
 def test_what_cannot_be_read_is_malformed(suffix: str, payload: bytes | str) -> None:
     refused(bridge().decode(f"zigbee2mqtt/barn/hay loft{suffix}", payload), Reason.MALFORMED)
