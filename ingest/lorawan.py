@@ -7,13 +7,17 @@ POSITION_UNITS = {"latitude": "deg", "longitude": "deg", "altitude": "m", "accur
 
 
 def best(heard: object) -> dict[str, Any]:
-    """Of a list of receptions, give the strongest; an empty one where nobody heard. A missing strength is 0."""
+    """Of a list of receptions, give the strongest; an empty one where nobody heard.
+
+    A missing strength is 0, as servers leave out zeros; but one that is told goes before it, since a gateway of
+    somebody else's network may not tell it.
+    """
     receptions = [one for one in heard if isinstance(one, dict)] if isinstance(heard, list) else []
     return max(receptions, key=_strength, default={})
 
 
-def _strength(reception: dict[str, Any]) -> tuple[float, float]:
-    return _number(reception.get("rssi")), _number(reception.get("snr"))
+def _strength(reception: dict[str, Any]) -> tuple[bool, float, float]:
+    return "rssi" in reception, _number(reception.get("rssi")), _number(reception.get("snr"))
 
 
 def _number(value: object) -> float:

@@ -85,6 +85,12 @@ def test_figures_that_are_missing_are_zero() -> None:
     assert radio.values == {"radio.f_cnt": 0.0, "radio.f_port": 0.0, "radio.rssi": 0.0, "radio.gateway": "barn"}
 
 
+def test_a_gateway_that_tells_its_strength_goes_before_one_that_does_not() -> None:
+    heard = [{"gateway_ids": {"gateway_id": "broker"}}, {"gateway_ids": {"gateway_id": "barn"}, "rssi": -117}]
+    [*_, radio] = decode(TOPIC, message(uplink(rx_metadata=heard))).readings
+    assert (radio.values["radio.rssi"], radio.values["radio.gateway"]) == (-117.0, "barn")
+
+
 def test_the_id_of_a_gateway_stays_text() -> None:
     [*_, radio] = decode(TOPIC, message(uplink())).readings
     assert radio.values["radio.gateway"] == "0016"
