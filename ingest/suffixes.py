@@ -16,6 +16,7 @@ _UNITS = {
     "_hPa": "hPa",
     "_kPa": "kPa",
     "_psi": "psi",
+    "_PSI": "psi",
     "_deg": "deg",
     "_m_s": "m/s",
     "_km_h": "km/h",

@@ -20,6 +20,7 @@ _UNITS = {
     "BatteryPercentage": "%",
     "BatteryVoltage": "V",
     "ENERGY.Total": "kWh",
+    "ENERGY.TotalTariff": "kWh",
     "ENERGY.Yesterday": "kWh",
     "ENERGY.Today": "kWh",
     "ENERGY.ExportActive": "kWh",

@@ -47,6 +47,8 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
     if isinstance(body, Decoded):
         return body
     document = inner(body, "current") if report == "documents" else body
+    if "state" in document and document["state"] is None:
+        return ignored(Ignored.NO_VALUE)  # everything was deleted
     if not isinstance(document.get("state"), dict):
         return rejected(Reason.MALFORMED, "there is no state")
     findings = Findings(arrival, route, context)

@@ -12,13 +12,18 @@ from ingest.jsons import read_object
 from ingest.outcomes import Arrival, Decoded, Ignored, ignored
 from ingest.plain import value_of
 from ingest.routes import Route
-from ingest.values import Refused
+from ingest.values import Refused, Text
 
 _UNITS = {
     "speed": "km/h",
     "odometer": "km",
     "power": "kW",
     "charger_power": "kW",
+    "charger_voltage": "V",
+    "charger_actual_current": "A",
+    "charge_current_request": "A",
+    "charge_limit_soc": "%",
+    "time_to_full_charge": "h",
     "charge_energy_added": "kWh",
     "elevation": "m",
     "heading": "deg",
@@ -28,6 +33,9 @@ _UNITS = {
 _UNITS_BY_END = {"_km": "km", "_temp": "degC", "_level": "%"}
 _UNITS_BY_START = {"tpms_pressure_": "bar"}
 _FACTS = {"display_name": "name", "model": "model", "version": "firmware", "trim_badging": "trim"}
+_TEXTS = frozenset({"update_version"})
+"""Fields that are text, also where they look like a number."""
+
 _AWAY = frozenset({"offline", "asleep"})
 
 
@@ -56,7 +64,8 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
     elif field == "healthy":
         findings.reading(device, {field: value}, flags=HEALTH)
     else:
-        findings.reading(device, {field: value if isinstance(value, bool) else text}, units=_units(field))
+        told = Text(text) if field in _TEXTS else text
+        findings.reading(device, {field: value if isinstance(value, bool) else told}, units=_units(field))
     return findings.decoded()
 
 
@@ -71,6 +80,8 @@ def _object(findings: Findings, payload: bytes, device: str, field: str) -> None
     body = read_object(payload)
     if isinstance(body, Decoded):
         findings.problem(Reason.MALFORMED, f"{field} is no JSON")
+    elif body.keys() == {"error"}:
+        findings.ignore(Ignored.NO_VALUE)  # it says in words that there is none
     else:
         findings.reading(device, {field: body})
 

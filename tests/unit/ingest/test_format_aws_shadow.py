@@ -170,3 +170,7 @@ def test_a_state_is_flattened_like_any_other_object(value: Any) -> None:  # noqa
     shadow = decode(ACCEPTED, json.dumps(document({"x": value})))
     plain = decode("devices/sluice-3/telemetry", json.dumps({"ts": 1767225616, "x": value}))
     assert [r.values for r in shadow.readings] == [r.values for r in plain.readings]
+
+
+def test_a_shadow_of_which_everything_was_deleted_has_no_value() -> None:
+    assert decode(ACCEPTED, '{"state": null, "version": 905, "timestamp": 1767225616}').ignored is Ignored.NO_VALUE

@@ -33,6 +33,8 @@ def test_a_value_is_a_reading_when_it_is_received() -> None:
         ("charger_power", "kW"),
         ("charge_energy_added", "kWh"),
         ("tpms_pressure_fl", "bar"),
+        ("charger_voltage", "V"),
+        ("charger_actual_current", "A"),
         ("latitude", "deg"),
     ],
 )
@@ -122,3 +124,11 @@ def test_positions_of_people_are_off_until_somebody_turns_them_on() -> None:
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_number_comes_through_exactly(number: float) -> None:
     assert only(decode(f"{BASE}/speed", json.dumps(number))).values == {"speed": number}
+
+
+def test_a_version_is_text_also_where_it_looks_like_a_number() -> None:
+    assert only(decode(f"{BASE}/update_version", "2026.2")).values == {"update_version": "2026.2"}
+
+
+def test_an_object_that_says_there_is_none_is_no_value() -> None:
+    assert decode(f"{BASE}/active_route", '{"error": "No active route available"}').ignored is Ignored.NO_VALUE

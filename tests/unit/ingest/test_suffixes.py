@@ -22,6 +22,7 @@ from ingest.suffixes import once, suffix_of, units_of
         ("pressure_hPa", "hPa"),
         ("pressure_kPa", "kPa"),
         ("pressure_psi", "psi"),
+        ("pressure_PSI", "psi"),
         ("supply_mV", "mV"),
         ("supply_V", "V"),
         ("load_A", "A"),
