@@ -20,6 +20,7 @@ from processor.app import App as Processor
 from processor.settings import Settings as ProcessorSettings
 from tests.conftest import TOKEN, Server, nats_broker
 from tests.integration.registry_service import Service, running, until
+from tests.unit.ingest.edge import Edge
 
 
 class Plant:
@@ -196,3 +197,20 @@ async def test_a_registration_and_a_replay_by_filter_at_once_lose_nothing(plant:
     await asyncio.gather(plant.service.register("vat-3"), replay)
     await plant.has_values("vat-3", "level", 100)
     await plant.has_letters(0)
+
+
+async def test_what_a_sparkplug_node_said_before_ingest_heard_its_birth_is_stored_after_the_rebirth(
+    plant: Plant,
+) -> None:
+    await plant.known("Works:PumpHouse")
+    node = Edge(name="PumpHouse")
+    truth = {"Level": 1.5, "Flow": 2.5}
+    node.birth(truth)  # which nobody heard
+    await plant.publish(*node.data(values=truth))
+    await plant.has_letters(1, reason="unknown_alias", device="Works:PumpHouse")
+    node.ms += 1_000
+    await plant.publish(*node.birth(truth))  # as ingest has asked
+    await plant.has_letters(0, reason="unknown_alias")
+    await plant.has_values("Works:PumpHouse", "Level", 2)
+    assert {value for _, value in await plant.values("Works:PumpHouse", "Flow")} == {2.5}
+    assert plant.service.metric("replays_total", cause="online") == 1
