@@ -67,7 +67,7 @@ def key_of(topic: str) -> str:
 
 
 def withheld_key(topic: str) -> str:
-    """Key of a topic that is a command's, or holds attributes: it is never read."""
+    """Key of a topic that is a command's: it is never read."""
     return memory_key("withheld", topic)
 
 

@@ -23,7 +23,7 @@ _SHORT = {
     "pl_on": "payload_on", "pl_off": "payload_off", "stat_on": "state_on", "stat_off": "state_off",
     "avty": "availability", "avty_t": "availability_topic", "avty_tpl": "availability_template",
     "pl_avail": "payload_available", "pl_not_avail": "payload_not_available", "t": "topic", "cmps": "components",
-    "json_attr_t": "json_attributes_topic", "cmd_t": "command_topic", "dev": "device", "ids": "identifiers",
+    "cmd_t": "command_topic", "dev": "device", "ids": "identifiers",
     "cns": "connections", "mf": "manufacturer", "mdl": "model", "sw": "sw_version", "hw": "hw_version",
     "curr_temp_t": "current_temperature_topic", "curr_temp_tpl": "current_temperature_template",
     "curr_hum_t": "current_humidity_topic", "curr_hum_tpl": "current_humidity_template",
@@ -136,8 +136,7 @@ def _read_entity(
     commands = [
         topic for field, text in entity.items() if field.endswith(_COMMANDS) and (topic := _topic(text, entity))
     ]
-    attributes = _topic(entity.get("json_attributes_topic"), entity)
-    out.withheld += [topic for topic in (*commands, attributes) if _usable(topic, device)]
+    out.withheld += [topic for topic in commands if _usable(topic, device)]
     states = [(entry, topic) for entry in _STATES if (topic := _topic(entity.get(entry[0]), entity))]
     states = [(entry, topic) for entry, topic in states if topic not in commands]
     if not states:

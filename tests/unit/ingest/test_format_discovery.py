@@ -293,6 +293,17 @@ class TestState:
         ]
         assert decoded.units == {"press4": {"part0": "kN", "part1": "bar"}, "press5": {"part3": "psi"}}
 
+    def test_a_topic_that_holds_attributes_too_is_read(self) -> None:
+        topic = {"json_attr_t": "mill/state"}
+        assert only(announced(entity(val_tpl="{{ value_json.a }}", **topic), '{"a": 1, "b": 2}')).values == {
+            "oil_temp": 1.0
+        }
+        ingest = ingest_with(entity(val_tpl="{{ value_json.a }}"), entity(stat_t="mill/other", **topic))
+        assert only(ingest.decode("mill/state", '{"a": 1, "b": 2}')).values == {"part0": 1.0}
+
+    def test_a_topic_that_holds_nothing_but_attributes_is_not_followed(self) -> None:
+        assert followed(ingest_with(entity(json_attr_t="mill/more"))) == {"mill/state"}
+
     def test_what_a_message_does_not_hold_is_no_value(self) -> None:
         ingest = ingest_with(entity(val_tpl="{{ value_json.a }}"), entity(val_tpl="{{ value_json.b | float(0) }}"))
         assert only(ingest.decode("mill/state", '{"a": 1}')).values == {"part0": 1.0}

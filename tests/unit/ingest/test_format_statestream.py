@@ -146,7 +146,7 @@ class TestSharedWithDiscovery:
         ingest.decode(self.CONFIG, json.dumps(config))
         assert only(ingest.decode(f"{topic}/state", "5")) == Reading("v7", NOW, NOW, {"vat": 5.0})
         assert ingest.decode(f"{topic}/set", "5").ignored is Ignored.COMMAND
-        assert ingest.decode(f"{topic}/more", "5").ignored is Ignored.COMMAND
+        assert ingest.decode(f"{topic}/more", '{"errors": 5}').ignored is Ignored.METADATA
         assert ingest.routes.filters.count(f"{topic}/state") == 0
 
 
