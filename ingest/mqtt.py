@@ -254,11 +254,16 @@ def _arrival(publish: Publish, received: int) -> Arrival:
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
-    """Read the certificates, anew for each connection: they may have been renewed. Raises OSError."""
+    """Read the certificates, anew for each connection: they may have been renewed. Raises OSError, which names them."""
     if not settings.mqtt_tls:
         return None
-    context = ssl.create_default_context(cafile=settings.mqtt_tls_ca)
-    if settings.mqtt_tls_cert is not None:
-        password = settings.mqtt_tls_key_password.get_secret_value()
-        context.load_cert_chain(settings.mqtt_tls_cert, settings.mqtt_tls_key, password)
+    reading = f"{settings.mqtt_tls_ca}"
+    try:
+        context = ssl.create_default_context(cafile=settings.mqtt_tls_ca)
+        if settings.mqtt_tls_cert is not None:
+            reading = f"{settings.mqtt_tls_cert} and {settings.mqtt_tls_key}"
+            password = settings.mqtt_tls_key_password.get_secret_value()
+            context.load_cert_chain(settings.mqtt_tls_cert, settings.mqtt_tls_key, password)
+    except OSError as error:
+        raise OSError(f"{reading}: {error}") from error
     return context

@@ -100,6 +100,8 @@ async def test_readings_come_over_tls_with_a_client_certificate_and_a_password(
         ({"mqtt_host": "127.0.0.1"}, "IP address mismatch"),
         ({"mqtt_tls_ca": None}, "certificate verify failed"),
         ({"mqtt_tls_ca": "other.pem"}, "certificate verify failed"),
+        ({"mqtt_tls_ca": "good.key"}, "good.key: "),
+        ({"mqtt_tls_key": "stranger.key"}, "client.pem and "),
         ({"mqtt_tls_cert": None, "mqtt_tls_key": None}, ""),
         ({"mqtt_tls_cert": "stranger.pem", "mqtt_tls_key": "stranger.key"}, ""),
         ({"mqtt_password": "wrong"}, ""),
