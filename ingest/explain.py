@@ -25,7 +25,7 @@ from ingest.patience import Patience, TooSlowError
 from ingest.routes import Route, Routes
 from ingest.table import Row
 
-_NEAR = 0.5
+_NEAR, _ALIKE = 0.5, 0.7
 _MOST_NEAR = 3
 
 
@@ -156,8 +156,18 @@ def near(rows: Sequence[Row], topic: str) -> list[tuple[str, Row]]:
             meant = [
                 levels[at] if level == "+" and at < len(levels) else level for at, level in enumerate(text.split("/"))
             ]
-            likeness = SequenceMatcher(None, topic[:200], "/".join(meant)[:200]).ratio()
-            if likeness >= _NEAR:
+            likeness = _ratio(topic, "/".join(meant))
+            if likeness >= _NEAR and _words(text, levels) >= _ALIKE:
                 found.append((likeness, text, row))
     found.sort(key=lambda entry: -entry[0])
     return [(text, row) for _, text, row in found[:_MOST_NEAR]]
+
+
+def _words(text: str, levels: Sequence[str]) -> float:
+    """How much of what a filter names is in a topic, at whichever level."""
+    names = [level for level in text.split("/") if level not in ("", "+", "#")]
+    return sum(max(_ratio(level, name) for level in levels) for name in names) / len(names) if names else 0
+
+
+def _ratio(one: str, other: str) -> float:
+    return SequenceMatcher(None, one[:200], other[:200]).ratio()

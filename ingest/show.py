@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from contracts.readings import Reading, Value
+from contracts.topics import is_errors
 from contracts.units import canonical
 from ingest.admit import REFUSED
 from ingest.explain import Explanation, near, off
@@ -80,6 +81,9 @@ def _marks(arrival: Arrival) -> str:
 
 
 def _no_route(rows: Sequence[Row], topic: str) -> Iterator[str]:
+    if is_errors(topic.split("/")):
+        yield "route     none: here ingest tells a device what was wrong, and reads nothing"
+        return
     would = off(rows, topic)
     yield "route     none: no route of the table that is on takes this topic"
     for row in would:

@@ -170,6 +170,22 @@ def test_what_it_says_to_write_is_a_table_that_takes_the_topic(tmp_path: Path, t
     assert any(filters.matches(text.split("/"), topic.split("/")) for text in row.filters)
 
 
+@pytest.mark.parametrize("topic", ["plant/hall/7", "oven/x7/data"])
+def test_a_filter_that_has_only_its_wildcards_in_common_is_not_near(topic: str) -> None:
+    assert "near it" not in told(explainer(table.built_in()).explain(Arrival(topic, b"{}", NOW)), table.built_in())
+
+
+def test_a_topic_with_a_level_too_many_is_near() -> None:
+    text = told(explainer().explain(Arrival("/devices/a/telemetry", b"{}", NOW)))
+    assert "near it: devices/+/telemetry of devices" in text
+
+
+def test_nothing_is_suggested_for_the_topic_on_which_devices_are_told() -> None:
+    text = told(explainer().explain(Arrival("devices/a/errors", b"{}", NOW)))
+    assert "tells a device what was wrong" in text
+    assert "[[route]]" not in text
+
+
 def test_a_route_that_is_off_is_named() -> None:
     rows = [Row("kilns", ["site/+/kiln"], "json", enabled=False)]
     text = told(explainer(rows).explain(Arrival("site/7/kiln", b"{}", NOW)), rows)
