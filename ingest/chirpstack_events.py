@@ -4,6 +4,7 @@ The schema holds those fields that are read, by their numbers in ChirpStack's in
 """
 
 import math
+import struct
 from base64 import b64encode
 from typing import Any
 
@@ -106,12 +107,19 @@ def _value(value: Any, kind: int) -> Any:  # noqa: ANN401 - whatever a field may
         return _plain(value) if name == _STRUCT else _object(value)
     if kind == _Field.TYPE_BYTES:
         return b64encode(value).decode()
-    # As text, 32 bits have no more than these digits; the rest comes from being held in 64.
-    return _finite(float(f"{value:.7g}")) if kind == _Field.TYPE_FLOAT else _finite(value)
+    return _finite(_shortest(value) if kind == _Field.TYPE_FLOAT else value)
 
 
-def _plain(struct: Any) -> dict[str, Any]:  # noqa: ANN401 - a class that is made at run time
-    return {name: _held(value) for name, value in struct.fields.items()}
+def _shortest(value: float) -> float:
+    """Give a float of 32 bits without the digits that come from being held in 64: the shortest that means it."""
+    if not math.isfinite(value):
+        return value
+    shorter = (float(f"{value:.{digits}g}") for digits in (7, 8))
+    return next((one for one in shorter if struct.unpack("f", struct.pack("f", one))[0] == value), value)
+
+
+def _plain(fields: Any) -> dict[str, Any]:  # noqa: ANN401 - a class that is made at run time
+    return {name: _held(value) for name, value in fields.fields.items()}
 
 
 def _held(value: Any) -> Any:  # noqa: ANN401 - as above

@@ -74,7 +74,7 @@ def _take(findings: Findings, device: str, event: str, body: dict[str, Any], mom
     if event == "up":
         _uplink(findings, device, body, moment)
     elif event == "status":
-        health = {"margin": body.get("margin", 0), "externalPowerSource": body.get("externalPowerSource")}
+        health = {"margin": body.get("margin", 0), "externalPowerSource": body.get("externalPowerSource", False)}
         if not (body.get("externalPowerSource") is True or body.get("batteryLevelUnavailable") is True):
             health["batteryLevel"] = body.get("batteryLevel")
         findings.reading(device, health, moment, units={"margin": "dB", "batteryLevel": "%"}, flags=HEALTH)

@@ -1,4 +1,5 @@
 import json
+import struct
 from typing import Any
 
 import pytest
@@ -267,10 +268,17 @@ class TestProtobuf:
 
     def test_a_status_and_a_position_are_read(self) -> None:
         status = message("status", {"margin": -3, "battery_level": 87.4})
-        assert only(decode(f"{BASE}/event/status", status)).values == {"margin": -3.0, "batteryLevel": 87.4}
+        found = only(decode(f"{BASE}/event/status", status)).values
+        assert found == {"margin": -3.0, "externalPowerSource": False, "batteryLevel": 87.4}
         location = message("location", {"location": {"latitude": 46.5, "longitude": 6.625, "accuracy": 12.5}})
         found = only(decode(f"{BASE}/event/location", location)).values
         assert found == {"latitude": 46.5, "longitude": 6.625, "accuracy": 12.5}
+
+    @given(st.floats(width=32, allow_nan=False, allow_infinity=False).filter(bool))
+    def test_a_short_float_is_none_other_and_has_no_digits_of_a_longer_one(self, sent: float) -> None:
+        found = only(decode(f"{BASE}/event/status", message("status", {"battery_level": sent}))).values["batteryLevel"]
+        assert struct.pack("f", found) == struct.pack("f", sent)
+        assert len(repr(found)) <= len(repr(sent))
 
     @pytest.mark.parametrize(("code", "name"), [(4, "OTAA"), (0, "UNKNOWN"), (99, "99"), (-1, "-1")])
     def test_an_error_in_the_log_has_the_name_of_its_code(self, code: int, name: str) -> None:
