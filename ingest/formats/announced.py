@@ -80,7 +80,8 @@ def _value(use: Use, text: str, body: object) -> object:
     """Give what a message holds for one use of its topic, or MISSING."""
     template = templates.parse(use.template) if use.template else None
     if template is not None:
-        return template.value(body if template.json else text)
+        found = template.value(body if template.json else text)
+        return MISSING if found == "" else found  # what firmware has for a value that is not there
     return body if text[0] in "{[" and use.metric and body is not MISSING else text
 
 

@@ -293,6 +293,11 @@ class TestState:
         ]
         assert decoded.units == {"press4": {"part0": "kN", "part1": "bar"}, "press5": {"part3": "psi"}}
 
+    @pytest.mark.parametrize("template", ["{{ value_json.b | default('') }}", "{{ value_json.b | default }}"])
+    def test_nor_is_the_empty_text_that_a_template_gives_for_it(self, template: str) -> None:
+        ingest = ingest_with(entity(val_tpl="{{ value_json.a }}"), entity(val_tpl=template))
+        assert only(ingest.decode("mill/state", '{"a": 1}')).values == {"part0": 1.0}
+
     def test_a_topic_that_holds_attributes_too_is_read(self) -> None:
         topic = {"json_attr_t": "mill/state"}
         assert only(announced(entity(val_tpl="{{ value_json.a }}", **topic), '{"a": 1, "b": 2}')).values == {
