@@ -2,8 +2,22 @@
 
 from pathlib import Path
 
-from tests.conftest import Server, mosquitto_broker
-from tests.integration.ingest_service import counted, device, held, ingest, publish, reading, settings, until
+from contracts import logs, streams
+from contracts.deadletters import DEAD_LETTER, DeadLetter
+from contracts.jetstream import Link, ensure_stream
+from ingest.cycle import KEPT_BYTES
+from tests.conftest import TOKEN, Server, mosquitto_broker
+from tests.integration.ingest_service import (
+    counted,
+    device,
+    held,
+    ingest,
+    kept_log,
+    publish,
+    reading,
+    settings,
+    until,
+)
 
 NAMES = ["", " ", ".", "..", "*", ">", "a.*.b", "=", "==", "$KV", "\u2028", "ä" * 120, "x" * 400]
 
@@ -43,3 +57,19 @@ async def test_the_longest_topics_stop_nothing(tmp_path: Path, stream: Server) -
             assert counted(app, "refused_writes") == 0
             assert counted(app, "messages", outcome="rejected", reason="unexpected") == 0
             assert max(len(letter.topic) for letter in stored.letters) > len(longest)
+
+
+async def test_replays_of_the_largest_dead_letters_do_not_break_the_connection(stream: Server, broker: Server) -> None:
+    """The stream server drops a connection on which more than 64 MiB wait."""
+    letter = DEAD_LETTER.encode(
+        DeadLetter(1, "too_large", "", "devices/a/telemetry", b"x" * KEPT_BYTES, 1_767_225_600_000_000_000, "ingest")
+    )
+    link = await Link(stream.nats_url, TOKEN, "writer", logs.quiet()).connect()
+    await ensure_stream(link.js, streams.REPLAYS)
+    for _ in range(40):
+        await link.js.publish(streams.REPLAYS.subjects, letter, timeout=20)
+    await link.close()
+    log, lines = kept_log()
+    async with ingest(settings(stream, broker), log=log) as app:
+        await until(lambda: counted(app, "dead_letters", reason="too_large") == 40, "each of them is taken again", 60)
+        assert "stream.disconnected" not in [line["event"] for line in lines]
