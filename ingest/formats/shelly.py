@@ -48,6 +48,7 @@ _HEALTH = frozenset(
 _BY_MINUTE = ("by_minute", "xby_minute")
 _HEARD = ("last_updated_ts", "last_update_ts")
 _TIMES = frozenset({"ts", "time", "unixtime", "last_sync_ts", "minute_ts", *_HEARD, *_BY_MINUTE})
+_MINUTE_S = 60
 _BAD = {"quality": "bad"}
 _STATUSES = ("NotifyStatus", "NotifyFullStatus")  # compared with whatever a frame holds
 _TOPIC_LEVELS = 2  # events/rpc or status/COMPONENT, behind the prefix
@@ -165,12 +166,15 @@ def _measured(value: object, depth: int) -> object:
 
 
 def _minutes(findings: Findings, device: str, metric: str, minutes: object, next_one: object) -> None:
-    """Take in what past minutes held, each at the time at which that began; at `next_one` began the one after."""
+    """Take in what past minutes held, each at the time at which that began.
+
+    In the minute of `next_one` they are told: it began then, or, by older firmware, some seconds before.
+    """
     if not isinstance(minutes, list) or type(next_one) is not int:
         findings.left_out(Ignored.NO_VALUE)
         return
     for number, value in enumerate(minutes, start=1):
-        moment = findings.when(next_one - 60 * number, unit=SECONDS)
+        moment = findings.when(next_one - next_one % _MINUTE_S - _MINUTE_S * number, unit=SECONDS)
         if moment is not None and "clock" not in moment.flags:
             findings.reading(device, {metric: value}, moment, units=_UNITS)
 

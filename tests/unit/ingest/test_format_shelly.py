@@ -160,6 +160,11 @@ class TestStatus:
         ]
         assert decoded.units == {DEVICE: {"switch:0.aenergy.total": "Wh", "switch:0.aenergy.by_minute": "mWh"}}
 
+    @pytest.mark.parametrize("stated", [MINUTE, MINUTE + 1, MINUTE + 59])
+    def test_a_minute_is_told_again_at_the_same_time_where_the_firmware_says_what_time_it_is(self, stated: int) -> None:
+        decoded = status("switch:0", {"aenergy": {"by_minute": [310.5], "minute_ts": stated}})
+        assert only(decoded).ts == (MINUTE - 60) * SECOND
+
     @pytest.mark.parametrize("stated", [None, 40, "x", 10**40])
     def test_minutes_of_which_nobody_knows_when_they_were_are_left_out(self, stated: object) -> None:
         decoded = status("switch:0", {"apower": 1, "aenergy": {"by_minute": [310.5], "minute_ts": stated}})
