@@ -181,7 +181,7 @@ class _Message:
                 self._context.repeats.seen(self._key(name, str(value)), self._arrival.received, SECONDS)
         if outputs and (moment := self._moment(body)) is not None:
             self._findings.reading(self._device, booleans(outputs), moment)
-        self._findings.ignore(Ignored.COMMAND)
+        self._findings.ignore(Ignored.EVENT if any(name.endswith("Received") for name in body) else Ignored.COMMAND)
 
     def _status(self, body: Mapping[str, Any]) -> None:
         """Take in a status, each kind of which is wrapped in its own name, or what is told at the start."""

@@ -46,7 +46,7 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
     network = context.memory.get(network_key(base), Network)
     name, rest = _split(levels, network)
     device = route.device or (network.names.get(name) if network and name else None) or _address(levels[0])
-    if rest[:1] and rest[0] in _COMMANDS:
+    if not _COMMANDS.isdisjoint(rest[:2]):  # of the device, or of one of its endpoints
         findings.ignore(Ignored.COMMAND)
     elif not device:
         _unknown(findings, arrival, network, name, levels)

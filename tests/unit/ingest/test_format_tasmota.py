@@ -264,6 +264,10 @@ class TestRelays:
     def test_other_replies_are_ignored(self, body: dict[str, object]) -> None:
         assert send("stat/loft/RESULT", body).ignored is Ignored.COMMAND
 
+    @pytest.mark.parametrize("name", ["IrReceived", "RfReceived"])
+    def test_what_a_remote_control_sent_is_an_event(self, name: str) -> None:
+        assert send("tele/loft/RESULT", {name: {"Data": "0x7E31"}}).ignored is Ignored.EVENT
+
     def test_an_empty_relay_is_ignored_and_a_retained_one_has_no_time(self) -> None:
         assert send("stat/loft/POWER", "").ignored is Ignored.EMPTY
         assert send("stat/loft/POWER", "ON", retained=True, ingest=Ingest()).ignored is Ignored.RETAINED_UNTIMED

@@ -199,6 +199,8 @@ def test_the_state_of_the_bridge_is_its_own() -> None:
         ("barn/hay loft/set", Ignored.COMMAND),
         ("barn/hay loft/set/state", Ignored.COMMAND),
         ("barn/hay loft/get", Ignored.COMMAND),
+        ("barn/hay loft/left/set", Ignored.COMMAND),
+        ("barn/hay loft/left/set/state", Ignored.COMMAND),
         ("somebody/set", Ignored.COMMAND),
         ("somebody/set/state", Ignored.COMMAND),
         ("bridge/request/restart", Ignored.COMMAND),
