@@ -101,7 +101,7 @@ def _uplink(findings: Findings, device: str, body: dict[str, Any], moment: Momen
         findings.reading(device, {"data": Text(raw)}, moment)
     radio: dict[str, object] = {name: body.get(name, 0) for name in ("fCnt", "fPort", "dr")}
     if heard := lorawan.best(body.get("rxInfo")):
-        radio |= {"rssi": heard.get("rssi", 0), "snr": heard.get("snr")}
+        radio |= {"rssi": heard.get("rssi", 0), "snr": heard.get("snr", 0)}
         if isinstance(gateway := heard.get("gatewayId"), str):
             radio["gateway"] = Text(gateway)
     findings.reading(device, {"radio": radio}, moment, units=lorawan.RADIO_UNITS, flags=HEALTH)

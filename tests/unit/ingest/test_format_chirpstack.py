@@ -89,6 +89,7 @@ def test_figures_that_are_missing_are_zero() -> None:
         "radio.fPort": 0.0,
         "radio.dr": 0.0,
         "radio.rssi": 0.0,
+        "radio.snr": 0.0,
         "radio.gateway": "barn",
     }
 
