@@ -69,7 +69,8 @@ def _location(findings: Findings, device: str, body: dict[str, Any]) -> None:
         findings.problem(Reason.BAD_VALUE, "lat and lon are no position")
         figures = {name: value for name, value in figures.items() if name not in _POSITION and name != "acc"}
     findings.reading(device, figures, moment, units=_UNITS)
-    findings.reading(device, {"batt": body.get("batt")}, moment, units={"batt": "%"}, flags=HEALTH)
+    if "batt" in body:
+        findings.reading(device, {"batt": body["batt"]}, moment, units={"batt": "%"}, flags=HEALTH)
     if "tid" in body:
         findings.facts(device, {"label": body["tid"]})
 

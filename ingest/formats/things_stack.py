@@ -109,7 +109,7 @@ def _uplink(findings: Findings, device: str, body: dict[str, Any], flags: Mappin
         findings.reading(device, {"frm_payload": Text(raw)}, moment, flags=flags)
     radio: dict[str, object] = {"f_cnt": uplink.get("f_cnt", 0), "f_port": uplink.get("f_port", 0)}
     if heard := lorawan.best(uplink.get("rx_metadata")):
-        radio |= {"rssi": heard.get("rssi", 0), "snr": heard.get("snr")}
+        radio |= {"rssi": heard.get("rssi", 0)} | {name: heard[name] for name in ("snr",) if name in heard}
         if isinstance(gateway := inner(heard, "gateway_ids").get("gateway_id"), str):
             radio["gateway"] = Text(gateway)
     findings.reading(device, {"radio": radio}, moment, units=lorawan.RADIO_UNITS, flags={**flags, **HEALTH})

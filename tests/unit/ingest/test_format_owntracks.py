@@ -95,6 +95,12 @@ def test_a_fix_without_a_time_has_that_of_its_arrival() -> None:
     assert decode(TOPIC, json.dumps(body)).readings[0].ts == NOW
 
 
+def test_what_a_fix_does_not_hold_is_not_counted_as_no_value() -> None:
+    fix = location()
+    del fix["batt"]
+    assert decode(TOPIC, json.dumps(fix)).left_out is None
+
+
 def test_an_uncertain_fix_is_stored_with_its_uncertainty() -> None:
     assert decode(TOPIC, json.dumps(location(acc=4500))).readings[0].values["acc"] == 4500.0
 
