@@ -18,7 +18,8 @@ from ingest.plain import label
 _LONGEST_TOPIC = 256
 _SHORT = {
     "stat_t": "state_topic", "val_tpl": "value_template", "stat_val_tpl": "value_template",
-    "state_value_template": "value_template", "unit_of_meas": "unit_of_measurement", "dev_cla": "device_class",
+    "state_value_template": "value_template", "stat_tpl": "value_template", "state_template": "value_template",
+    "unit_of_meas": "unit_of_measurement", "dev_cla": "device_class",
     "stat_cla": "state_class", "ent_cat": "entity_category", "exp_aft": "expire_after", "p": "platform",
     "pl_on": "payload_on", "pl_off": "payload_off", "stat_on": "state_on", "stat_off": "state_off",
     "avty": "availability", "avty_t": "availability_topic", "avty_tpl": "availability_template",

@@ -380,6 +380,15 @@ class TestState:
         announce(ingest, entity(stat_t=None, **{topic: "mill/part"}), f"homeassistant/{kind}/press-4/hall/config")
         assert only(ingest.decode("mill/part", "30")).values == {f"hall.{part}": 30.0}
 
+    @pytest.mark.parametrize("name", ["stat_tpl", "state_template"])
+    def test_a_light_of_the_template_schema_says_where_its_state_is(self, name: str) -> None:
+        topic = "homeassistant/light/press-4/lamp/config"
+        ingest = Ingest()
+        announce(ingest, entity(schema="template", pl_on="on", pl_off="off", **{name: "{{ value_json.s }}"}), topic)
+        assert only(ingest.decode("mill/state", '{"s": "on"}')).values == {"lamp": True}
+        told = announce(Ingest(), entity(schema="template", **{name: "{{ value.split(',')[0] }}"}), topic)
+        assert told.ignored is Ignored.UNSUPPORTED
+
     def test_a_light_that_sends_an_object_is_on_or_off(self) -> None:
         ingest = Ingest()
         announce(ingest, entity(schema="json", cmd_t="mill/set"), "homeassistant/light/press-4/lamp/config")
