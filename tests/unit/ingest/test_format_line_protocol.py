@@ -200,7 +200,13 @@ class TestTags:
         assert only(later).values == {"fans.speed": 410.0}, "another moment"
 
     @pytest.mark.parametrize(
-        "line", ["temp,host=a,sensor={} temp=4", "ping,host=a,url={} ms=4", "smart,host=a,serial_no={} temp_c=4i"]
+        "line",
+        [
+            "temp,host=a,sensor={} temp=4",
+            "ping,host=a,url={} ms=4",
+            "smart,host=a,serial_no={} temp_c=4i",
+            "net_response,host=a,server=s,port={} ms=4",
+        ],
     )
     def test_what_telegrafs_usual_plugins_measure_several_times_is_told_apart(self, line: str) -> None:
         decoded = send("\n".join(f"{line.format(name)} {AT}" for name in ("q1", "q2")))
