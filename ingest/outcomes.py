@@ -168,6 +168,13 @@ def rejected(reason: Reason, what: str) -> Decoded:
     return Decoded((), problems)
 
 
+def about(device: str, decoded: Decoded) -> Decoded:
+    """Say whose message it is that has problems: its topic tells that even where nothing in it can be read."""
+    if decoded.problems is not None and not decoded.device:
+        decoded.device = device
+    return decoded
+
+
 def ignored(reason: Ignored) -> Decoded:
     """Ignore a whole message."""
     return Decoded((), ignored=reason)

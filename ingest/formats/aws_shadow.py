@@ -14,7 +14,7 @@ from ingest.formats import Format
 from ingest.identity import spell
 from ingest.jsons import inner, kind, read_object
 from ingest.limits import Limits
-from ingest.outcomes import Arrival, Decoded, Ignored, ignored, rejected
+from ingest.outcomes import Arrival, Decoded, Ignored, about, ignored, rejected
 from ingest.routes import Route
 from ingest.values import shown
 
@@ -43,14 +43,15 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
     report = _REPORTS.get(rest[1:]) if rest[:1] == ("update",) else None
     if report != route.options.read:
         return ignored(Ignored.COMMAND if report is None else Ignored.REPEAT)
+    device = route.device or spell(thing)
     body = read_object(arrival.payload)
     if isinstance(body, Decoded):
-        return body
+        return about(device, body)
     document = inner(body, "current") if report == "documents" else body
     if "state" in document and document["state"] is None:
         return ignored(Ignored.NO_VALUE)  # everything was deleted
     if not isinstance(document.get("state"), dict):
-        return rejected(Reason.MALFORMED, "there is no state")
+        return about(device, rejected(Reason.MALFORMED, "there is no state"))
     findings = Findings(arrival, route, context)
     reported = document["state"].get("reported")
     if not reported:
@@ -59,8 +60,8 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
         findings.problem(Reason.MALFORMED, f"what is reported is {kind(reported)}, not an object")
     else:
         document = document | {"timestamp": body.get("timestamp")}
-        _take(findings, route.device or spell(thing), name, document, context.limits)
-    return findings.decoded()
+        _take(findings, device, name, document, context.limits)
+    return about(device, findings.decoded())
 
 
 def _take(findings: Findings, device: str, name: str, document: dict[str, Any], limits: Limits) -> None:

@@ -4,6 +4,7 @@ The last level of the topic is the event. Fields that are zero may be left out. 
 with `radio.`, since those of a device's own measurements are whatever somebody's codec calls them.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from contracts.deadletters import Reason
@@ -13,7 +14,7 @@ from ingest.findings import HEALTH, SECONDS, Findings, Moment
 from ingest.formats import Format
 from ingest.identity import spell
 from ingest.jsons import BOM, inner, kind, read_object
-from ingest.outcomes import Arrival, Decoded, Ignored, ignored, rejected
+from ingest.outcomes import Arrival, Decoded, Ignored, about, ignored, rejected
 from ingest.routes import Route
 from ingest.values import Text
 
@@ -29,7 +30,7 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
         return ignored(why)
     body = _read(arrival.payload, event)
     if isinstance(body, Decoded):
-        return body
+        return about(route.device or _named(route.levels), body)
     info = inner(body, "deviceInfo")
     eui = info.get("devEui")
     if not isinstance(eui, str) or not eui:
@@ -39,7 +40,7 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
     findings = Findings(arrival, route, context)
     moment = findings.when(body.get("time"), unit=SECONDS)
     if moment is None:
-        return findings.decoded()
+        return about(device, findings.decoded())
     identity = ("chirpstack", device, event, str(body.get("deduplicationId"))[:64])
     if not arrival.replayed and body.get("deduplicationId") and context.repeats.seen(identity, arrival.received, _SAME):
         return ignored(Ignored.REPEAT)
@@ -48,6 +49,11 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
     findings.facts(device, {f"tag.{tag}": value for tag, value in inner(info, "tags").items()})
     _take(findings, device, event, body, moment)
     return findings.decoded()
+
+
+def _named(levels: Sequence[str]) -> str:
+    """Give the device that a topic names, `…/device/EUI/event/EVENT`; empty where it names none."""
+    return spell(levels[-3].lower()) if len(levels) > 3 and levels[-4] == "device" else ""  # noqa: PLR2004 - as said
 
 
 def _other(levels: tuple[str, ...]) -> Ignored | None:

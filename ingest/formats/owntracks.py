@@ -11,7 +11,7 @@ from ingest.findings import HEALTH, SECONDS, Findings
 from ingest.formats import Format
 from ingest.identity import spell
 from ingest.jsons import read_object
-from ingest.outcomes import Arrival, Decoded, Ignored, ignored, rejected
+from ingest.outcomes import Arrival, Decoded, Ignored, about, ignored, rejected
 from ingest.routes import Route
 
 _UNITS = {"lat": "deg", "lon": "deg", "acc": "m", "alt": "m", "vac": "m", "vel": "km/h", "cog": "deg", "p": "kPa"}
@@ -34,6 +34,11 @@ _OTHERS = {
 
 def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
     """Decode one message of an app; user and device are the first two levels of the topic that vary."""
+    device = route.device or spell(*route.levels[route.base :][:2])
+    return about(device, _decode(arrival, route, context, device))
+
+
+def _decode(arrival: Arrival, route: Route, context: Context, device: str) -> Decoded:
     body = read_object(arrival.payload)
     if isinstance(body, Decoded):
         return body
@@ -42,7 +47,6 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
         return rejected(Reason.MALFORMED, "there is no _type")
     if what not in ("location", "lwt", "card"):
         return ignored(_OTHERS.get(what, Ignored.UNSUPPORTED))
-    device = route.device or spell(*route.levels[route.base :][:2])
     findings = Findings(arrival, route, context)
     if what == "location":
         _location(findings, device, body)

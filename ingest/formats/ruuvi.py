@@ -14,7 +14,7 @@ from ingest.formats import Format
 from ingest.formats.status import online_of
 from ingest.identity import mac, spell
 from ingest.jsons import BOM, read_object
-from ingest.outcomes import Arrival, Decoded, Ignored, ignored, rejected
+from ingest.outcomes import Arrival, Decoded, Ignored, about, ignored, rejected
 from ingest.routes import Route
 from ingest.values import Text
 
@@ -28,13 +28,17 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
     name = route.levels[-1]
     if name == "gw_status":
         return _status(arrival, route, context)
+    device = route.device or spell(mac(name) or name)
+    return about(device, _advert(arrival, route, context, device))
+
+
+def _advert(arrival: Arrival, route: Route, context: Context, device: str) -> Decoded:
     body = read_object(arrival.payload)
     if isinstance(body, Decoded):
         return body
     heard = _heard(body)
     if isinstance(heard, Decoded):
         return heard
-    device = route.device or spell(mac(name) or name)
     findings = Findings(arrival, route, context)
     moment = findings.when(body.get("ts", body.get("gwts")), unit=SECONDS)
     if moment is None:

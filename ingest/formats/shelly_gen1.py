@@ -12,7 +12,7 @@ from ingest.formats import Format
 from ingest.identity import mac, spell
 from ingest.jsons import read_object
 from ingest.leaf_units import LeafUnits
-from ingest.outcomes import Arrival, Decoded, Ignored, ignored, rejected
+from ingest.outcomes import Arrival, Decoded, Ignored, about, ignored, rejected
 from ingest.plain import text_of, truth_of, value_of
 from ingest.routes import Route
 from ingest.times import NO_FLAGS
@@ -73,12 +73,12 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
     metric = ".".join(rest)
     found = _value(arrival.payload, context, output=_OUTPUT.fullmatch(metric) is not None)
     if isinstance(found, Decoded):
-        return found
+        return about(device, found)
     flags = HEALTH if rest[-1] == "battery" else NO_FLAGS
     if found == _OVERPOWER:  # switched off, by itself
         found, flags = False, {_OVERPOWER: ""}
     findings.reading(device, {metric: found}, units=_UNITS, flags=flags)
-    return findings.decoded()
+    return about(device, findings.decoded())
 
 
 def _value(payload: bytes, context: Context, *, output: bool) -> object:

@@ -16,7 +16,7 @@ from ingest.formats import Format
 from ingest.identity import spell
 from ingest.jsons import inner, kind, read_object
 from ingest.leaf_units import LeafUnits
-from ingest.outcomes import Arrival, Decoded, Ignored, ignored, rejected
+from ingest.outcomes import Arrival, Decoded, Ignored, about, ignored, rejected
 from ingest.plain import text_of
 from ingest.routes import Route
 from ingest.tasmota import NO_METRICS, OUTPUT, SWITCH, booleans, metrics_of, pattern, units_of
@@ -56,7 +56,7 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
     if match is None:
         return rejected(Reason.MALFORMED, f"the topic is not of the pattern {shown(options.pattern)}")
     device = route.device or spell(match["topic"])
-    return _Message(arrival, route, context, device).decode(match["prefix"], match["suffix"])
+    return about(device, _Message(arrival, route, context, device).decode(match["prefix"], match["suffix"]))
 
 
 def _discovery(arrival: Arrival, route: Route, context: Context) -> Decoded:

@@ -4,7 +4,7 @@ The network server leaves out fields that are zero. The names of the radio figur
 device's own measurements are whatever somebody's codec calls them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contracts.deadletters import Reason
@@ -14,7 +14,7 @@ from ingest.findings import HEALTH, Findings, Moment
 from ingest.formats import Format
 from ingest.identity import spell
 from ingest.jsons import inner, kind, read_object
-from ingest.outcomes import Arrival, Decoded, Ignored, ignored, rejected
+from ingest.outcomes import Arrival, Decoded, Ignored, about, ignored, rejected
 from ingest.routes import Route
 from ingest.values import Text
 
@@ -56,7 +56,7 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
     """Decode one message of the application server."""
     body = read_object(arrival.payload)
     if isinstance(body, Decoded):
-        return body
+        return about(route.device or _named(route.levels), body)
     if other := _OTHERS.keys() & body.keys():
         return ignored(_OTHERS[min(other)])
     device = route.device or _device(body)
@@ -78,7 +78,13 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
             findings.reading(device, location, moment, units=lorawan.POSITION_UNITS, flags=flags)
     else:
         return ignored(Ignored.UNSUPPORTED)
-    return findings.decoded()
+    return about(device, findings.decoded())
+
+
+def _named(levels: Sequence[str]) -> str:
+    """Give the device that a topic names, `…/APPLICATION@TENANT/devices/DEVICE/…`; empty where it names none."""
+    at = levels.index("devices") if "devices" in levels else 0
+    return spell(levels[at - 1].partition("@")[0], levels[at + 1]) if 0 < at < len(levels) - 1 else ""
 
 
 def _device(body: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from ingest.findings import SECONDS, Findings
 from ingest.formats import Format
 from ingest.identity import spell
 from ingest.jsons import UnreadableError, read
-from ingest.outcomes import Arrival, Decoded, Ignored
+from ingest.outcomes import Arrival, Decoded, Ignored, about
 from ingest.routes import Route
 
 _KEEPALIVE = 30 * SECONDS
@@ -60,6 +60,7 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
     """Decode one value; an empty payload says that the device has left."""
     portal, *rest = route.levels[route.base :] or ("",)
     findings = Findings(arrival, route, context)
+    device = ""
     _keep_alive(findings, arrival, route, context, portal)
     if len(rest) < 3:  # noqa: PLR2004 - service, instance and a path
         findings.ignore(Ignored.COMMAND if rest and rest[0] in _ABOUT_THE_SYSTEM else Ignored.UNSUPPORTED)
@@ -75,7 +76,7 @@ def decode(arrival: Arrival, route: Route, context: Context) -> Decoded:
                 findings.state(device, online=True)
         else:
             _left(findings, arrival, context, device)
-    return findings.decoded()
+    return about(device, findings.decoded())
 
 
 def _value(findings: Findings, payload: bytes, device: str, path: list[str]) -> bool:
