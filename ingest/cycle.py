@@ -10,15 +10,13 @@ from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
 from contracts.presence import PRESENCE_MESSAGE, Presence
 from contracts.readings import READING_BATCH, Reading, ReadingBatch
 from contracts.streams import deadletter_subject, partition_of, presence_subject, telemetry_subject
+from ingest.limits import MOST_PAYLOAD
 from ingest.memory import memory_subject
 from ingest.outcomes import Arrival, Ignored, Outcome
 from ingest.routes import Route
 
 BATCH_BYTES = 4 << 20
 """Largest batch; a larger one is written as two, and so is a larger reading: two of the same moment."""
-
-KEPT_BYTES = 4 << 20
-"""How much of a rejected payload is kept: the most that a setting allows for a good one."""
 
 DETAIL_CHARACTERS = 8_000
 _VALUE_BYTES = 64  # about what a value takes in memory, besides its name
@@ -110,8 +108,8 @@ class Cycle:
     ) -> None:
         """Make a dead letter of a message, or of what is wrong with a part of it, with the original bytes."""
         payload, size = arrival.payload, len(arrival.payload)
-        if size > KEPT_BYTES:
-            detail, payload = f"{detail}; of its {size} bytes the first {KEPT_BYTES} are kept", payload[:KEPT_BYTES]
+        if size > MOST_PAYLOAD:
+            detail, payload = f"{detail}; of its {size} bytes the first {MOST_PAYLOAD} are kept", payload[:MOST_PAYLOAD]
         letter = DeadLetter(
             1,
             reason,

@@ -91,11 +91,10 @@ class Explainer:
         return Explanation(arrival, outcome, reason, route, chosen, decoded, stored, records, list(problems), refused)
 
     def _decode(self, arrival: Arrival, route: Route) -> Decoded:
-        most = self._context.limits.payload_bytes
         if route.problem is not None:
             return rejected(Reason.BAD_DEVICE, f"the device id {route.problem}")
-        if len(arrival.payload) > most:
-            return rejected(Reason.TOO_LARGE, f"the payload is {len(arrival.payload)} bytes long; {most} are allowed")
+        if (detail := route.too_large(arrival, self._context.limits)) is not None:
+            return rejected(Reason.TOO_LARGE, detail)
         self._patience.begin()
         try:
             self._patience.minding = arrival

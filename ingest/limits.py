@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+MOST_PAYLOAD = 4 << 20
+"""Largest payload that can be allowed, in bytes: so much of a rejected one is kept."""
+
 MAX_DEPTH = 8
 """Deepest nesting of objects and arrays, unless a setting says otherwise: parts of a metric's name."""
 

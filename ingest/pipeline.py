@@ -60,7 +60,6 @@ class Pipeline:
     ) -> None:
         self._routes, self._context, self._admission, self._parts = routes, context, admission, parts
         self._patience, self._metrics = patience, metrics
-        self._payload_bytes = context.limits.payload_bytes
         self._window, self._linger, self._batch_readings = window, linger, batch_readings
         self._enough = min(window // 2, CYCLE_MESSAGES)
         self._receiver, self._refiltered = receiver, refiltered
@@ -201,8 +200,7 @@ class Pipeline:
         if route.problem is not None:
             self._reject(cycle, arrival, Reason.BAD_DEVICE, f"the device id {route.problem}", route)
             return None
-        if len(arrival.payload) > self._payload_bytes:
-            detail = f"the payload is {len(arrival.payload)} bytes long; {self._payload_bytes} are allowed"
+        if (detail := route.too_large(arrival, self._context.limits)) is not None:
             self._reject(cycle, arrival, Reason.TOO_LARGE, detail, route)
             return None
         # Step 2. Decode: the payload becomes readings, problems, or a reason why there is nothing in it.

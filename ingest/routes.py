@@ -11,6 +11,7 @@ from contracts.topics import device_id_problem, is_errors
 from ingest import filters, formats, table
 from ingest.announcements import FAMILY, MOST_TOPICS
 from ingest.identity import Template
+from ingest.limits import Limits
 from ingest.memory import parts_of
 from ingest.outcomes import Arrival, Decoded
 from ingest.table import Row
@@ -42,6 +43,12 @@ class Route(msgspec.Struct, frozen=True):
     partition: int = 0
     zone: ZoneInfo | None = None
     ahead: int = 0
+    payload_bytes: int | None = None
+
+    def too_large(self, arrival: Arrival, limits: Limits) -> str | None:
+        """Say that a message's payload is larger than this route allows, or else the limits; None if it is not."""
+        size, allowed = len(arrival.payload), self.payload_bytes or limits.payload_bytes
+        return None if size <= allowed else f"the payload is {size} bytes long; {allowed} are allowed"
 
 
 class _Rule:
@@ -155,6 +162,7 @@ class Routes:
             partition_of(device, self.partitions),
             rule.zone,
             rule.ahead,
+            rule.row.payload_bytes,
         )
         return self._remember(topic, route) if rule.template.from_topic else route
 

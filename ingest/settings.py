@@ -10,7 +10,7 @@ from contracts.rates import parse_rate
 from contracts.settings import StreamSettings
 from contracts.streams import DEFAULT_PARTITIONS
 from ingest import table
-from ingest.limits import MAX_DEPTH, MAX_POINTS, Limits
+from ingest.limits import MAX_DEPTH, MAX_POINTS, MOST_PAYLOAD, Limits
 
 MIB = 1 << 20
 
@@ -102,7 +102,9 @@ class Settings(StreamSettings):
     )
     linger_ms: float = Field(default=10.0, ge=0, le=1_000, description="How long a batch waits for more readings")
     batch_readings: int = Field(default=500, ge=1, le=10_000, description="Most readings of one batch")
-    payload_bytes: int = Field(default=MIB, ge=1_024, le=4 * MIB, description="Largest payload")
+    payload_bytes: int = Field(
+        default=MIB, ge=1_024, le=MOST_PAYLOAD, description="Largest payload, where a route does not say otherwise"
+    )
     reading_metrics: int = Field(default=1_000, ge=1, le=10_000, description="Most metrics of one reading")
     name_bytes: int = Field(default=256, ge=1, le=1_024, description="Longest name of a metric")
     text_bytes: int = Field(default=8_192, ge=1, le=MIB, description="Longest text value")

@@ -4,13 +4,14 @@ import tomllib
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from ingest import filters, formats
 from ingest.identity import Template
+from ingest.limits import MOST_PAYLOAD
 
 MAX_ROWS = 1_000
 MAX_BYTES = 1 << 20
@@ -21,7 +22,8 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `filters`: the topics. `decoder`: what reads them. `device`: a template for the device id, where the topic or a
     property names it; empty where the decoder knows. `zone` (IANA): for times that name none. `ahead_seconds`: how
-    far ahead of ours its devices' clocks may be, if not as far as the setting says. `options`: the decoder's own.
+    far ahead of ours its devices' clocks may be, and `payload_bytes`: their largest payload, where the settings' do
+    not hold. `options`: the decoder's own.
     """
 
     name: str
@@ -29,7 +31,8 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     decoder: str = "auto"
     device: str = ""
     zone: str = ""
-    ahead_seconds: float | None = None
+    ahead_seconds: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    payload_bytes: Annotated[int, msgspec.Meta(ge=1, le=MOST_PAYLOAD)] | None = None
     enabled: bool = True
     options: dict[str, Any] = {}
 
@@ -102,8 +105,6 @@ def _check(row: Row) -> None:
         if template.deepest > len(levels) and levels[-1] != "#":
             raise ValueError(f"the device {row.device!r} asks for more levels than the filter {text!r} has")
     zone(row.zone)
-    if row.ahead_seconds is not None and row.ahead_seconds < 0:
-        raise ValueError("ahead_seconds is negative")
     if row.options:
         formats.options(row.decoder, row.options)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from contracts import logs, streams
 from contracts.deadletters import DEAD_LETTER, DeadLetter
 from contracts.jetstream import Link, ensure_stream
-from ingest.cycle import KEPT_BYTES
+from ingest.limits import MOST_PAYLOAD
 from tests.conftest import TOKEN, Server, mosquitto_broker
 from tests.integration.ingest_service import (
     counted,
@@ -62,7 +62,7 @@ async def test_the_longest_topics_stop_nothing(tmp_path: Path, stream: Server) -
 async def test_replays_of_the_largest_dead_letters_do_not_break_the_connection(stream: Server, broker: Server) -> None:
     """The stream server drops a connection on which more than 64 MiB wait."""
     letter = DEAD_LETTER.encode(
-        DeadLetter(1, "too_large", "", "devices/a/telemetry", b"x" * KEPT_BYTES, 1_767_225_600_000_000_000, "ingest")
+        DeadLetter(1, "too_large", "", "devices/a/telemetry", b"x" * MOST_PAYLOAD, 1_767_225_600_000_000_000, "ingest")
     )
     link = await Link(stream.nats_url, TOKEN, "writer", logs.quiet()).connect()
     await ensure_stream(link.js, streams.REPLAYS)

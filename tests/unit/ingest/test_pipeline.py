@@ -12,9 +12,9 @@ from contracts.streams import partition_of
 from ingest import table
 from ingest.admit import Admission
 from ingest.context import Context
-from ingest.cycle import KEPT_BYTES, Outgoing
+from ingest.cycle import Outgoing
 from ingest.descriptions import Descriptions
-from ingest.limits import Limits
+from ingest.limits import MOST_PAYLOAD, Limits
 from ingest.metrics import Metrics
 from ingest.outcomes import Arrival
 from ingest.parts import Parts
@@ -337,12 +337,12 @@ async def test_a_wrong_clock_is_counted() -> None:
 
 async def test_a_rejected_payload_is_kept_up_to_a_limit() -> None:
     async with running(Ingest()) as ingest:
-        ingest.take("devices/d/telemetry", b"x" * (KEPT_BYTES + 1))
+        ingest.take("devices/d/telemetry", b"x" * (MOST_PAYLOAD + 1))
         await after(ingest)
         [letter] = ingest.disk.letters
         assert letter.reason == Reason.TOO_LARGE
-        assert len(letter.payload) == KEPT_BYTES
-        assert f"of its {KEPT_BYTES + 1} bytes" in letter.detail
+        assert len(letter.payload) == MOST_PAYLOAD
+        assert f"of its {MOST_PAYLOAD + 1} bytes" in letter.detail
 
 
 async def test_a_bad_device_id_is_rejected() -> None:

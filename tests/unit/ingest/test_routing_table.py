@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from ingest import formats, table
+from ingest.limits import Limits
 from ingest.outcomes import Arrival
 from ingest.routes import Route, Routes
 from ingest.table import TableError
@@ -99,7 +100,9 @@ def test_a_device_that_a_property_names_is_told_apart_message_by_message(tmp_pat
         ('[[route]]\nname = "x"\nfilters = ["a/+"]\ndevice = "{-3}"\n', "more levels than the filter 'a/+' has"),
         ('[[route]]\nname = "x"\nfilters = ["a"]\nzone = "Mars/Base"\n', "no time zone 'Mars/Base'"),
         ('[[route]]\nname = "x"\nfilters = ["a"]\nfilter = "a"\n', "filter"),
-        ('[[route]]\nname = "x"\nfilters = ["a"]\nahead_seconds = -1\n', "negative"),
+        ('[[route]]\nname = "x"\nfilters = ["a"]\nahead_seconds = -1\n', "ahead_seconds"),
+        ('[[route]]\nname = "x"\nfilters = ["a"]\npayload_bytes = 0\n', "payload_bytes"),
+        ('[[route]]\nname = "x"\nfilters = ["a"]\npayload_bytes = 4194305\n', "4194304"),
         ('[[route]]\nname = "x"\nfilters = ["a"]\n[route.options]\nnone = 1\n', "none"),
         ('[[route]]\nname = "x"\nfilters = ["a"]\n[[route]]\nname = "x"\nfilters = ["b"]\n', "more than one route"),
     ],
@@ -114,6 +117,15 @@ def test_a_table_that_cannot_be_used_says_where_and_why(tmp_path: Path, text: st
 def test_a_table_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(TableError, match="cannot be read"):
         table.read(tmp_path / "none.toml")
+
+
+def test_a_route_may_allow_larger_payloads_than_the_setting_or_only_smaller_ones(tmp_path: Path) -> None:
+    text = '[[route]]\nname = "x"\nfilters = ["a"]\npayload_bytes = %d\n'
+    message = Arrival("a", b"x" * 100, 0)
+    assert route(tmp_path, text % 99, "a").too_large(message, Limits()) == (
+        "the payload is 100 bytes long; 99 are allowed"
+    )
+    assert route(tmp_path, text % 100, "a").too_large(message, Limits(payload_bytes=99)) is None
 
 
 def test_the_fewest_filters_are_subscribed_to(tmp_path: Path) -> None:
