@@ -30,7 +30,9 @@ from deploy.local.view import percentile
 from simulators.probe import Probe
 
 METRICS = 3
-SETTLE_S = 60.0
+STALLED_S = 30.0
+"""What is not stored is lost when nothing more has been stored for so long: until then it waits in the broker."""
+
 PROBE_S = 0.1
 
 
@@ -39,6 +41,16 @@ def stored_messages(store: Path) -> int:
     with contextlib.closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as database:
         query = "SELECT count(*) FROM point JOIN series ON series = id WHERE device LIKE 'bench-%'"
         return int(database.execute(query).fetchone()[0]) // METRICS
+
+
+async def settled(store: Path, acknowledged: int, began: float) -> tuple[int, float]:
+    """Wait until everything is stored, or nothing more is; gives how many messages are, and the seconds it took."""
+    stored, moved = 0, time.monotonic()
+    while stored < acknowledged and time.monotonic() < moved + STALLED_S:
+        await asyncio.sleep(0.2)
+        if (now_stored := stored_messages(store)) > stored:
+            stored, moved = now_stored, time.monotonic()
+    return stored, moved - began
 
 
 def cpu_seconds(pids: dict[str, int]) -> dict[str, float]:
@@ -76,9 +88,7 @@ async def run(stack: Stack, seconds: float, publishers: int, rate: float) -> dic
         published = json.loads(output)
         acknowledged = int(published["acknowledged"])
         store = stack.directory / "timeseries.sqlite3"
-        while (stored := stored_messages(store)) < acknowledged and time.monotonic() < began + seconds + SETTLE_S:
-            await asyncio.sleep(0.05)
-        elapsed = time.monotonic() - began
+        stored, elapsed = await settled(store, acknowledged, began)
         used = {name: after - before[name] for name, after in cpu_seconds(pids).items()} | {"generator": generator}
         probing.cancel()
         await asyncio.gather(probing, return_exceptions=True)
