@@ -10,8 +10,12 @@ from ingest.answers import REFUSED
 from ingest.filters import fewest, matches
 from ingest.sessions import NotRememberedError
 
-QUIET_S, LEAVE_S = 5.0, 600.0
-"""A filter that is no longer wanted is left when nothing has come by it for so long; at the latest after so long."""
+QUIET_S, LEAVE_S, LEAVE_SHARED_S = 5.0, 600.0, 20.0
+"""A filter that is no longer wanted is left when nothing has come by it for so long; at the latest after so long.
+
+In a group that is sooner: another ingest has subscribed to it by then, and what comes to both is stored twice if it has
+no time of its own. Mosquitto keeps what waits for a filter that is left, and nats-server knows no groups.
+"""
 
 RETRY_S = 1.0
 PROVE_S, _PROVE_AGAIN_S = 5.0, 30.0
@@ -133,10 +137,11 @@ class Subscriptions:
         if not old:
             return False
         began = self._came = loop.time()
+        latest = began + (LEAVE_SHARED_S if self._group else LEAVE_S)
         self._leaving, self.watching = frozenset(map(_unshared, old)), True
         self._wide = [topic.split("/") for topic in self._leaving if "+" in topic or "#" in topic]
         try:
-            while (rest := min(self._came + QUIET_S, began + LEAVE_S) - loop.time()) > 0:
+            while (rest := min(self._came + QUIET_S, latest) - loop.time()) > 0:
                 try:
                     async with asyncio.timeout(rest):
                         await self._changed.wait()

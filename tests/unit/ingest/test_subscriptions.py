@@ -116,3 +116,16 @@ async def test_shared_filters_are_proved_with_a_message_to_itself() -> None:
         await until(lambda: made.missing == ())
     assert ("subscribe", ("$share/group/a",)) in peers.said
     assert peers.said[-1] == ("unsubscribe", ("$share/group/ingest/ingest/probe",))
+
+
+@pytest.mark.parametrize("group", ["", "group"])
+async def test_a_filter_by_which_messages_keep_coming_is_left_all_the_same_and_sooner_in_a_group(
+    group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscriptions, "QUIET_S", 60.0)
+    monkeypatch.setattr(subscriptions, "LEAVE_SHARED_S" if group else "LEAVE_S", 0.05)
+    monkeypatch.setattr(subscriptions, "LEAVE_S" if group else "LEAVE_SHARED_S", 60.0)
+    peers = Peers(["old/#"])
+    made = Subscriptions(["a"], group, "ingest", logs.quiet())
+    async with kept(made, peers):
+        await until(lambda: made.is_ours("ingest/ingest/probe") and ("unsubscribe", ("old/#",)) in peers.said)
