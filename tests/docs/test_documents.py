@@ -8,8 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.local.cli import app
-from ingest import formats
+from ingest import formats, table
 from ingest.outcomes import Arrival
+from ingest.routes import Routes
 from ingest.settings import Settings
 from tests.docs.odd import ROWS, take
 from tests.docs.tables import ROOT, SERVICES, fill
@@ -103,23 +104,25 @@ def test_every_metric_that_is_named_exists() -> None:
         assert name in metrics, name
 
 
-def formats_table() -> list[tuple[list[str], str, str]]:
-    """Return decoders, the example's topic and what it is tested with, of each row of ingest's table of formats."""
+def formats_table() -> list[tuple[list[str], str, str, bool]]:
+    """Return decoders, the example's topic, what it is tested with, and whether it is off, of each row of formats."""
     text = (ROOT / "ingest" / "README.md").read_text().split("## Formats\n")[1]
     rows = [re.split(r" \| ", line.strip("| ")) for line in text.splitlines() if line.startswith("| ")][1:]
     found = []
     for row in rows:
         if len(row) == 6:
             topic = re.findall(r"`([^`]+)`", row[2])[0]
-            found.append((re.findall(r"`(\w+)`", row[4]), topic, row[5]))
+            found.append((re.findall(r"`(\w+)`", row[4]), topic, row[5], "(off" in row[1]))
     return found
 
 
 def test_the_table_of_formats_has_every_decoder_and_tells_its_tests() -> None:
     rows, examples = formats_table(), by_decoder()
-    assert sorted(name for decoders, _, _ in rows for name in decoders) == sorted(formats.NAMES)
+    assert sorted(name for decoders, *_ in rows for name in decoders) == sorted(formats.NAMES)
+    on = Routes(table.built_in(), 0)
     programs = "\n".join(path.read_text() for path in (ROOT / "tests" / "integration").glob("test_foreign_*.py"))
-    for decoders, topic, tested in rows:
+    for decoders, topic, tested, off in rows:
+        assert (on.of(Arrival(topic, b"", 0)) is None) is off, f"{topic}: (off) is said of routes that are off"
         route = Ingest().routes.of(Arrival(topic, b"", 0))
         assert route is not None, topic
         assert route.decoder in decoders, topic
