@@ -16,7 +16,10 @@ _MOST_OWNERS = 65_536
 
 
 def _digest(key: Hashable) -> bytes:
-    """Tell a key from others in few bytes: as many are remembered, and senders choose how long their names are."""
+    """Tell a key from others in few bytes: as many are remembered, and senders choose how long their names are.
+
+    Python's own hash will not do: it is the same for -1 and -2, and of such values the second would be dropped.
+    """
     return blake2b(repr(key).encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
@@ -24,21 +27,22 @@ class Repeats:
     """Knows what was taken moments ago. Bounded: the oldest is forgotten first."""
 
     def __init__(self) -> None:
-        self._seen: OrderedDict[int, int] = OrderedDict()  # by hash: what senders choose may be long
+        self._seen: OrderedDict[bytes, int] = OrderedDict()  # by digest: what senders choose may be long
 
     def seen(self, key: Hashable, now: int, within: int) -> bool:
         """Whether `key` was asked for less than `within` ns before `now`; it is known from now on."""
         if self.saw(key, now, within):
             return True
-        self._seen[hash(key)] = now
-        self._seen.move_to_end(hash(key))
+        digest = _digest(key)
+        self._seen[digest] = now
+        self._seen.move_to_end(digest)
         if len(self._seen) > _MOST_REPEATS:
             self._seen.popitem(last=False)
         return False
 
     def saw(self, key: Hashable, now: int, within: int) -> bool:
         """Whether `seen` was asked for `key` less than `within` ns before `now`; nothing is noted."""
-        before = self._seen.get(hash(key))
+        before = self._seen.get(_digest(key))
         return before is not None and 0 <= now - before < within
 
 

@@ -227,3 +227,9 @@ def test_text_that_utf_8_cannot_hold_is_remembered_by_this_process_alone() -> No
     known.put("b", Name("x"))
     assert known.changes() == [("a", None), ("b", b'{"text":"x"}')]
     assert known.get("a", Name) == Name("\ud800")
+
+
+def test_values_that_python_hashes_alike_are_no_repeats_of_each_other() -> None:
+    repeats = Repeats()
+    assert not repeats.seen(("mast", (("temperature_C", -1.0),)), 0, within=5)
+    assert not repeats.seen(("mast", (("temperature_C", -2.0),)), 1, within=5)
