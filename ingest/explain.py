@@ -91,10 +91,8 @@ class Explainer:
         return Explanation(arrival, outcome, reason, route, chosen, decoded, stored, records, list(problems), refused)
 
     def _decode(self, arrival: Arrival, route: Route) -> Decoded:
-        if route.problem is not None:
-            return rejected(Reason.BAD_DEVICE, f"the device id {route.problem}")
-        if (detail := route.too_large(arrival, self._context.limits)) is not None:
-            return rejected(Reason.TOO_LARGE, detail)
+        if (refusal := route.refusal(arrival, self._context.limits)) is not None:
+            return refusal
         self._patience.begin()
         try:
             self._patience.minding = arrival

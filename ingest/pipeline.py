@@ -188,7 +188,7 @@ class Pipeline:
         return cycle
 
     def _decode(self, cycle: Cycle, arrival: Arrival, route: Route | None) -> Decoded | None:
-        """Decode a message; None if that cannot be done, and it is in the cycle as that."""
+        """Decode a message; None if it has no route, and is in the cycle as that."""
         if route is None:
             if arrival.replayed:  # its dead letter is gone: ignored, it would be lost
                 self._reject(
@@ -197,12 +197,8 @@ class Pipeline:
             else:
                 cycle.ignore(Ignored.UNSUPPORTED)
             return None
-        if route.problem is not None:
-            self._reject(cycle, arrival, Reason.BAD_DEVICE, f"the device id {route.problem}", route)
-            return None
-        if (detail := route.too_large(arrival, self._context.limits)) is not None:
-            self._reject(cycle, arrival, Reason.TOO_LARGE, detail, route)
-            return None
+        if (refusal := route.refusal(arrival, self._context.limits)) is not None:
+            return refusal
         # Step 2. Decode: the payload becomes readings, problems, or a reason why there is nothing in it.
         return route.decode(arrival, route, self._context)
 

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from contracts.deadletters import Reason
 from contracts.streams import partition_of
 from contracts.topics import device_id_problem, is_errors
 from ingest import filters, formats, table
@@ -13,7 +14,7 @@ from ingest.announcements import FAMILY, MOST_TOPICS
 from ingest.identity import Template
 from ingest.limits import Limits
 from ingest.memory import parts_of
-from ingest.outcomes import Arrival, Decoded
+from ingest.outcomes import Arrival, Decoded, rejected
 from ingest.table import Row
 
 if TYPE_CHECKING:
@@ -45,10 +46,14 @@ class Route(msgspec.Struct, frozen=True):
     ahead: int = 0
     payload_bytes: int | None = None
 
-    def too_large(self, arrival: Arrival, limits: Limits) -> str | None:
-        """Say that a message's payload is larger than this route allows, or else the limits; None if it is not."""
+    def refusal(self, arrival: Arrival, limits: Limits) -> Decoded | None:
+        """Reject a message that no decoder is to see: its device cannot be one, or its payload is too large."""
+        if self.problem is not None:
+            return rejected(Reason.BAD_DEVICE, f"the device id {self.problem}")
         size, allowed = len(arrival.payload), self.payload_bytes or limits.payload_bytes
-        return None if size <= allowed else f"the payload is {size} bytes long; {allowed} are allowed"
+        if size > allowed:
+            return rejected(Reason.TOO_LARGE, f"the payload is {size} bytes long; {allowed} are allowed")
+        return None
 
 
 class _Rule:

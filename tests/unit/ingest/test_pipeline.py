@@ -393,6 +393,7 @@ async def test_a_payload_that_is_too_large_is_rejected() -> None:
         [letter] = ingest.disk.letters
         assert letter.reason == Reason.TOO_LARGE
         assert "1048577 bytes long; 1048576 are allowed" in letter.detail
+        assert ingest.told == [("d", Reason.TOO_LARGE)]
 
 
 async def test_what_decoders_learn_is_written_with_the_message_that_taught_them() -> None:

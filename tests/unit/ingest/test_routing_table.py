@@ -2,11 +2,13 @@ from pathlib import Path
 
 import pytest
 
+from contracts.deadletters import Reason
 from ingest import formats, table
 from ingest.limits import Limits
 from ingest.outcomes import Arrival
 from ingest.routes import Route, Routes
 from ingest.table import TableError
+from tests.unit.ingest.decoding import refused
 
 
 def rows(tmp_path: Path, text: str) -> list[table.Row]:
@@ -122,10 +124,10 @@ def test_a_table_that_is_not_there_says_so(tmp_path: Path) -> None:
 def test_a_route_may_allow_larger_payloads_than_the_setting_or_only_smaller_ones(tmp_path: Path) -> None:
     text = '[[route]]\nname = "x"\nfilters = ["a"]\npayload_bytes = %d\n'
     message = Arrival("a", b"x" * 100, 0)
-    assert route(tmp_path, text % 99, "a").too_large(message, Limits()) == (
-        "the payload is 100 bytes long; 99 are allowed"
-    )
-    assert route(tmp_path, text % 100, "a").too_large(message, Limits(payload_bytes=99)) is None
+    refusal = route(tmp_path, text % 99, "a").refusal(message, Limits())
+    assert refusal is not None
+    refused(refusal, Reason.TOO_LARGE, "the payload is 100 bytes long; 99 are allowed")
+    assert route(tmp_path, text % 100, "a").refusal(message, Limits(payload_bytes=99)) is None
 
 
 def test_the_fewest_filters_are_subscribed_to(tmp_path: Path) -> None:
