@@ -8,10 +8,6 @@
 
 from collections.abc import Sequence
 
-TELEMETRY_FILTER = "devices/+/telemetry"
-METRIC_FILTER = "devices/+/telemetry/+"
-STATUS_FILTER = "devices/+/status"
-
 MAX_DEVICE_ID = 256
 """Longest device id, in UTF-8 bytes."""
 

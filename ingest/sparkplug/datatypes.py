@@ -11,7 +11,6 @@ from ingest.values import Text, Unusable, shown
 
 BOOLEAN, STRING, DATASET, TEMPLATE = 11, 12, 16, 19
 _SIGNED = {1: 8, 2: 16, 3: 32, 4: 64}
-_BINARY = (17, 18)  # Bytes and File
 _ARRAYS = {22: "b", 23: "h", 24: "i", 25: "q", 26: "B", 27: "H", 28: "I", 29: "Q", 30: "f", 31: "d", 34: "q"}
 _BOOLEANS, _STRINGS = 32, 33
 _COUNT = 4  # bytes, before the bits of a BooleanArray
