@@ -8,24 +8,15 @@ from pathlib import Path
 import pytest
 from nats.js.errors import APIError
 
-from contracts import logs
 from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
 from contracts.jetstream import Link, ensure_stream
 from contracts.presence import PRESENCE_MESSAGE, Presence
 from contracts.streams import DEADLETTERS, REPLAYS, deadletter_subject, presence_subject
 from devices_api import autoreplay, autoreplays
-from tests.conftest import TOKEN, Server
+from tests.conftest import Server
 from tests.integration.registry_service import Service, running, until
 
 SECOND = 1_000_000_000
-
-
-@pytest.fixture
-async def peer(stream: Server) -> AsyncIterator[Link]:
-    """Connect to the stream server as another service does."""
-    link = await Link(stream.nats_url, TOKEN, "peer", logs.quiet()).connect()
-    yield link
-    await link.close()
 
 
 @pytest.fixture

@@ -1,35 +1,19 @@
 """Dead letters of the real stream server: listed by filters, replayed, edited and discarded, within limits."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from contracts import logs, streams
+from contracts import streams
 from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
 from contracts.jetstream import Link, ensure_stream
 from contracts.streams import deadletter_subject
 from devices_api import deadletters
-from tests.conftest import TOKEN, Server
+from tests.conftest import Server
 from tests.integration.registry_service import Service, running
 
 HOUR = 3_600_000_000_000
-
-
-@pytest.fixture
-async def service(stream: Server, tmp_path: Path) -> AsyncIterator[Service]:
-    async with running(stream, tmp_path) as service:
-        await service.ready()
-        yield service
-
-
-@pytest.fixture
-async def peer(stream: Server) -> AsyncIterator[Link]:
-    """Connect to the stream server as another service does."""
-    link = await Link(stream.nats_url, TOKEN, "peer", logs.quiet()).connect()
-    yield link
-    await link.close()
 
 
 def rejected(n: int, reason: Reason = Reason.MALFORMED, device: str = "a") -> tuple[str, bytes]:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +22,6 @@ from devices_api.hearing import Taken
 from devices_api.repository import Repository
 from tests.conftest import TOKEN, Server
 from tests.integration.registry_service import Service, running, until
-
-
-@pytest.fixture
-async def service(stream: Server, tmp_path: Path) -> AsyncIterator[Service]:
-    async with running(stream, tmp_path) as service:
-        await service.ready()
-        yield service
-
-
-@pytest.fixture
-async def peer(stream: Server) -> AsyncIterator[Link]:
-    """Connect to the stream server as another service does."""
-    link = await Link(stream.nats_url, TOKEN, "peer", logs.quiet()).connect()
-    yield link
-    await link.close()
 
 
 async def records(link: Link) -> dict[str, DeviceRecord]:

@@ -19,6 +19,7 @@ from ingest.settings import Settings as IngestSettings
 from processor.app import App as Processor
 from processor.settings import Settings as ProcessorSettings
 from tests.conftest import TOKEN, Server, nats_broker
+from tests.integration.ingest_service import device as publisher
 from tests.integration.registry_service import Service, running, until
 from tests.unit.ingest.edge import Edge
 
@@ -87,7 +88,7 @@ async def plant(stream: Server, tmp_path: Path) -> AsyncIterator[Plant]:
         ingest = Ingest(IngestSettings.model_validate(given | {"mqtt_port": broker.port}), logs.quiet())
         stored = {"store": tmp_path / "timeseries.sqlite3"}
         processor = Processor(ProcessorSettings.model_validate(about | stored), logs.quiet())
-        async with running(stream, tmp_path) as service, connected(stream) as link, publishing(broker) as device:
+        async with running(stream, tmp_path) as service, connected(stream) as link, publisher(broker) as device:
             await ingest.start()
             await processor.start()
             try:
@@ -106,16 +107,6 @@ async def connected(stream: Server) -> AsyncIterator[Link]:
         yield link
     finally:
         await link.close()
-
-
-@asynccontextmanager
-async def publishing(broker: Server) -> AsyncIterator[AsyncClient]:
-    client = AsyncClient("device", clean_start=True)
-    await client.connect("127.0.0.1", broker.port)
-    try:
-        yield client
-    finally:
-        await client.disconnect()
 
 
 async def test_quarantined_messages_are_stored_when_their_device_is_registered(plant: Plant) -> None:
