@@ -72,8 +72,7 @@ async def test_a_new_reader_begins_at_what_was_not_acknowledged(link: Link) -> N
     await publish(link, b"0", b"1", b"2", b"3")
     first = OrderedReader(link, "TELEMETRY", "processor", ahead=2)
     messages = await first.read()
-    await messages[0].ack()
-    await link.client.flush()
+    await messages[0].ack_sync()
     await first.close()
     assert await read(OrderedReader(link, "TELEMETRY", "processor"), 3) == [b"1", b"2", b"3"]
 
