@@ -5,6 +5,9 @@ from typing import Literal
 
 import msgspec
 
+DEFAULT_PROFILE = "default"
+"""Profile of a device that names none, and of one that is not registered."""
+
 
 class Calibration(msgspec.Struct, frozen=True, omit_defaults=True):
     """What makes a sensor's number right, for readings with `ts` >= `since` (ns since 1970 UTC).

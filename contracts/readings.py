@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from contracts.devices import DEFAULT_PROFILE
 from contracts.wire import Wire
 
 Value = float | bool | str
@@ -15,7 +16,8 @@ class Reading(msgspec.Struct, array_like=True, frozen=True):
 
     `ts` and `received` are int64 nanoseconds since 1970-01-01 UTC: the event time, and when ingest took the message
     from the broker. `values` maps metric to value and is never empty. `flags` maps a flag's name to its detail:
-    `clock` holds the device's own time where that could not be true and `ts` is the arrival time instead.
+    `clock` holds the device's own time where that could not be true and `ts` is the arrival time instead. `profile` is
+    the one that the device had when ingest admitted the message: what comes again goes to where it was before.
     """
 
     device: str
@@ -23,6 +25,7 @@ class Reading(msgspec.Struct, array_like=True, frozen=True):
     received: int
     values: dict[str, Value]
     flags: dict[str, str] = {}
+    profile: str = DEFAULT_PROFILE
 
 
 class ReadingBatch(msgspec.Struct, array_like=True, frozen=True):

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypedDict
 
-from contracts.devices import Calibration
-
-DEFAULT_PROFILE = "default"
+from contracts.devices import DEFAULT_PROFILE, Calibration
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from contracts.deadletters import Reason
-from contracts.devices import DeviceRecord
+from contracts.devices import DEFAULT_PROFILE, DeviceRecord
 from contracts.readings import Reading
 from ingest.outcomes import Arrival, Decoded, Problems
 from ingest.profile import Profiles
@@ -37,12 +37,14 @@ class Admission:
             return None if self._register else Reason.UNKNOWN_DEVICE
         return None if record.enabled else Reason.DEVICE_DISABLED
 
-    def plain(self, device: str) -> bool:
-        """Whether `device` is admitted with whatever it sends: no profile and no rate has a say in it."""
+    def plain(self, device: str) -> str | None:
+        """Name the profile of `device` if it is admitted with whatever it sends, and no rate has a say; else None."""
         record = self._record_of(device)
         if self._rates.apply(record):
-            return False
-        return self._register if record is None else record.enabled and not record.metrics
+            return None
+        if record is None:
+            return DEFAULT_PROFILE if self._register else None
+        return record.profile if record.enabled and not record.metrics else None
 
     def in_time(self, device: str, readings: Sequence[Reading], arrival: Arrival) -> bool:
         """Whether `device` keeps to its rates with what it says in this message; a replay always does."""
@@ -53,12 +55,12 @@ class Admission:
         """Give the readings of one device as its profile wants them; `problems` say what is left out, and why."""
         device = readings[0].device
         record = self._record_of(device)
-        if record is None or not record.metrics:
+        if record is None:
             return list(readings)
         units = decoded.units.get(device) if decoded.units else None
         spelled = decoded.spelled.get(device) if decoded.spelled else None
         fitted = [self._profiles.check(record, reading, units, spelled, problems) for reading in readings]
-        return [reading for reading in fitted if reading is not None]
+        return [stamp(reading, record.profile) for reading in fitted if reading is not None]
 
     def announces(self, device: str, now: int) -> bool:
         """Whether `device`, which has sent a reading at `now` ns, is to be announced so that it gets registered."""
@@ -71,6 +73,13 @@ class Admission:
             return False
         announced[device] = now
         return True
+
+
+def stamp(reading: Reading, profile: str) -> Reading:
+    """Give `reading` as one of `profile`, the same one if it is that already."""
+    if reading.profile == profile:
+        return reading
+    return Reading(reading.device, reading.ts, reading.received, reading.values, reading.flags, profile)
 
 
 REFUSED = {

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 
 from contracts.deadletters import Reason
-from ingest.admit import Admission
+from ingest.admit import Admission, stamp
 from ingest.context import Context
 from ingest.cycle import Cycle, Outgoing
 from ingest.metrics import Metrics
@@ -210,10 +210,10 @@ class Pipeline:
             and decoded.clean
             and readings[0].flags is NO_FLAGS
             and readings[0].device == device
-            and self._admission.plain(device)
+            and (profile := self._admission.plain(device)) is not None
         ):
             self._parts.announce(cycle, device, arrival.received)
-            cycle.add_whole(route.partition, readings[0])
+            cycle.add_whole(route.partition, stamp(readings[0], profile))
         else:
             self._parts.sort(cycle, arrival, route, decoded)
 

@@ -4,10 +4,10 @@ from typing import Annotated, Self, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from contracts.devices import Calibration
+from contracts.devices import DEFAULT_PROFILE, Calibration
 from contracts.topics import device_id_problem
 from devices_api.cursors import encode_cursor
-from devices_api.devices import DEFAULT_PROFILE, Change, Device, NewDevice
+from devices_api.devices import Change, Device, NewDevice
 from devices_api.times import format_time
 from devices_api.web.profileschemas import CalibrationEntry, OwnCalibration, Zone, read_calibrations, show_calibrations
 from devices_api.windows import Aggregate, Source

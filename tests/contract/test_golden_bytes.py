@@ -29,7 +29,12 @@ GOLDEN: dict[str, tuple[Wire[Any], msgspec.Struct, str]] = {
                 Reading("orchard-08", TS, TS, {"soil": -1.0}, {"clock": "45000"}),
             ],
         ),
-        "9301039295aa6f7263686172642d3037cf18867251fce0b280cf18867251fce0b28583a4736f696ccb403f800000000000a46f70656ec3a57374617465a469646c658095aa6f7263686172642d3038cf18867251fce0b280cf18867251fce0b28081a4736f696ccbbff000000000000081a5636c6f636ba53435303030",
+        "9301039296aa6f7263686172642d3037cf18867251fce0b280cf18867251fce0b28583a4736f696ccb403f800000000000a46f70656ec3a57374617465a469646c6580a764656661756c7496aa6f7263686172642d3038cf18867251fce0b280cf18867251fce0b28081a4736f696ccbbff000000000000081a5636c6f636ba53435303030a764656661756c74",
+    ),
+    "reading_batch of a profile": (
+        READING_BATCH,
+        ReadingBatch(1, 3, [Reading("orchard-07", TS, TS + 5, {"soil": 31.5}, profile="probe")]),
+        "9301039196aa6f7263686172642d3037cf18867251fce0b280cf18867251fce0b28581a4736f696ccb403f80000000000080a570726f6265",
     ),
     "derived_batch": (
         DERIVED_BATCH,
@@ -49,6 +54,10 @@ GOLDEN: dict[str, tuple[Wire[Any], msgspec.Struct, str]] = {
 }
 
 OLDER = {
+    "readings without a profile": (
+        "reading_batch",
+        "9301039295aa6f7263686172642d3037cf18867251fce0b280cf18867251fce0b28583a4736f696ccb403f800000000000a46f70656ec3a57374617465a469646c658095aa6f7263686172642d3038cf18867251fce0b280cf18867251fce0b28081a4736f696ccbbff000000000000081a5636c6f636ba53435303030",
+    ),
     "presence without reason and facts": ("presence", "9401aa6f7263686172642d3037a66f6e6c696e65cf18867251fce0b280"),
     "dead letter without route, decoder, receiver and properties": (
         "dead_letter",

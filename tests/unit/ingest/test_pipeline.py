@@ -418,6 +418,29 @@ async def test_a_profile_makes_the_values_what_the_registry_wants_and_a_bad_one_
         assert ingest.told == [("d", Reason.OUT_OF_RANGE)]
 
 
+@pytest.mark.parametrize(
+    ("metrics", "payload"),
+    [
+        ({}, b'{"t": 1}'),  # stored whole
+        ({}, b'[{"t": 1}, {"t": 2}]'),
+        ({"t": Metric()}, b'{"t": 1}'),
+        ({"t": Metric("boolean")}, b'{"t": 1}'),  # changed by the profile
+    ],
+)
+async def test_a_reading_names_the_profile_that_its_device_had_when_it_was_admitted(
+    metrics: dict[str, Metric], payload: bytes
+) -> None:
+    async with running(Ingest()) as ingest:
+        ingest.records["d"] = DeviceRecord(1, "d", enabled=True, profile="probe", metrics=metrics)
+        ingest.take("devices/d/telemetry", payload)
+        ingest.take("devices/stranger/telemetry", payload)
+        await after(ingest)
+        assert {(reading.device, reading.profile) for reading in ingest.disk.readings} == {
+            ("d", "probe"),
+            ("stranger", "default"),
+        }
+
+
 async def test_what_a_device_sends_beyond_its_rate_is_counted_and_told_to_it() -> None:
     async with running(Ingest()) as ingest:
         ingest.records["d"] = DeviceRecord(1, "d", enabled=True, profile="", message_rate="2:60")
