@@ -36,13 +36,23 @@ class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
     calibration: list[Calibration] = []
 
 
+class Retention(msgspec.Struct, frozen=True, omit_defaults=True, rename={"m1": "1m", "h1": "1h", "d1": "1d"}):
+    """For how many days each tier is kept: raw points, and windows of a minute, an hour and a day; 0 for ever."""
+
+    raw: int = 30
+    m1: int = 180
+    h1: int = 1825
+    d1: int = 0
+
+
 class DeviceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """One registered device, as JSON in the bucket, so that an operator can read it there.
 
     `metrics` are its profile's, by name, with the device's own calibration where it has one; others are taken as they
     come. `zone` (IANA) is the time zone of a device that names none. `keep_raw`: store the device's own number beside
     one that was converted or calibrated. `message_rate` and `point_rate` are token buckets, `CAPACITY:SECONDS` each,
-    all of which have to hold (`"20:1,600:60"`); empty where there is no limit.
+    all of which have to hold (`"20:1,600:60"`); empty where there is no limit. `computed`: the
+    expression of each metric that processor computes from others, as contracts.expressions reads it.
     """
 
     schema_version: Literal[1]
@@ -56,6 +66,8 @@ class DeviceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     keep_raw: bool = False
     message_rate: str = ""
     point_rate: str = ""
+    computed: dict[str, str] = {}
+    retention: Retention = Retention()
 
 
 _encoder = msgspec.json.Encoder()
