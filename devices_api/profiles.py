@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from contracts.devices import DeviceRecord, Metric
+from contracts.devices import DeviceRecord, Metric, Retention
 from devices_api.devices import Device
 
 
@@ -17,6 +17,8 @@ class NewProfile:
     keep_raw: bool = False
     message_rate: str = ""
     point_rate: str = ""
+    computed: dict[str, str] = field(default_factory=dict)
+    retention: Retention = field(default_factory=Retention)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,4 +50,6 @@ def record_of(device: Device, profile: NewProfile | None) -> DeviceRecord:
         keep_raw=profile.keep_raw,
         message_rate=profile.message_rate,
         point_rate=profile.point_rate,
+        computed=profile.computed,
+        retention=profile.retention,
     )

@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Dialect, Integer, MetaData, String, Table
 from sqlalchemy.types import TypeDecorator
 
-from contracts.devices import Calibration, Metric
+from contracts.devices import Calibration, Metric, Retention
 
 metadata = MetaData()
 
@@ -54,6 +54,8 @@ profile = Table(
     Column("keep_raw", Boolean, nullable=False),
     Column("message_rate", String(128), nullable=False),
     Column("point_rate", String(128), nullable=False),
+    Column("computed", JSON, nullable=False, server_default="{}"),
+    Column("retention", Typed(Retention), nullable=False, server_default="{}"),
     Column("created", BigInteger, nullable=False),
     Column("updated", BigInteger, nullable=False),
 )

@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
-from contracts.devices import Calibration, Metric
+from contracts.devices import Calibration, Metric, Retention
+from contracts.expressions import MOST_CHARACTERS, Expression
 from contracts.rates import parse_rate
 from contracts.units import MAX_UNIT, canonical
 from devices_api.cursors import encode_cursor
@@ -15,6 +16,8 @@ from devices_api.profiles import NewProfile, Profile
 from devices_api.times import format_time, parse_time
 
 MOST_METRICS = 500
+MOST_COMPUTED = 100
+MOST_DAYS = 36_500
 MOST_CALIBRATIONS = 50
 """Of one metric, over the years."""
 
@@ -39,9 +42,16 @@ def _rate(text: str) -> str:
     return text.strip()
 
 
+def _expression(text: str) -> str:
+    Expression(text)
+    return text
+
+
 MetricName = Annotated[str, Field(min_length=1), AfterValidator(_name)]
 Zone = Annotated[str, Field(max_length=64, examples=["Europe/Paris"]), AfterValidator(_zone)]
 Rate = Annotated[str, Field(max_length=128, examples=["20:1,600:60"]), AfterValidator(_rate)]
+Computation = Annotated[str, Field(max_length=MOST_CHARACTERS), AfterValidator(_expression)]
+Days = Annotated[int, Field(ge=0, le=MOST_DAYS)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Since = Annotated[
     int,
@@ -113,6 +123,32 @@ class MetricEntry(BaseModel):
         return self
 
 
+class RetentionEntry(BaseModel):
+    """For how many days each tier is kept; 0 for ever."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    raw: Annotated[int, Field(ge=1, le=MOST_DAYS)] = Field(default=30, description="Raw points, in days")
+    m1: Days = Field(default=180, alias="1m", description="Windows of a minute")
+    h1: Days = Field(default=1825, alias="1h", description="Windows of an hour")
+    d1: Days = Field(default=0, alias="1d", description="Windows of a day")
+
+    @model_validator(mode="after")
+    def _coarser_longer(self) -> Self:
+        tiers = [("raw", self.raw), ("1m", self.m1), ("1h", self.h1), ("1d", self.d1)]
+        for (finer, short), (coarser, long) in pairwise(tiers):
+            if long and (long < short or not short):
+                raise ValueError(
+                    f"{coarser} is kept {_days(long)} and {finer} {_days(short)}: what is coarser is kept at least "
+                    "as long as what is finer"
+                )
+        return self
+
+
+def _days(days: int) -> str:
+    return f"for {days} days" if days else "for ever"
+
+
 class ProfileIn(BaseModel):
     """A profile: what is asked of the devices that name it. What is left out is not asked."""
 
@@ -128,6 +164,26 @@ class ProfileIn(BaseModel):
     )
     message_rate: Rate = Field(default="", description="Token buckets CAPACITY:SECONDS; empty for ingest's default")
     point_rate: Rate = Field(default="", description="The same for values")
+    computed: Annotated[
+        dict[MetricName, Computation],
+        Field(
+            max_length=MOST_COMPUTED,
+            description="Metrics that are computed from others, by expressions in CEL",
+            examples=[{"power": "voltage * current", "flow": "rate(volume) * 60"}],
+        ),
+    ] = {}
+    retention: RetentionEntry = Field(default=RetentionEntry(), description="How long readings are kept, in days")
+
+    @model_validator(mode="after")
+    def _computes_from_what_is_sent(self) -> Self:
+        for name, text in self.computed.items():
+            if name in self.metrics:
+                raise ValueError(f"{name!r} is in metrics and in computed; a metric is either sent or computed")
+            if used := sorted(Expression(text).metrics & self.computed.keys()):
+                raise ValueError(
+                    f"computed.{name} uses {used[0]!r}, which is itself computed; write out what that is computed from"
+                )
+        return self
 
     def content(self) -> NewProfile:
         """Turn it into what is kept."""
@@ -135,7 +191,16 @@ class ProfileIn(BaseModel):
             name: Metric(entry.type, entry.unit, entry.min, entry.max, read_calibrations(entry.calibration))
             for name, entry in self.metrics.items()
         }
-        return NewProfile(metrics, self.zone, self.keep_raw, self.message_rate, self.point_rate)
+        days = self.retention
+        return NewProfile(
+            metrics,
+            self.zone,
+            self.keep_raw,
+            self.message_rate,
+            self.point_rate,
+            self.computed,
+            Retention(days.raw, days.m1, days.h1, days.d1),
+        )
 
 
 class ProfileOut(ProfileIn):
@@ -158,8 +223,9 @@ class ProfileOut(ProfileIn):
             )
             for name, metric in profile.metrics.items()
         }
+        retention = RetentionEntry.model_construct(**msgspec.structs.asdict(profile.retention))
         times = {"created": format_time(profile.created), "updated": format_time(profile.updated)}
-        return ProfileOut.model_construct(**vars(profile) | times | {"metrics": metrics})
+        return ProfileOut.model_construct(**vars(profile) | times | {"metrics": metrics, "retention": retention})
 
 
 class ProfilePage(BaseModel):

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.devices import Calibration, Metric
+from contracts.devices import Calibration, Metric, Retention
 from contracts.presence import Presence
 from devices_api.devices import (
     LONGEST_FACT,
@@ -48,6 +48,15 @@ async def test_a_changed_profile_announces_its_devices_and_no_others(registry: R
     assert (profile.created, profile.updated) == (5, 6)
     assert await registry.profiles.get("orchard") == profile
     assert await announced(registry) == ["a", "b"]
+
+
+async def test_what_is_computed_and_how_long_it_is_kept_reach_the_data_path(registry: Repository) -> None:
+    await add(registry, "orchard", "a")
+    new = NewProfile(computed={"power": "u * i"}, retention=Retention(raw=7, d1=4000))
+    await registry.profiles.put("orchard", new, now=1)
+    [item] = await registry.pending(10)
+    assert item.record is not None
+    assert (item.record.computed, item.record.retention) == (new.computed, new.retention)
 
 
 async def test_a_profile_put_as_it_is_announces_nothing(registry: Repository) -> None:

@@ -24,6 +24,8 @@ async def test_a_profile_from_making_to_removal(service: Service) -> None:
         "keep_raw": True,
         "message_rate": "20:1,600:60",
         "point_rate": "100:1",
+        "computed": {"power": 'm["line voltage"] * current', "flow": "rate(volume) * 60"},
+        "retention": {"raw": 7, "1m": 90, "1d": 0},
     }
     made = await put(service, body)
     assert made.status_code == 201
@@ -43,10 +45,14 @@ async def test_a_profile_from_making_to_removal(service: Service) -> None:
         True,
         "20:1,600:60",
     )
+    assert kept["computed"] == body["computed"]
+    assert kept["retention"] == {"raw": 7, "1m": 90, "1h": 1825, "1d": 0}
     assert await service.get("/profiles/orchard") == kept
     assert await service.get("/profiles") == {"items": [kept], "next": None}
     assert (await put(service, {"metrics": kept["metrics"]})).status_code == 200, "what is shown can be sent back"
-    assert (await service.get("/profiles/orchard"))["zone"] == "", "a profile is replaced as a whole"
+    replaced = await service.get("/profiles/orchard")
+    assert (replaced["zone"], replaced["computed"]) == ("", {}), "a profile is replaced as a whole"
+    assert replaced["retention"] == {"raw": 30, "1m": 180, "1h": 1825, "1d": 0}
     assert (await service.client.delete("/profiles/orchard")).status_code == 204
     assert problem(await service.client.get("/profiles/orchard")) == (404, "unknown-profile")
     assert problem(await service.client.delete("/profiles/orchard")) == (404, "unknown-profile")
@@ -75,6 +81,21 @@ async def test_a_profile_from_making_to_removal(service: Service) -> None:
         ({"message_rate": "20"}, "'20' is no rate: write CAPACITY:SECONDS"),
         ({"point_rate": "0:1"}, "capacity in '0:1'"),
         ({"metric": {}}, "Extra inputs"),
+        ({"computed": {"p": "voltage *"}}, "body.computed.p: line 1, column 10: it ends too early"),
+        ({"computed": {"p": "voltage *\n* 2"}}, "line 2, column 1: extraneous input '*'"),
+        ({"computed": {"p": "[1].map(x, x)"}}, "line 1, column 5: there is no method 'map'"),
+        ({"computed": {"p": "x" * 1001}}, "at most 1000 characters"),
+        ({"computed": {"": "x"}}, "at least 1 character"),
+        ({"computed": {f"p{n}": "x" for n in range(101)}}, "at most 100 items"),
+        ({"metrics": {"p": {}}, "computed": {"p": "x"}}, "'p' is in metrics and in computed"),
+        ({"computed": {"p": "u * i", "e": "p * 2"}}, "computed.e uses 'p', which is itself computed"),
+        ({"computed": {"p": "p + 1"}}, "computed.p uses 'p'"),
+        ({"retention": {"raw": 0}}, "greater than or equal to 1"),
+        ({"retention": {"raw": 1.5}}, "valid integer"),
+        ({"retention": {"1m": -1}}, "greater than or equal to 0"),
+        ({"retention": {"raw": 181}}, "1m is kept for 180 days and raw for 181 days"),
+        ({"retention": {"1h": 0, "1d": 400}}, "1d is kept for 400 days and 1h for ever"),
+        ({"retention": {"1w": 400}}, "Extra inputs"),
     ],
 )
 async def test_a_wrong_profile_says_what_is_wrong(service: Service, body: dict[str, Any], says: str) -> None:
