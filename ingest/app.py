@@ -10,8 +10,10 @@ from prometheus_client import CollectorRegistry
 from contracts import streams
 from contracts.backoff import keep_running
 from contracts.deadletters import Reason
+from contracts.devices import kv_key
 from contracts.directory import Directory
 from contracts.jetstream import Link
+from contracts.lease import Lease, LeaseBucket, Times
 from contracts.logs import Log
 from ingest import table
 from ingest.admit import Admission
@@ -19,7 +21,6 @@ from ingest.announcements import FAMILY
 from ingest.context import Context
 from ingest.descriptions import Descriptions
 from ingest.feedback import Feedback
-from ingest.lease import Lease, LeaseBucket
 from ingest.metrics import Metrics
 from ingest.monitor import Monitor
 from ingest.mqtt import Session
@@ -36,6 +37,9 @@ from ingest.settings import Settings
 from ingest.stream import Stream
 
 FSYNC = "fsync on every acknowledgement (sync_interval: always)"
+LEASE_TIMES = Times(renew=2.0, lose=6.0, take=10.0)
+"""For the lease on messages whose order matters."""
+_LEASES = "ingest_leases"
 _DRAIN_SHARE = 0.6  # of drain_seconds; the rest is for letting go of everything
 
 
@@ -95,7 +99,8 @@ class App:
         self._recalled = asyncio.Event()
         me = f"{settings.client_id}/{self._rng.randbytes(8).hex()}"
         self._turned = asyncio.Event()
-        self._lease = Lease(LeaseBucket(self._link), settings.shared_group, me, time.monotonic, self._turned.set, log)
+        bucket, key = LeaseBucket(self._link, _LEASES), kv_key(settings.shared_group)
+        self._lease = Lease(bucket, key, me, LEASE_TIMES, time.monotonic, self._turned.set, log)
         self._leading = not settings.shared_group  # whether messages whose order matters are ours to take
         self._sources: list[asyncio.Task[None]] = []
         self._tasks: list[asyncio.Task[None]] = []

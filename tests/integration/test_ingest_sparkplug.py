@@ -11,8 +11,8 @@ from contracts import logs
 from contracts.deadletters import DEAD_LETTER, DeadLetter
 from contracts.jetstream import Link, Publisher
 from ingest.app import App
-from ingest.lease import AwayError
 from tests.conftest import TOKEN, Server, mosquitto_broker
+from tests.fake_bucket import FakeBucket
 from tests.integration.ingest_service import Stored, counted, device, ingest, publish, reading, settings, until
 from tests.unit.ingest.edge import Edge, Message
 
@@ -155,7 +155,7 @@ async def test_what_comes_while_nobody_has_the_lease_waits_for_the_one_that_had_
         async with device(broker) as client, ingest(one) as first:
             await until(lambda: hears(first), "the first has the lease")
             async with ingest(two) as second, reading(stream) as stored:
-                bucket, second._lease._bucket = second._lease._bucket, Unreachable()  # noqa: SLF001 - cut off for now
+                bucket, second._lease._bucket = second._lease._bucket, unreachable()  # noqa: SLF001 - cut off for now
                 await first.stop()
                 await publish(client, *Edge().data(Level=1.0, named=True))
                 second._lease._bucket = bucket  # noqa: SLF001 - as above
@@ -165,14 +165,11 @@ async def test_what_comes_while_nobody_has_the_lease_waits_for_the_one_that_had_
                     await until(lambda: len(stored.readings) == 1, "what waited")
 
 
-class Unreachable:
-    """A bucket that the network has cut off."""
-
-    async def read(self, _: str) -> tuple[bytes, int] | None:
-        raise AwayError
-
-    async def write(self, _: str, __: bytes, last: int) -> int | None:
-        raise AwayError(str(last))
+def unreachable() -> FakeBucket:
+    """Give a bucket that the network has cut off."""
+    bucket = FakeBucket()
+    bucket.away = True
+    return bucket
 
 
 async def test_an_ingest_that_cannot_renew_the_lease_gives_it_up_before_another_takes_it(
@@ -183,7 +180,7 @@ async def test_an_ingest_that_cannot_renew_the_lease_gives_it_up_before_another_
         async with ingest(one) as first:
             await until(lambda: leads(first), "the first has the lease")
             async with ingest(two) as second:
-                first._lease._bucket = Unreachable()  # noqa: SLF001 - the rest of its connection goes on
+                first._lease._bucket = unreachable()  # noqa: SLF001 - the rest of its connection goes on
                 await until(lambda: not leads(first), "it gives up")
                 assert not leads(second)
                 await until(lambda: leads(second), "the other has the lease")
