@@ -1,7 +1,7 @@
 """Waiting for a peer, and keeping a service's work going until it is cancelled: delays that grow and are jittered."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from random import Random
 
 from contracts.logs import Log
@@ -53,3 +53,12 @@ async def cancellable(work: Coroutine[object, object, None]) -> None:
             task.cancel()
             await asyncio.wait([task], timeout=_CANCEL_AGAIN_S)
         raise
+
+
+async def end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel `tasks`, however often that takes (see `cancellable`); returns when all are done."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN_S)

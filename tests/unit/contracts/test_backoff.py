@@ -1,6 +1,7 @@
 """Delays, and work that is kept going."""
 
 import asyncio
+import contextlib
 from itertools import islice
 from random import Random
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts import backoff, logs
-from contracts.backoff import cancellable, delays, keep_running
+from contracts.backoff import cancellable, delays, end, keep_running
 
 
 @given(st.integers())
@@ -68,3 +69,19 @@ async def test_what_work_raises_is_raised() -> None:
 
     with pytest.raises(ZeroDivisionError):
         await cancellable(fail())
+
+
+async def test_tasks_that_forget_a_cancellation_are_ended_even_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "_CANCEL_AGAIN_S", 0.001)
+
+    async def forgetful(times: int) -> None:
+        for _ in range(times):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    tasks = [asyncio.create_task(forgetful(times)) for times in range(4)]
+    await asyncio.sleep(0)
+    await end(tasks)
+    assert all(task.cancelled() for task in tasks)
+    await end([])
