@@ -11,23 +11,24 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, Header, KeyValueConfig, RetentionPolicy, StreamConfig
+from nats.js.api import DiscardPolicy, Header, KeyValueConfig, RetentionPolicy, StreamConfig
 from nats.js.errors import BucketNotFoundError, NotFoundError
 from nats.js.kv import KeyValue
 
 from contracts.backoff import cancellable
+from contracts.consumers import ensure_consumers, partitions_of
 from contracts.logs import Log
 from contracts.streams import DEFAULT_PARTITIONS, PARTITIONS_KEY, Stream
 
 OLDEST_SERVER = (2, 14)
 """The first server version whose consumers can be reset, on which ordered reading rests."""
 
-ACK_WAIT_S = 300.0
-MAX_ACK_PENDING = 4096
 PULL_EXPIRES_S = 30.0
 REOPEN_S = 1.0
 _EXPIRED = "408"
 """Status of a request that ended because its time was over."""
+_NO_CONSUMER = 10014
+"""What the server's answer calls a consumer that is not there, while its stream is."""
 
 
 class NotAcknowledgedError(Exception):
@@ -36,6 +37,10 @@ class NotAcknowledgedError(Exception):
 
 class NoStreamError(NotAcknowledgedError):
     """No stream takes the subject: it has not been made yet, or somebody has deleted it."""
+
+
+class ConsumerGoneError(NotFoundError):
+    """The stream is there, and the consumer is not: somebody has deleted it."""
 
 
 class Link:
@@ -161,20 +166,9 @@ async def ensure_stream(
         wanted = wanted.evolve(max_bytes=stream.max_bytes, max_age=stream.max_age)
     if wanted != info.config:
         info = await js.update_stream(wanted)
-    # A work queue keeps each message for one consumer and wants every message acknowledged by itself.
-    policy = AckPolicy.EXPLICIT if stream.retention == "workqueue" else AckPolicy.ALL
-    for consumer in stream.consumers:
-        await js.add_consumer(
-            stream.name,
-            ConsumerConfig(
-                durable_name=consumer,
-                ack_policy=policy,
-                ack_wait=ACK_WAIT_S,
-                max_ack_pending=MAX_ACK_PENDING,
-                max_deliver=-1,
-            ),
-        )
-    return int((info.config.metadata or {}).get(PARTITIONS_KEY, DEFAULT_PARTITIONS))
+    made_with = partitions_of(info)
+    await ensure_consumers(js, stream, made_with)
+    return made_with
 
 
 async def ensure_bucket(js: JetStreamContext, bucket: str) -> KeyValue:
@@ -258,7 +252,8 @@ class OrderedReader:
     async def read(self, wait: float = 5.0) -> list[Msg]:
         """Return the messages that are there, in order; waits up to `wait` seconds for the first.
 
-        Empty if none came. Raises nats errors if the server is away; call again.
+        Empty if none came. Raises ConsumerGoneError if the consumer has been deleted, and other nats errors if the
+        server or the stream is away; call again.
         """
         if self._generation != self._link.generation or self._unsubscribe is None:
             await self._reset()
@@ -300,6 +295,12 @@ class OrderedReader:
         await self.close()
         generation = self._link.generation
         client = self._link.client
+        try:  # for a consumer that is gone a reset gets no answer
+            await self._link.js.consumer_info(self._stream, self._consumer)
+        except NotFoundError as missing:
+            if missing.err_code == _NO_CONSUMER:
+                raise ConsumerGoneError(missing.code, missing.description, missing.err_code) from missing
+            raise
         answer = await client.request(f"$JS.API.CONSUMER.RESET.{self._stream}.{self._consumer}", b"", timeout=5)
         if (error := json.loads(answer.data).get("error")) is not None:
             raise NotFoundError(code=error.get("code"), description=error.get("description"))

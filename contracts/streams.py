@@ -1,11 +1,13 @@
 """Names and shapes of the streams, their consumers and buckets, and which partition a device belongs to.
 
 Retention by interest keeps a message until every consumer named here has acknowledged it, so these consumers are
-made together with their stream, before the first message. No reading is ever discarded to make room: a full stream
+made together with their stream, before the first message. A consumer by partition is one for each: a message waits for
+that of its own partition. No reading is ever discarded to make room: a full stream
 refuses (`discard=new`), and whoever publishes holds what it has. Presence is a state and not a reading: were
 devices_api away for so long that its stream is full, the oldest would go rather than stop the readings.
 """
 
+import re
 import zlib
 from dataclasses import dataclass
 from typing import Literal
@@ -20,6 +22,14 @@ GIB = 1 << 30
 
 
 @dataclass(frozen=True)
+class Consumer:
+    """A durable consumer; `by_partition`: one for each partition, named by `partition_consumer` for who owns that."""
+
+    name: str
+    by_partition: bool = False
+
+
+@dataclass(frozen=True)
 class Stream:
     """A stream as it is created; `max_age` in seconds (0: for ever), `max_bytes` on disk."""
 
@@ -29,7 +39,7 @@ class Stream:
     discard: Literal["new", "old"]
     max_bytes: int
     max_age: float = 0.0
-    consumers: tuple[str, ...] = ()
+    consumers: tuple[Consumer, ...] = ()
 
 
 PROCESSOR = "processor"
@@ -37,11 +47,18 @@ ALERTING = "alerting"
 DEVICES_API = "devices_api"
 INGEST = "ingest"
 
-TELEMETRY = Stream("TELEMETRY", "telemetry.*", "interest", "new", 16 * GIB, consumers=(PROCESSOR, ALERTING))
-DERIVED = Stream("DERIVED", "derived.*", "interest", "new", 4 * GIB, consumers=(ALERTING,))
-PRESENCE = Stream("PRESENCE", "presence.*", "interest", "old", GIB, consumers=(DEVICES_API,))
+TELEMETRY = Stream(
+    "TELEMETRY",
+    "telemetry.*",
+    "interest",
+    "new",
+    16 * GIB,
+    consumers=(Consumer(PROCESSOR, by_partition=True), Consumer(ALERTING)),
+)
+DERIVED = Stream("DERIVED", "derived.*", "interest", "new", 4 * GIB, consumers=(Consumer(ALERTING),))
+PRESENCE = Stream("PRESENCE", "presence.*", "interest", "old", GIB, consumers=(Consumer(DEVICES_API),))
 DEADLETTERS = Stream("DEADLETTERS", "deadletters.>", "limits", "old", 4 * GIB, max_age=30 * DAY_S)
-REPLAYS = Stream("REPLAYS", "replays", "workqueue", "new", GIB, consumers=(INGEST,))
+REPLAYS = Stream("REPLAYS", "replays", "workqueue", "new", GIB, consumers=(Consumer(INGEST),))
 
 DEADLETTER_SLOTS = 4096
 """Into how many slots the devices' dead letters fall: anybody may invent a device id, and each subject costs the stream
@@ -57,6 +74,17 @@ PARTITIONS_KEY = "sensorium.partitions"
 def partition_of(device: str, partitions: int) -> int:
     """Partition of `device`, from 0 to `partitions` - 1; the same in every process, version and machine."""
     return zlib.crc32(device.encode()) % partitions
+
+
+def partition_consumer(name: str, partition: int, epoch: int) -> str:
+    """Name of the consumer `name` of `partition` for its owner of `epoch`; 0 for what is there before any owner."""
+    return f"{name}-{partition}-e{epoch}"
+
+
+def partition_and_epoch(name: str, consumer: str) -> tuple[int, int] | None:
+    """Give what `partition_consumer` made `consumer` of, or None if that is not one of `name`."""
+    found = re.fullmatch(re.escape(name) + r"-(\d{1,9})-e(\d{1,18})", consumer, re.ASCII)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def telemetry_subject(partition: int) -> str:

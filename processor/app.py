@@ -7,15 +7,22 @@ from random import SystemRandom
 
 from prometheus_client import CollectorRegistry
 
-from contracts.backoff import keep_running
+from contracts.backoff import end, keep_running
 from contracts.jetstream import Link
+from contracts.lease import LeaseBucket
 from contracts.logs import Log
 from contracts.settings import fail
 from processor.metrics import Metrics
+from processor.ownership import Ownership, times
+from processor.reader import Reader
 from processor.settings import Settings
 from processor.stream import Stream
 from processor.timeseries import NewerSchemaError, TimeSeries, check
 from processor.writer import Writer
+
+_LEASES = "processor_leases"
+_READ_AHEAD = 64
+"""Messages of a partition that may wait: batches of ingest, most of them below 100 kB."""
 
 
 class App:
@@ -33,8 +40,26 @@ class App:
         self._link = Link(settings.nats_url, settings.nats_token.get_secret_value(), "processor", log)
         store = TimeSeries(settings.store, settings.series_in_memory)
         self._writer = Writer(store, self._metrics, self._rng, log)
+        me = self._rng.randbytes(8).hex()
+        reader = Reader(self._link, me, _READ_AHEAD, self._rng, log)
+
+        def taken() -> None:
+            self._metrics.takeovers.inc()
+            reader.wake()
+
+        self._ownership = Ownership(
+            LeaseBucket(self._link, _LEASES),
+            me,
+            times(settings.lease_seconds),
+            time.monotonic,
+            in_hand=reader.in_hand,
+            taken=taken,
+            log=log,
+        )
         self._stream = Stream(
             self._link,
+            self._ownership,
+            reader,
             self._writer,
             now=time.time_ns,  # noqa: TID251 - the composition root reads the clock
             metrics=self._metrics,
@@ -43,7 +68,11 @@ class App:
             commit_points=settings.commit_points,
             rest=settings.rest_seconds,
         )
-        self._metrics.watch(connected=lambda: self._link.up, series=lambda: store.series_known)
+        self._metrics.watch(
+            connected=lambda: self._link.up,
+            series=lambda: store.series_known,
+            partitions=lambda: len(self._ownership.epochs),
+        )
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -67,19 +96,20 @@ class App:
         self._tasks = [
             self._keep("store", self._writer.open),
             self._keep("stream", self._stream.run),
+            self._keep("ownership", self._stream.own),
             self._keep("lag", self._stream.watch_lag),
         ]
 
     async def stop(self) -> None:
-        """Read nothing more, finish and acknowledge what runs, close the store and the connection.
+        """Read nothing more, finish and acknowledge what runs, give up the partitions, the store and the connection.
 
         What the store does not take now stays unacknowledged, and comes again to the next start.
         """
         await self._stream.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         self._tasks.clear()
+        if self._link.up:
+            await self._ownership.release()
         await self._writer.close()
         await self._link.close()
 

@@ -58,11 +58,15 @@ class Metrics:
         self._held = self._gauge("store_held", "Is 1 while a write is held because the store takes nothing, else 0")
         self.lag = self._gauge(
             "lag_batches",
-            "Follows how many batches of the stream are not acknowledged yet, looked up every few seconds",
+            "Follows how many batches of the partitions owned are not acknowledged yet, looked up every few seconds",
         )
+        self.takeovers = self._counter("takeovers", "Moves by one for each partition that is taken")
 
-    def watch(self, *, connected: Callable[[], float], series: Callable[[], float]) -> None:
+    def watch(
+        self, *, connected: Callable[[], float], partitions: Callable[[], float], series: Callable[[], float]
+    ) -> None:
         """Read these when somebody asks for them."""
+        self._gauge("partitions_owned", "Follows how many partitions are ours to read").set_function(partitions)
         self._gauge("connected", "Is 1 while there is a connection to the stream server, else 0").set_function(
             connected
         )

@@ -29,3 +29,9 @@ class Settings(StreamSettings):
         le=10,
         description="Longest rest between two commits, which is at most three times what the last one took",
     )
+    lease_seconds: float = Field(
+        default=6.0,
+        ge=0.1,
+        le=600,
+        description="Time after which another processor takes over the partitions of one that no longer renews them",
+    )

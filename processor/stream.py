@@ -8,33 +8,34 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from contracts.backoff import delays
+from contracts.consumers import partitions_of
 from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
-from contracts.jetstream import Link, NotAcknowledgedError, OrderedReader, Publisher, ensure_stream
+from contracts.jetstream import Link, NotAcknowledgedError, Publisher, ensure_stream
 from contracts.logs import Log
 from contracts.streams import DEADLETTERS, PROCESSOR, TELEMETRY, deadletter_subject
 from contracts.wire import SchemaError
 from processor.metrics import Metrics
+from processor.ownership import Ownership
+from processor.reader import Delivery, Reader
 from processor.unpack import Unpacked, unpack
 from processor.writer import StoppedError, Writer
 
 _POLL_S = 0.5
-_READ_S = 1.0
-"""Longest wait for a message: a new connection is noticed after it."""
 _LAG_POLL_S = 2.0
 _RESTS = 3
 """Rest after a commit, in units of what it took: commits take at most a quarter of the time, until points pile up."""
-_READ_AHEAD = 256
-"""Messages that may wait here: batches of ingest, most of them below 100 kB."""
+_MANY = 128
+"""Messages that came at once: after so many, more are likely to wait."""
 _DETAIL_CHARACTERS = 8_000
 _LETTER_ROOM = 65_536
 """Bytes that a dead letter may need beside the payload."""
 
 Letter = tuple[Reason, str]
-Group = list[tuple[Msg, Unpacked | Letter]]
+Group = list[tuple[Delivery, Msg, Unpacked | Letter]]
 
 
 class Stream:
-    """Reads TELEMETRY as its consumer `processor`, and writes DEADLETTERS.
+    """Takes what `reader` reads of the partitions that `ownership` has, and writes DEADLETTERS.
 
     `found` tells whether TELEMETRY is there. `commit_points` bounds a transaction: it takes whole batches until it
     holds that many points. `rest` in seconds bounds the pause after a commit.
@@ -43,6 +44,8 @@ class Stream:
     def __init__(  # noqa: PLR0913 - the composition root passes each by name
         self,
         link: Link,
+        ownership: Ownership,
+        reader: Reader,
         writer: Writer,
         *,
         now: Callable[[], int],
@@ -52,10 +55,12 @@ class Stream:
         commit_points: int,
         rest: float,
     ) -> None:
-        self._link, self._writer, self._now, self._metrics = link, writer, now, metrics
+        self._link, self._ownership, self._reader = link, ownership, reader
+        self._writer, self._now, self._metrics = writer, now, metrics
         self._rng, self._log, self._commit_points, self._rest = rng, log, commit_points, rest
         self._publisher = Publisher(link)
         self._stopping = asyncio.Event()
+        self._divided = asyncio.Event()
         self._busy = asyncio.Lock()
         self._connected = False  # once; from then on the link keeps itself up
         self.found = False
@@ -66,36 +71,38 @@ class Stream:
             await self._link.connect()
             await self._publisher.start()
             self._connected = True
-        reader = OrderedReader(self._link, TELEMETRY.name, PROCESSOR, ahead=_READ_AHEAD)
         try:
             while not self._stopping.is_set():
                 try:
                     if not self.found:
                         await self._find()
-                    messages = await reader.read(_READ_S)
+                    deliveries = await self._reader.read(self._ownership)
                 except (NatsError, TimeoutError):
                     self.found = False  # the server does not answer for a stream that is gone
                     await asyncio.sleep(_POLL_S)
                     continue
                 async with self._busy:
-                    await self._take(messages)
+                    await self._take(deliveries)
         except StoppedError:
             return
         finally:
-            if self._link.up:
-                await reader.close()
+            await self._reader.close()
+
+    async def own(self) -> None:
+        """Own a share of the partitions, for ever, once it is known how many there are."""
+        await self._divided.wait()
+        await self._ownership.keep()
 
     async def watch_lag(self) -> None:
-        """Look up for ever how many batches are not acknowledged."""
+        """Look up for ever how many batches of the partitions that are ours are not acknowledged."""
         while True:
             await asyncio.sleep(_LAG_POLL_S)
             if not (self._link.up and self.found):
                 continue
             try:
-                info = await self._link.js.consumer_info(TELEMETRY.name, PROCESSOR, timeout=2)
+                self._metrics.lag.set(await self._reader.lag(self._ownership.epochs))
             except (NatsError, TimeoutError):
                 continue
-            self._metrics.lag.set((info.num_pending or 0) + (info.num_ack_pending or 0))
 
     async def stop(self) -> None:
         """Read nothing more; returns when what was read is settled, or given up because the store takes nothing."""
@@ -105,34 +112,39 @@ class Stream:
             pass
 
     async def _find(self) -> None:
-        """Return when the stream and its consumer are there, and dead letters have where to go."""
-        await self._link.js.consumer_info(TELEMETRY.name, PROCESSOR)
+        """Return when the stream is there and its partitions are known, and dead letters have where to go."""
+        self._ownership.divide(partitions_of(await self._link.js.stream_info(TELEMETRY.name)))
         await ensure_stream(self._link.js, DEADLETTERS)
+        self._divided.set()
         self.found = True
 
-    async def _take(self, messages: list[Msg]) -> None:
+    async def _take(self, deliveries: list[Delivery]) -> None:
         loop = asyncio.get_running_loop()
         began, points = loop.time(), 0
-        for group in self._groups(messages):
-            began = loop.time()
-            points += sum(content.points for _, content in group if isinstance(content, Unpacked))
-            await self._settle(group)
-        if points < self._commit_points and len(messages) < _READ_AHEAD // 2:  # more is hardly waiting
+        try:
+            for group in self._groups(deliveries):
+                began = loop.time()
+                points += sum(content.points for _, _, content in group if isinstance(content, Unpacked))
+                await self._settle(group)
+        finally:
+            for delivery in deliveries:
+                self._reader.settle(delivery)
+        if points < self._commit_points and sum(len(delivery.messages) for delivery in deliveries) < _MANY:
             # A commit writes each page that it touches once: of points that come while it rests, several share one.
             await self._pause(min(self._rest, _RESTS * (loop.time() - began)))
 
-    def _groups(self, messages: list[Msg]) -> Iterator[Group]:
-        """Decode, and divide into transactions."""
+    def _groups(self, deliveries: list[Delivery]) -> Iterator[Group]:
+        """Decode, and divide into transactions: several partitions may share one."""
         group: Group = []
         points = 0
-        for message in messages:
+        for delivery, message in [(one, message) for one in deliveries for message in one.messages]:
             content: Unpacked | Letter
             try:
                 content = unpack(message.data)
                 points += content.points
             except SchemaError as error:
                 content = Reason.UNKNOWN_SCHEMA, str(error)
-            group.append((message, content))
+            group.append((delivery, message, content))
             if points >= self._commit_points:
                 yield group
                 group, points = [], 0
@@ -141,9 +153,11 @@ class Stream:
 
     async def _settle(self, group: Group) -> None:
         """Bring each message of `group` to its end: stored or dead-lettered, then acknowledged."""
-        unpacked = [content for _, content in group if isinstance(content, Unpacked)]
+        unpacked = [content for _, _, content in group if isinstance(content, Unpacked)]
+        # The epochs in which these partitions are ours are {delivery.partition: delivery.epoch for delivery, _, _ in
+        # group}: a store that several write to without transactions takes them along with the batches.
         problems = iter(await self._writer.write([content.readings for content in unpacked]))
-        for message, content in group:
+        for _, message, content in group:
             if isinstance(content, tuple):
                 await self._bury(message, *content)
                 continue
@@ -153,15 +167,9 @@ class Stream:
                 self._log.error("batch.unexpected", subject=message.subject, traceback=problem)
                 await self._bury(message, Reason.UNEXPECTED, problem)
         # Step 9. acknowledge
-        await self._acknowledge(group[-1][0])
+        for delivery, last in {delivery: message for delivery, message, _ in group}.items():
+            await self._reader.acknowledge(delivery, last, self._ownership.epochs)
         self._metrics.batches.inc(len(group))
-
-    async def _acknowledge(self, last: Msg) -> None:
-        """Acknowledge `last` and all before it. If that is lost, they come again, and are stored once even so."""
-        try:
-            await last.ack()
-        except NatsError as error:
-            self._log.warning("acknowledgement.failed", error=repr(error))
 
     async def _bury(self, message: Msg, reason: Reason, detail: str) -> None:
         """Write a dead letter; returns when the stream has it. Raises StoppedError if the service stops first."""

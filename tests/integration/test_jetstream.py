@@ -9,7 +9,15 @@ from functools import partial
 import pytest
 
 from contracts import logs, streams
-from contracts.jetstream import Link, NoStreamError, NotAcknowledgedError, OrderedReader, Publisher, ensure_stream
+from contracts.jetstream import (
+    ConsumerGoneError,
+    Link,
+    NoStreamError,
+    NotAcknowledgedError,
+    OrderedReader,
+    Publisher,
+    ensure_stream,
+)
 from contracts.streams import deadletter_subject
 from tests.conftest import TOKEN, Server
 
@@ -61,7 +69,7 @@ async def test_closing_a_link_twice_or_before_it_connects_does_nothing(stream: S
 async def test_a_reader_gets_everything_in_order(link: Link) -> None:
     await ensure_stream(link.js, streams.TELEMETRY)
     bodies = [b"%d" % n for n in range(1000)]
-    reader = OrderedReader(link, "TELEMETRY", "processor", ahead=64)
+    reader = OrderedReader(link, "TELEMETRY", "processor-0-e0", ahead=64)
     reading = asyncio.create_task(read(reader, 1000))
     await publish(link, *bodies)
     assert await reading == bodies
@@ -70,25 +78,36 @@ async def test_a_reader_gets_everything_in_order(link: Link) -> None:
 async def test_a_new_reader_begins_at_what_was_not_acknowledged(link: Link) -> None:
     await ensure_stream(link.js, streams.TELEMETRY)
     await publish(link, b"0", b"1", b"2", b"3")
-    first = OrderedReader(link, "TELEMETRY", "processor", ahead=2)
+    first = OrderedReader(link, "TELEMETRY", "processor-0-e0", ahead=2)
     messages = await first.read()
     await messages[0].ack_sync()
     await first.close()
-    assert await read(OrderedReader(link, "TELEMETRY", "processor"), 3) == [b"1", b"2", b"3"]
+    assert await read(OrderedReader(link, "TELEMETRY", "processor-0-e0"), 3) == [b"1", b"2", b"3"]
 
 
 async def test_a_message_stays_until_every_consumer_has_acknowledged_it(link: Link) -> None:
     await ensure_stream(link.js, streams.TELEMETRY)
     await publish(link, b"0")
-    for consumer, left in (("processor", 1), ("alerting", 0)):
+    for consumer, left in (("processor-0-e0", 1), ("alerting", 0)):
         [message] = await OrderedReader(link, "TELEMETRY", consumer).read()
         await message.ack_sync()
         await until(partial(holds, link, left))
 
 
+async def test_a_reader_whose_consumer_was_deleted_is_told_so(link: Link) -> None:
+    await ensure_stream(link.js, streams.TELEMETRY)
+    reader = OrderedReader(link, "TELEMETRY", "processor-0-e0")
+    assert await reader.read(0.01) == []
+    await link.js.delete_consumer("TELEMETRY", "processor-0-e0")
+    with pytest.raises(ConsumerGoneError):
+        await read(reader, 1)
+    with pytest.raises(ConsumerGoneError):
+        await reader.read()
+
+
 async def test_reading_goes_on_after_the_server_was_killed(link: Link, stream: Server) -> None:
     await ensure_stream(link.js, streams.TELEMETRY)
-    reader = OrderedReader(link, "TELEMETRY", "processor")
+    reader = OrderedReader(link, "TELEMETRY", "processor-0-e0")
     await publish(link, b"0", b"1")
     assert await read(reader, 2) == [b"0", b"1"]
     stream.kill()
@@ -127,7 +146,7 @@ async def test_the_owner_of_a_streams_limits_sets_them(link: Link) -> None:
 
 async def test_a_link_that_the_server_refuses_comes_back_when_it_no_longer_does(link: Link, stream: Server) -> None:
     await ensure_stream(link.js, streams.TELEMETRY)
-    publisher, reader = Publisher(link), OrderedReader(link, "TELEMETRY", "processor")
+    publisher, reader = Publisher(link), OrderedReader(link, "TELEMETRY", "processor-0-e0")
     await publisher.publish("telemetry.0", b"0")
     assert await read(reader, 1) == [b"0"]
     assert stream.process is not None

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from contracts import logs, streams
+from contracts.consumers import consumers_of
 from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
 from contracts.jetstream import Link, Publisher, ensure_stream
 from contracts.readings import READING_BATCH, Reading, ReadingBatch, Value
@@ -81,8 +82,8 @@ class Pipeline:
         return [DEAD_LETTER.decode(letter.data or b"") for letter in letters]
 
     async def unacknowledged(self) -> int:
-        info = await self.link.js.consumer_info("TELEMETRY", "processor")
-        return (info.num_pending or 0) + (info.num_ack_pending or 0)
+        infos = await consumers_of(self.link.js, streams.TELEMETRY)
+        return sum((info.num_pending or 0) + (info.num_ack_pending or 0) for info in infos if info.name != "alerting")
 
     async def settled(self) -> None:
         async with asyncio.timeout(10):

@@ -12,8 +12,9 @@ import pytest
 from mqttium.api import AsyncClient
 
 from contracts import logs
+from contracts.consumers import consumers_of
 from contracts.jetstream import Link
-from contracts.streams import REPLAYS, TELEMETRY
+from contracts.streams import ALERTING, REPLAYS, TELEMETRY
 from ingest.app import App as Ingest
 from ingest.settings import Settings as IngestSettings
 from processor.app import App as Processor
@@ -74,8 +75,8 @@ class Plant:
 
         async def idle() -> bool:
             replays = await self.link.js.consumer_info(REPLAYS.name, "ingest")
-            batches = await self.link.js.consumer_info(TELEMETRY.name, "processor")
-            return not any(info.num_pending or info.num_ack_pending for info in (replays, batches))
+            batches = [info for info in await consumers_of(self.link.js, TELEMETRY) if info.name != ALERTING]
+            return not any(info.num_pending or info.num_ack_pending for info in (replays, *batches))
 
         await until(idle, "settled")
 

@@ -1,0 +1,208 @@
+"""The reading side: the partitions that this process owns, each in its order, merged into one queue."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from random import Random
+
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from contracts.backoff import end, keep_running
+from contracts.consumers import OvertakenError, consumers_of, delete_consumers, take_over
+from contracts.jetstream import ConsumerGoneError, Link, OrderedReader
+from contracts.logs import Log
+from contracts.streams import PROCESSOR, TELEMETRY, partition_and_epoch
+from processor.ownership import Ownership
+
+_READ_S = 1.0
+"""Longest wait for a message: a new connection is noticed after it."""
+_RETRY_S = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Delivery:
+    """Messages of one partition, in order, read in `epoch`; `resets` is what the reader counted then."""
+
+    partition: int
+    epoch: int
+    messages: list[Msg]
+    resets: int
+
+
+class Reader:
+    """Reads TELEMETRY for the partitions that `ownership` has at the moment.
+
+    At most `ahead` messages of each wait here, as many again are asked for, and as many may be in hand.
+    """
+
+    def __init__(self, link: Link, me: str, ahead: int, rng: Random, log: Log) -> None:
+        self._link, self._me, self._ahead, self._rng, self._log = link, me, ahead, rng, log
+        self._parts: dict[int, _Part] = {}
+        self._in_hand: dict[int, int] = {}  # deliveries handed out and not settled, by partition
+        self._ending: set[asyncio.Task[None]] = set()
+        self._arrived = asyncio.Event()
+        self._failure: Exception | None = None
+
+    def in_hand(self, partition: int) -> bool:
+        """Tell whether anything of `partition` was handed out and is not settled."""
+        return bool(self._in_hand.get(partition))
+
+    def wake(self) -> None:
+        """Let `read` return, so that its next call sees what is owned now."""
+        self._arrived.set()
+
+    async def read(self, ownership: Ownership, wait: float = _READ_S) -> list[Delivery]:
+        """Return what has come of the partitions owned now; waits up to `wait` seconds for the first.
+
+        `settle` has to be called for each. Raises nats errors and TimeoutError if the server or the stream is away.
+        """
+        self._follow(ownership)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                await self._arrived.wait()
+        self._arrived.clear()
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+        epochs = ownership.epochs
+        deliveries = [
+            delivery
+            for partition, part in self._parts.items()
+            if epochs.get(partition) == part.epoch and (delivery := part.take()) is not None
+        ]
+        for delivery in deliveries:
+            self._in_hand[delivery.partition] = self._in_hand.get(delivery.partition, 0) + 1
+        return deliveries
+
+    async def acknowledge(self, delivery: Delivery, last: Msg, epochs: Mapping[int, int]) -> None:
+        """Acknowledge `last` of `delivery` and all before it, if its partition is still owned in the same epoch.
+
+        If that is lost, they come again, to us or the next owner, and are stored once even so.
+        """
+        part = self._parts.get(delivery.partition)
+        if part is None or not part.epoch == delivery.epoch == epochs.get(delivery.partition):
+            self._log.info("acknowledgement.not_ours", partition=delivery.partition, epoch=delivery.epoch)
+            return
+        if part.resets != delivery.resets:
+            return  # the consumer has begun again before these
+        try:
+            await last.ack()
+        except NatsError as error:
+            self._log.warning("acknowledgement.failed", error=repr(error))
+
+    def settle(self, delivery: Delivery) -> None:
+        """Note that nothing more will be done about `delivery`."""
+        self._in_hand[delivery.partition] -= 1
+
+    async def lag(self, epochs: Mapping[int, int]) -> int:
+        """Return how many messages of the partitions in `epochs` are not acknowledged; raises as `read`.
+
+        Consumers of earlier epochs that were made too late to be deleted by who took over are deleted on the way.
+        """
+        lag, left = 0, []
+        for info in await consumers_of(self._link.js, TELEMETRY):
+            partition, epoch = partition_and_epoch(PROCESSOR, info.name) or (-1, 0)
+            if partition not in epochs or partition not in self._parts:
+                continue
+            if epoch < epochs[partition] and self._parts[partition].attached:
+                left.append(info.name)
+            else:
+                lag += (info.num_pending or 0) + (info.num_ack_pending or 0)
+        await delete_consumers(self._link.js, TELEMETRY, left)
+        return lag
+
+    async def close(self) -> None:
+        """Stop reading; what is not acknowledged comes again."""
+        for partition in list(self._parts):
+            self._end(partition)
+        await end(self._ending)
+
+    def _follow(self, ownership: Ownership) -> None:
+        """Read what is owned, and nothing else."""
+        epochs = ownership.epochs
+        for partition, part in list(self._parts.items()):
+            if epochs.get(partition) != part.epoch:
+                self._end(partition)
+        for partition, epoch in epochs.items():
+            if partition not in self._parts:
+                part = _Part(self._link, partition, epoch, self._me, self._ahead)
+                self._parts[partition] = part
+                work = partial(self._keep, part, ownership)
+                part.task = asyncio.create_task(keep_running(f"partition {partition}", work, self._rng, self._log))
+
+    async def _keep(self, part: "_Part", ownership: Ownership) -> None:
+        """Read `part` until it is ended or has another owner."""
+        try:
+            while True:
+                try:
+                    await part.read(self._arrived.set)
+                except OvertakenError as error:
+                    ownership.drop(part.partition, part.epoch, later=error.epoch)
+                    return
+                except ConsumerGoneError:
+                    ownership.drop(part.partition, part.epoch)
+                    return
+                except (NatsError, TimeoutError) as error:
+                    self._failure = error
+                    self._arrived.set()
+                    await asyncio.sleep(_RETRY_S)
+        finally:
+            if self._link.up:
+                await part.close()
+
+    def _end(self, partition: int) -> None:
+        task = self._parts.pop(partition).task
+        if task is not None and not task.done():
+            task.cancel()
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+
+class _Part:
+    """One partition, in one epoch."""
+
+    def __init__(self, link: Link, partition: int, epoch: int, me: str, ahead: int) -> None:
+        self._link, self._me, self._ahead = link, me, ahead
+        self.partition, self.epoch = partition, epoch
+        self.task: asyncio.Task[None] | None = None
+        self._reader: OrderedReader | None = None
+        self._waiting: Delivery | None = None
+        self._free = asyncio.Event()
+
+    @property
+    def attached(self) -> bool:
+        """Whether we have our consumer."""
+        return self._reader is not None
+
+    @property
+    def resets(self) -> int:
+        """How often reading has begun again."""
+        return 0 if self._reader is None else self._reader.resets
+
+    async def read(self, arrived: Callable[[], None]) -> None:
+        """Read the next messages, and wait until they have been taken; for ever. Raises as OrderedReader, take_over."""
+        if self._reader is None:
+            name = await take_over(self._link.js, TELEMETRY, PROCESSOR, self.partition, self.epoch, self._me)
+            self._reader = OrderedReader(self._link, TELEMETRY.name, name, ahead=self._ahead)
+        while True:
+            if self._waiting is not None:
+                await self._free.wait()
+            messages = await self._reader.read(_READ_S)
+            if messages:
+                self._free.clear()
+                self._waiting = Delivery(self.partition, self.epoch, messages, self._reader.resets)
+                arrived()
+
+    def take(self) -> Delivery | None:
+        """Hand out what waits."""
+        delivery, self._waiting = self._waiting, None
+        self._free.set()
+        return delivery
+
+    async def close(self) -> None:
+        """Stop reading."""
+        if self._reader is not None:
+            await self._reader.close()
