@@ -12,6 +12,8 @@ from typing import Literal, NamedTuple, NoReturn
 FUNCTIONS = ("double", "int", "size", "string")
 METHODS = ("contains", "endsWith", "size", "startsWith")
 COUNTERS: dict[str, Literal["rate", "delta"]] = {"rate": "rate", "delta": "delta"}
+MOST_ADDITIONS = 100
+"""Most signs + in an expression: what joins texts may take time that grows with the square of their number."""
 KEYWORDS = ("true", "false", "null", "in")
 
 _TOKEN = re.compile(
@@ -68,7 +70,10 @@ class _Reader:
 
     def __init__(self, text: str, literal: Callable[[str], str]) -> None:
         self._text, self._literal = text, literal
-        self._tokens = list(self._split())
+        self._tokens = self._split()
+        plus = [token for token in self._tokens if token.text == "+"]
+        if len(plus) > MOST_ADDITIONS:
+            self._refuse(plus[MOST_ADDITIONS], f"an expression has at most {MOST_ADDITIONS} signs +")
         self._next = 0
         self._names: dict[Input, str] = {}
         self._out: list[str] = []
