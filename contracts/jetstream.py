@@ -171,12 +171,12 @@ async def ensure_stream(
     return made_with
 
 
-async def ensure_bucket(js: JetStreamContext, bucket: str) -> KeyValue:
-    """Open the key-value bucket, creating it where it is missing."""
+async def ensure_bucket(js: JetStreamContext, bucket: str, ttl: float = 0) -> KeyValue:
+    """Open the key-value bucket, creating it where it is missing; values go after `ttl` seconds, 0: never."""
     try:
         return await js.key_value(bucket)
     except BucketNotFoundError:
-        return await js.create_key_value(KeyValueConfig(bucket=bucket, history=1))
+        return await js.create_key_value(KeyValueConfig(bucket=bucket, history=1, ttl=ttl))
 
 
 class Publisher:

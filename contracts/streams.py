@@ -67,6 +67,12 @@ server memory, so there is none for each device."""
 DEVICES_BUCKET = "devices"
 """Key-value bucket with a DeviceRecord for each registered device; keys as `contracts.devices.kv_key` gives them."""
 
+FAILURES_BUCKET = "computed_failures"
+"""Key-value bucket with a ComputedFailure for each computed metric that fails; keys from `contracts.computed`."""
+
+FAILURES_TTL_S = DAY_S
+"""After so long without another failure an entry goes by itself."""
+
 PARTITIONS_KEY = "sensorium.partitions"
 """Where a stream's metadata records how many partitions it was made with."""
 

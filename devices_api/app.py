@@ -17,6 +17,7 @@ from contracts.logs import Log
 from contracts.streams import DAY_S, DEADLETTERS
 from devices_api.deadletters import DeadLetters
 from devices_api.errors import UnavailableError
+from devices_api.failures import Failures
 from devices_api.metrics import Metrics
 from devices_api.settings import Settings
 from devices_api.stream import StreamServer
@@ -54,6 +55,7 @@ class App:
             self._registry,
             self._timeseries,
             self._letters,
+            Failures(self._stream).of,
             self._metrics,
             changed=self._changed,
             now=self._now,

@@ -48,6 +48,11 @@ class Metrics:
         self.dead_letters = self._counter(
             "dead_letters", "Moves by one for each batch that was dead-lettered, whole or in part", "reason"
         )
+        self.computed_failures = self._counter(
+            "computed_failures",
+            "Moves by one for each computed metric whose expression failed with a reading; the profile, in devices_api,"
+            " shows which and why",
+        )
         self.commit_seconds = Histogram(
             "processor_commit_seconds",
             "Moves with each try to write a transaction, by how long it took",

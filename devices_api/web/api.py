@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 RETRY_AFTER_S = 2
 
 
-def build(
+def build(  # noqa: PLR0913 - all that the routes stand on
     registry: "Callable[[], Repository]",
     timeseries: TimeSeries,
     letters: DeadLetters,
+    failures: profiles.FailuresOf,
     metrics: Metrics,
     *,
     changed: Callable[[], None],
@@ -42,7 +43,7 @@ def build(
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(problems.require_key(key))])
     api.include_router(telemetry.routes(registry, timeseries))
     api.include_router(devices.routes(registry, changed, now))
-    api.include_router(profiles.routes(registry, changed, now))
+    api.include_router(profiles.routes(registry, failures, changed, now))
     api.include_router(sweeps.routes(letters))
     api.include_router(deadletters.routes(letters))
     app.include_router(api)

@@ -1,19 +1,25 @@
 """Routes of the profiles."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Path, Response
 
+from contracts.computed import ComputedFailure
 from contracts.problems import Problem
 from devices_api.cursors import text_position
-from devices_api.errors import InUseError
+from devices_api.errors import InUseError, UnavailableError
 from devices_api.web.params import Cursor, ProfilesLimit, read
-from devices_api.web.profileschemas import ProfileIn, ProfileOut, ProfilePage
+from devices_api.web.profileschemas import ProfileIn, ProfileOut, ProfilePage, ProfileShown
 
 if TYPE_CHECKING:
+    from devices_api.profiles import Profile
     from devices_api.repository import Repository
+
+FailuresOf = Callable[["Profile"], Awaitable[dict[str, ComputedFailure]]]
+"""Gives the failures of a profile's computed metrics; raises UnavailableError."""
 
 ProfileId = Annotated[str, Path(min_length=1, max_length=64)]
 
@@ -22,7 +28,9 @@ def _unknown(id_: str) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "unknown-profile", "Unknown profile", f"There is no profile {id_!r}.")
 
 
-def routes(registry: "Callable[[], Repository]", changed: Callable[[], None], now: Callable[[], int]) -> APIRouter:
+def routes(
+    registry: "Callable[[], Repository]", failures: FailuresOf, changed: Callable[[], None], now: Callable[[], int]
+) -> APIRouter:
     """Build the routes on `registry`; `changed` is called after each change."""
     router = APIRouter(prefix="/profiles", tags=["profiles"])
 
@@ -42,12 +50,15 @@ def routes(registry: "Callable[[], Repository]", changed: Callable[[], None], no
         return ProfilePage.of(await registry().profiles.page(after, limit + 1), limit)
 
     @router.get("/{profile_id}")
-    async def show(profile_id: ProfileId) -> ProfileOut:
-        """Show a profile."""
+    async def show(profile_id: ProfileId) -> ProfileShown:
+        """Show a profile, and which of its computed metrics fail."""
         profile = await registry().profiles.get(profile_id)
         if profile is None:
             raise _unknown(profile_id)
-        return ProfileOut.of(profile)
+        failing = None
+        with contextlib.suppress(UnavailableError):
+            failing = await failures(profile)
+        return ProfileShown.with_failures(profile, failing)
 
     @router.delete("/{profile_id}", status_code=HTTPStatus.NO_CONTENT)
     async def remove(profile_id: ProfileId) -> None:

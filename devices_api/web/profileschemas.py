@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
+from contracts.computed import ComputedFailure
 from contracts.devices import Calibration, Metric, Retention
 from contracts.expressions import MOST_CHARACTERS, Expression
 from contracts.rates import parse_rate
@@ -226,6 +227,42 @@ class ProfileOut(ProfileIn):
         retention = RetentionEntry.model_construct(**msgspec.structs.asdict(profile.retention))
         times = {"created": format_time(profile.created), "updated": format_time(profile.updated)}
         return ProfileOut.model_construct(**vars(profile) | times | {"metrics": metrics, "retention": retention})
+
+
+class FailureOut(BaseModel):
+    """Why a computed metric has no value."""
+
+    error: str
+    device: Annotated[str, Field(description="With whose reading it failed last")]
+    since: str
+    last: str
+    count: Annotated[int, Field(description="About how many times it has failed since")]
+
+    @staticmethod
+    def of(failure: ComputedFailure) -> "FailureOut":
+        """Show a failure."""
+        return FailureOut.model_construct(
+            error=failure.error,
+            device=failure.device,
+            since=format_time(failure.since),
+            last=format_time(failure.last),
+            count=failure.count,
+        )
+
+
+class ProfileShown(ProfileOut):
+    """A profile, and what fails of it."""
+
+    failing: Annotated[
+        dict[str, FailureOut] | None,
+        Field(description="The computed metrics that fail, by name; null while the stream server is away"),
+    ] = None
+
+    @staticmethod
+    def with_failures(profile: Profile, failures: dict[str, ComputedFailure] | None) -> "ProfileShown":
+        """Show a profile; `failures` is None if they cannot be known now."""
+        failing = None if failures is None else {name: FailureOut.of(failure) for name, failure in failures.items()}
+        return ProfileShown.model_construct(**vars(ProfileOut.of(profile)), failing=failing)
 
 
 class ProfilePage(BaseModel):

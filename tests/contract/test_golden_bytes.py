@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from contracts.alerts import AlertEvent, encode_alert_event
+from contracts.computed import ComputedFailure, decode_failure, encode_failure, failure_key
 from contracts.deadletters import DEAD_LETTER, DeadLetter
 from contracts.derived import DERIVED_BATCH, DerivedBatch, Window
 from contracts.devices import DeviceRecord, decode_record, encode_record
@@ -116,6 +117,20 @@ def test_a_device_record_is_json_that_a_person_can_read() -> None:
     )
     assert encode_record(record) == data
     assert decode_record(data) == record
+
+
+def test_a_failure_of_a_computed_metric_is_json_that_a_person_can_read() -> None:
+    failure = ComputedFailure(1, "pump house", "power.kW", "u * i", "wrong types", "orchard-07", TS, TS + 1, 2)
+    data = (
+        b'{"schema_version":1,"profile":"pump house","metric":"power.kW","expression":"u * i","error":"wrong types",'
+        b'"device":"orchard-07","since":1767225600250000000,"last":1767225600250000001,"count":2}'
+    )
+    assert encode_failure(failure) == data
+    assert decode_failure(data) == failure
+    assert failure_key(failure.profile, failure.metric) == "pump=20house.power=2EkW"
+    for other in (b"", b"[]", b"\xff", data.replace(b":1,", b":2,", 1), b"[" * 100_000):
+        with pytest.raises(msgspec.DecodeError):
+            decode_failure(other)
 
 
 def test_an_alert_event_is_the_json_that_receivers_know() -> None:

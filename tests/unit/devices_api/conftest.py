@@ -8,6 +8,7 @@ from typing import Any, cast
 import httpx
 import pytest
 
+from contracts.computed import ComputedFailure
 from contracts.deadletters import DeadLetter, Reason
 from contracts.readings import Value
 from contracts.timeseries import ROLLUP_WIDTH, SCHEMA, SCHEMA_VERSION
@@ -16,6 +17,7 @@ from devices_api.deadletters import DeadLetters, NotReplayableError, Page, Rest,
 from devices_api.errors import UnavailableError
 from devices_api.handover import Edit
 from devices_api.metrics import Metrics
+from devices_api.profiles import Profile
 from devices_api.repository import Repository
 from devices_api.selection import Selection
 from devices_api.times import SECOND
@@ -133,12 +135,18 @@ class FakeLetters:
         return [n for n, letter in sorted(self.letters.items()) if first <= n <= last and selection.takes(letter)]
 
 
+async def no_failures(_: Profile) -> dict[str, ComputedFailure]:
+    """Tell of no computed metric that fails."""
+    return {}
+
+
 class Service:
     """The API with what it stands on."""
 
     def __init__(self, registry: Repository, store: StoreFile) -> None:
         self.registry: Repository | None = registry
         self.letters = FakeLetters()
+        self.failures: dict[str, ComputedFailure] | None = {}
         self.timeseries = TimeSeries(store.path)
         self.metrics = Metrics(lambda: True)
         self.changes = 0
@@ -146,6 +154,7 @@ class Service:
             self._registry,
             self.timeseries,
             cast("DeadLetters", self.letters),
+            self._failures,
             self.metrics,
             changed=self._changed,
             now=lambda: NOW,
@@ -161,6 +170,11 @@ class Service:
         if self.registry is None:
             raise UnavailableError("database")
         return self.registry
+
+    async def _failures(self, _: Profile) -> dict[str, ComputedFailure]:
+        if self.failures is None:
+            raise UnavailableError("stream server")
+        return self.failures
 
     def _changed(self) -> None:
         self.changes += 1

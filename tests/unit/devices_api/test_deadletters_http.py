@@ -17,7 +17,7 @@ from devices_api.repository import Repository
 from devices_api.times import SECOND
 from devices_api.timeseries import TimeSeries
 from devices_api.web import api
-from tests.unit.devices_api.conftest import FakeLetters
+from tests.unit.devices_api.conftest import FakeLetters, no_failures
 
 KEY = "a-key-for-these-tests"
 NOW = 1_767_225_600 * SECOND
@@ -32,6 +32,7 @@ class Service:
             lambda: registry,
             TimeSeries(store),
             cast("DeadLetters", self.fake),
+            no_failures,
             Metrics(lambda: True),
             changed=lambda: None,
             now=lambda: NOW,

@@ -5,10 +5,11 @@ from typing import Any
 import httpx
 import pytest
 
+from contracts.computed import ComputedFailure
 from contracts.devices import Calibration, Metric
 from contracts.presence import Presence
 from devices_api.profiles import NewProfile
-from tests.unit.devices_api.conftest import Service, problem
+from tests.unit.devices_api.conftest import NOW, Service, problem
 
 TEMPERATURE = {"unit": "°C", "min": -40, "max": 85, "calibration": [{"offset": -0.5}]}
 
@@ -47,7 +48,7 @@ async def test_a_profile_from_making_to_removal(service: Service) -> None:
     )
     assert kept["computed"] == body["computed"]
     assert kept["retention"] == {"raw": 7, "1m": 90, "1h": 1825, "1d": 0}
-    assert await service.get("/profiles/orchard") == kept
+    assert await service.get("/profiles/orchard") == kept | {"failing": {}}
     assert await service.get("/profiles") == {"items": [kept], "next": None}
     assert (await put(service, {"metrics": kept["metrics"]})).status_code == 200, "what is shown can be sent back"
     replaced = await service.get("/profiles/orchard")
@@ -103,6 +104,22 @@ async def test_a_wrong_profile_says_what_is_wrong(service: Service, body: dict[s
     assert problem(answer) == (422, "invalid-request")
     assert says in answer.json()["detail"]
     assert service.changes == 0
+
+
+async def test_a_profile_shows_which_computed_metrics_fail(service: Service) -> None:
+    await put(service, {"computed": {"p": "u / i"}})
+    service.failures = {"p": ComputedFailure(1, "orchard", "p", "u / i", "no finite number", "d", NOW, NOW + 1, 7)}
+    assert (await service.get("/profiles/orchard"))["failing"] == {
+        "p": {
+            "error": "no finite number",
+            "device": "d",
+            "since": "2026-01-01T00:00:00.000000000Z",
+            "last": "2026-01-01T00:00:00.000000001Z",
+            "count": 7,
+        }
+    }
+    service.failures = None
+    assert (await service.get("/profiles/orchard"))["failing"] is None, "they cannot be known now"
 
 
 async def test_numbers_that_are_none_are_refused(service: Service) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 import devices_api
 from devices_api import database
 from devices_api.devices import Device
+from devices_api.profiles import Profile
 from devices_api.repository import Repository
 from devices_api.tables import metadata
 
@@ -79,4 +80,19 @@ async def test_devices_of_before_profiles_are_kept(tmp_path: Path, monkeypatch: 
     registry = Repository(engine)
     device = await registry.get("d")
     assert device == Device("d", "D", "still", {}, True, 5, 6, "", {}, {}, True, 7, "")  # noqa: FBT003 - a row of before
+    await registry.close()
+
+
+async def test_profiles_of_before_computed_metrics_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = database.connect(f"sqlite+aiosqlite:///{tmp_path}/r.sqlite3")
+    monkeypatch.setattr(database, "HEAD", "0003")
+    await database.migrate(engine)
+    async with engine.begin() as connection:
+        await connection.execute(text("INSERT INTO profile VALUES ('still', '{}', 'UTC', 1, '', '5:1', 6, 7)"))
+    monkeypatch.undo()
+    await database.migrate(engine)
+    registry = Repository(engine)
+    assert await registry.profiles.get("still") == Profile(
+        zone="UTC", keep_raw=True, point_rate="5:1", id="still", created=6, updated=7
+    )
     await registry.close()
