@@ -105,6 +105,25 @@ async def test_what_failed_before_a_restart_is_known_after_it(stream: Server, se
         await shows(service)
 
 
+async def test_what_one_processor_takes_back_another_tells_again(stream: Server, service: Service) -> None:
+    await put(service, TEXTS)
+    async with processing(stream) as one, processing(stream) as other:
+        one.take("d", u=1.0, i=0.0)
+        await shows(service, "ratio")
+        other.take("e", u=1.0, i=0.0)
+
+        async def both() -> bool:
+            return bool((await failing(service))["ratio"]["device"] == "e")
+
+        await until(both, "the other one's is shown")
+        one.take("d", u=1.0, i=1.0)
+        await shows(service)
+        other.take("e", u=1.0, i=0.0)
+        await shows(service, "ratio")
+        other.take("e", u=1.0, i=1.0)
+        await shows(service)
+
+
 async def test_a_failure_of_an_expression_that_the_profile_has_no_more_is_not_shown(
     stream: Server, service: Service
 ) -> None:
