@@ -21,8 +21,6 @@ from processor.timeseries import NewerSchemaError, TimeSeries, check
 from processor.writer import Writer
 
 _LEASES = "processor_leases"
-_READ_AHEAD = 64
-"""Messages of a partition that may wait: batches of ingest, most of them below 100 kB."""
 
 
 class App:
@@ -41,7 +39,7 @@ class App:
         store = TimeSeries(settings.store, settings.series_in_memory)
         self._writer = Writer(store, self._metrics, self._rng, log)
         me = self._rng.randbytes(8).hex()
-        reader = Reader(self._link, me, _READ_AHEAD, self._rng, log)
+        reader = Reader(self._link, me, self._rng, log)
 
         def taken() -> None:
             self._metrics.takeovers.inc()

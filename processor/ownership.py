@@ -46,6 +46,11 @@ class Ownership:
         self._dropped: dict[int, int] = {}
 
     @property
+    def partitions(self) -> int:
+        """How many partitions are shared."""
+        return len(self._leases)
+
+    @property
     def epochs(self) -> dict[int, int]:
         """The partitions that are to be read now, and the epoch of each."""
         away = self._surplus | self._dropped.keys()

@@ -20,6 +20,8 @@ from processor.ownership import Ownership
 _READ_S = 1.0
 """Longest wait for a message: a new connection is noticed after it."""
 _RETRY_S = 0.5
+_AHEAD, _LEAST_AHEAD = 256, 8
+"""Messages that may wait here of all partitions, and of each: batches of ingest, most of them below 100 kB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +37,11 @@ class Delivery:
 class Reader:
     """Reads TELEMETRY for the partitions that `ownership` has at the moment.
 
-    At most `ahead` messages of each wait here, as many again are asked for, and as many may be in hand.
+    Of each it asks for its part of 256 messages; as many more may wait to be handed out, and as many be in hand.
     """
 
-    def __init__(self, link: Link, me: str, ahead: int, rng: Random, log: Log) -> None:
-        self._link, self._me, self._ahead, self._rng, self._log = link, me, ahead, rng, log
+    def __init__(self, link: Link, me: str, rng: Random, log: Log) -> None:
+        self._link, self._me, self._rng, self._log = link, me, rng, log
         self._parts: dict[int, _Part] = {}
         self._in_hand: dict[int, int] = {}  # deliveries handed out and not settled, by partition
         self._ending: set[asyncio.Task[None]] = set()
@@ -128,7 +130,8 @@ class Reader:
                 self._end(partition)
         for partition, epoch in epochs.items():
             if partition not in self._parts:
-                part = _Part(self._link, partition, epoch, self._me, self._ahead)
+                ahead = max(_LEAST_AHEAD, _AHEAD // ownership.partitions)
+                part = _Part(self._link, partition, epoch, self._me, ahead)
                 self._parts[partition] = part
                 work = partial(self._keep, part, ownership)
                 part.task = asyncio.create_task(keep_running(f"partition {partition}", work, self._rng, self._log))
