@@ -39,8 +39,17 @@ GOLDEN: dict[str, tuple[Wire[Any], msgspec.Struct, str]] = {
     ),
     "derived_batch": (
         DERIVED_BATCH,
-        DerivedBatch(1, 0, [Window("orchard-07", "soil", TS, 60_000_000_000, 2, 3.0, 1.0, 2.0, 1.0, 2.0)]),
-        "930100919aaa6f7263686172642d3037a4736f696ccf18867251fce0b280cf0000000df847580002cb4008000000000000cb3ff0000000000000cb4000000000000000cb3ff0000000000000cb4000000000000000",
+        DerivedBatch(
+            1,
+            0,
+            [
+                Window("orchard-07", "probe", "soil", "1m", TS, TS + 60, 2, 2.0, 3.0, 0.5, 1.0, 2.0, 1.0),
+                Window("orchard-07", "probe", "open", "1h", TS, TS + 3600, 2, last=True),
+                Window("orchard-07", "probe", "state", "1d", TS, TS + 86400, 1, "idle"),
+            ],
+            [Reading("orchard-07", TS, TS + 5, {"dryness": 68.5}, profile="probe")],
+        ),
+        "940100939daa6f7263686172642d3037a570726f6265a4736f696ca2316dcf18867251fce0b280cf18867251fce0b2bc02cb4000000000000000cb4008000000000000cb3fe0000000000000cb3ff0000000000000cb4000000000000000cb3ff00000000000009daa6f7263686172642d3037a570726f6265a46f70656ea23168cf18867251fce0b280cf18867251fce0c09002c3c0c0c0c0c09daa6f7263686172642d3037a570726f6265a57374617465a23164cf18867251fce0b280cf18867251fce2040001a469646c65c0c0c0c0c09196aa6f7263686172642d3037cf18867251fce0b280cf18867251fce0b28581a76472796e657373cb405120000000000080a570726f6265",
     ),
     "presence": (
         PRESENCE_MESSAGE,
