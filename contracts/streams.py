@@ -3,8 +3,9 @@
 Retention by interest keeps a message until every consumer named here has acknowledged it, so these consumers are
 made together with their stream, before the first message. A consumer by partition is one for each: a message waits for
 that of its own partition. No reading is ever discarded to make room: a full stream
-refuses (`discard=new`), and whoever publishes holds what it has. Presence is a state and not a reading: were
-devices_api away for so long that its stream is full, the oldest would go rather than stop the readings.
+refuses (`discard=new`), and whoever publishes holds what it has. What is no reading must not stop the readings: were
+devices_api or alerting away for so long that PRESENCE or DERIVED is full, the oldest would go. Derived values can be
+computed again, and after a day they are too old to fire anything.
 """
 
 import re
@@ -55,7 +56,7 @@ TELEMETRY = Stream(
     16 * GIB,
     consumers=(Consumer(PROCESSOR, by_partition=True), Consumer(ALERTING)),
 )
-DERIVED = Stream("DERIVED", "derived.*", "interest", "new", 4 * GIB, consumers=(Consumer(ALERTING),))
+DERIVED = Stream("DERIVED", "derived.*", "interest", "old", 4 * GIB, max_age=DAY_S, consumers=(Consumer(ALERTING),))
 PRESENCE = Stream("PRESENCE", "presence.*", "interest", "old", GIB, consumers=(Consumer(DEVICES_API),))
 DEADLETTERS = Stream("DEADLETTERS", "deadletters.>", "limits", "old", 4 * GIB, max_age=30 * DAY_S)
 REPLAYS = Stream("REPLAYS", "replays", "workqueue", "new", GIB, consumers=(Consumer(INGEST),))

@@ -53,6 +53,21 @@ class Metrics:
             "Moves by one for each computed metric whose expression failed with a reading; the profile, in devices_api,"
             " shows which and why",
         )
+        self.windows_published = self._counter(
+            "windows_published",
+            "Moves by one for each window that the stream DERIVED has taken: closed by a newer point or by the clock,"
+            " or corrected after that",
+            "tier",
+        )
+        self.readings_published = self._counter(
+            "readings_published", "Moves by one for each reading's computed values that the stream DERIVED has taken"
+        )
+        self.derived_dropped = self._counter(
+            "derived_dropped",
+            "Moves by one for each window, or reading's computed values, that is not published: larger than the stream"
+            " server takes (too_large)",
+            "reason",
+        )
         self.commit_seconds = Histogram(
             "processor_commit_seconds",
             "Moves with each try to write a transaction, by how long it took",
