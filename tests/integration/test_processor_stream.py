@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from contracts import logs, streams
-from contracts.consumers import consumers_of
+from contracts.consumers import consumers_of, take_over
 from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
 from contracts.jetstream import Link, Publisher, ensure_stream
 from contracts.readings import READING_BATCH, Reading, ReadingBatch, Value
@@ -205,6 +205,41 @@ async def test_a_stream_that_is_made_anew_is_found(pipeline: Pipeline) -> None:
         await pipeline.ensure()
         await pipeline.publish(batch(1.0))
         await until(lambda: pipeline.points() == 1, "it reads the new stream")
+
+
+async def test_a_partition_whose_consumer_has_a_later_epoch_than_any_lease_is_read_even_so(pipeline: Pipeline) -> None:
+    """So it is when the leases were lost, and count from the beginning again."""
+    await take_over(pipeline.link.js, streams.TELEMETRY, streams.PROCESSOR, 0, 9, "an owner of before")
+    await pipeline.publish(batch(1.0))
+    async with pipeline.running(lease_seconds=0.6):
+        await pipeline.settled()
+        names = [info.name for info in await consumers_of(pipeline.link.js, streams.TELEMETRY)]
+        assert "processor-0-e10" in names
+    assert pipeline.points() == 1
+
+
+async def test_a_consumer_that_an_overtaken_owner_made_too_late_is_deleted(pipeline: Pipeline) -> None:
+    js = pipeline.link.js
+    late = (await js.consumer_info("TELEMETRY", "processor-0-e0")).config
+
+    async def names() -> set[str]:
+        return {info.name for info in await consumers_of(js, streams.TELEMETRY)}
+
+    async with pipeline.running() as app:
+        await until(lambda: owned(app) == streams.DEFAULT_PARTITIONS, "all is owned")
+        async with asyncio.timeout(10):
+            while "processor-0-e1" not in await names():
+                await asyncio.sleep(0.01)
+            await js.add_consumer("TELEMETRY", late)
+            while "processor-0-e0" in await names():
+                await asyncio.sleep(0.05)
+        await pipeline.publish(batch(1.0))
+        await pipeline.settled()
+    assert pipeline.points() == 1
+
+
+def owned(app: App) -> float | None:
+    return app.registry.get_sample_value("processor_partitions_owned")
 
 
 async def test_a_locked_store_holds_everything_and_goes_on_when_it_is_free(

@@ -237,3 +237,70 @@ def finish(work: Awaitable[object]) -> None:
 
 TestSharing = Sharing.TestCase
 TestSharing.settings = settings(max_examples=100, stateful_step_count=40)
+
+
+class Pair:
+    """Two that share, of which each turn ends before the next begins."""
+
+    def __init__(self) -> None:
+        self.bucket, self.now = FakeBucket(), 0.0
+        self.one, self.other = (Process(name, Remote(self.bucket, []), lambda: self.now) for name in ("one", "other"))
+
+    def turns(self, *processes: Process, count: int = 1) -> None:
+        for _ in range(count):
+            for process in processes:
+                while not process.step():
+                    pass
+            self.now += TIMES.renew
+
+
+def test_what_is_in_hand_is_not_read_on_and_released_only_when_it_is_settled() -> None:
+    pair = Pair()
+    pair.turns(pair.one)
+    assert len(pair.one.ownership.epochs) == PARTITIONS
+    pair.one.in_hand.update(range(PARTITIONS))
+    pair.turns(pair.other, pair.one, count=12)
+    assert (len(pair.one.ownership.epochs), len(pair.other.ownership.epochs)) == (PARTITIONS // 2, 0)
+    pair.one.in_hand.clear()
+    pair.turns(pair.one, pair.other)
+    assert (len(pair.one.ownership.epochs), len(pair.other.ownership.epochs)) == (PARTITIONS // 2, PARTITIONS // 2)
+
+
+def test_one_that_comes_moves_no_more_than_its_share() -> None:
+    pair = Pair()
+    pair.turns(pair.one)
+    before = pair.one.ownership.epochs
+    pair.turns(pair.other, pair.one, count=3)
+    assert pair.one.ownership.epochs.items() < before.items(), "the rest stays, in the same epoch"
+
+
+def test_one_that_stops_gives_everything_up_at_once() -> None:
+    pair = Pair()
+    pair.turns(pair.one, pair.other, count=3)
+    pair.one.leaving = True
+    pair.turns(pair.one, pair.other)
+    assert len(pair.other.ownership.epochs) == PARTITIONS
+
+
+def test_a_stream_server_that_was_away_for_long_turns_nobody_out() -> None:
+    pair = Pair()
+    pair.turns(pair.one, pair.other, count=3)
+    before = pair.one.ownership.epochs, pair.other.ownership.epochs
+    pair.bucket.away = True
+    pair.turns(pair.one, pair.other, count=20)
+    assert (pair.one.ownership.epochs, pair.other.ownership.epochs) == ({}, {}), "nobody knows who owns them now"
+    pair.bucket.away = False
+    pair.turns(pair.other, pair.one, count=2)
+    after = pair.one.ownership.epochs, pair.other.ownership.epochs
+    assert [owned.keys() for owned in after] == [owned.keys() for owned in before]
+
+
+def test_what_is_dropped_comes_back_in_a_later_epoch() -> None:
+    pair = Pair()
+    pair.turns(pair.one)
+    pair.one.ownership.drop(2, epoch=1, later=6)
+    assert 2 not in pair.one.ownership.epochs
+    pair.turns(pair.one)
+    assert pair.one.ownership.epochs[2] == 7
+    pair.one.ownership.drop(2, epoch=1)
+    assert pair.one.ownership.epochs[2] == 7, "that was said of an epoch before"
