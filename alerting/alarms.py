@@ -8,7 +8,7 @@ import msgspec
 from alerting.evaluation import Evaluation
 from alerting.metrics import Metrics
 from alerting.notices import notices
-from alerting.repository import Position, Repository
+from alerting.repository import Position, Positions, Repository
 from alerting.rules import Rule
 from alerting.states import State
 from contracts.logs import Log
@@ -22,9 +22,9 @@ class NotLoadedError(Exception):
 class Alarms:
     """Rules and alerts, in memory and on disk; the two change together, under one lock.
 
-    A commit writes everything since the last one, with the position of the last message taken: the database is
-    always exactly what the stream up to its position comes to. If a commit fails, memory is thrown away: `loaded`
-    is False until `load`, and `epoch`, which grows with each load, tells readers of the stream to go back.
+    A commit writes everything since the last one, with each stream's position, the last message taken: the
+    database is always exactly what the streams up to their positions come to. If a commit fails, memory is thrown
+    away: `loaded` is False until `load`, and `epoch`, which grows with each load, tells readers of a stream to go back.
     """
 
     def __init__(
@@ -40,38 +40,43 @@ class Alarms:
         self._repository, self._evaluation, self._metrics, self._log = repository, evaluation, metrics, log
         self._now, self._default_url, self._said = now, default_url, said
         self._lock = asyncio.Lock()
-        self._committed = self._position = Position("", 0)
+        self._committed: Positions = {}
+        self._positions: dict[str, Position] = {}
         self.loaded = False
         self.epoch = 0
 
     async def load(self) -> None:
         """Read the database; memory begins anew from it."""
         async with self._lock:
-            rules, tracks, self._position = await self._repository.load()
-            self._committed = self._position
+            rules, tracks, self._committed = await self._repository.load()
+            self._positions = dict(self._committed)
             self._evaluation.restore(rules, tracks)
             self.epoch += 1
             self.loaded = True
             self._show()
-            self._log.info("alarms.loaded", rules=len(rules), tracks=len(tracks), sequence=self._position.sequence)
+            self._log.info("alarms.loaded", rules=len(rules), tracks=len(tracks))
 
-    async def stream_is(self, epoch: int, created: str) -> None:
-        """Learn which stream is being read: one that was made anew is read from its beginning."""
+    async def stream_is(self, epoch: int, stream: str, created: str) -> None:
+        """Learn which `stream` of that name is being read: one that was made anew is read from its beginning."""
         async with self._lock:
             self._require(epoch)
-            if self._position.created != created:
-                if self._position.created:
-                    self._log.warning("alarms.stream_is_another", was=self._position.created, now=created)
-                self._position = Position(created, 0)
+            was = self._positions[stream].created
+            if was != created:
+                if was:
+                    self._log.warning("alarms.stream_is_another", stream=stream, was=was, now=created)
+                self._positions[stream] = Position(created, 0)
 
-    def has_seen(self, sequence: int) -> bool:
-        """Whether the message with `sequence` is part of what memory holds."""
-        return sequence <= self._position.sequence
+    def has_seen(self, stream: str, sequence: int) -> bool:
+        """Whether the stream's message with `sequence` is part of what memory holds."""
+        return sequence <= self._positions[stream].sequence
 
-    async def take(self, epoch: int, sequence: int, readings: Iterable[Reading]) -> list[tuple[Reading, Exception]]:
-        """Evaluate one message. Returns the readings that raised what nobody foresaw; the others are evaluated.
+    async def take(
+        self, epoch: int, stream: str, sequence: int, readings: Iterable[Reading]
+    ) -> list[tuple[Reading, Exception]]:
+        """Evaluate one message of `stream`. Returns the readings that raised what nobody foresaw.
 
-        If there are such readings, the position stays before the message until the caller has called `passed`.
+        The others are evaluated. If there are such readings, the position stays before the message until the caller
+        has called `passed`.
         """
         failed = []
         async with self._lock:
@@ -83,14 +88,14 @@ class Alarms:
                 except Exception as error:  # noqa: BLE001 - our bug in one reading: the caller dead-letters it
                     failed.append((reading, error))
             if not failed:
-                self._position = Position(self._position.created, sequence)
+                self._move(stream, sequence)
         return failed
 
-    async def passed(self, epoch: int, sequence: int) -> None:
+    async def passed(self, epoch: int, stream: str, sequence: int) -> None:
         """Move the position to a message that was dead-lettered, wholly or in part."""
         async with self._lock:
             self._require(epoch)
-            self._position = Position(self._position.created, sequence)
+            self._move(stream, sequence)
 
     def count(self) -> None:
         """Bring the metrics up to date with what was taken."""
@@ -182,17 +187,18 @@ class Alarms:
         if not self.loaded or epoch not in (None, self.epoch):
             raise NotLoadedError("what was in memory is void: it has to be read from the database")
 
+    def _move(self, stream: str, sequence: int) -> None:
+        self._positions[stream] = msgspec.structs.replace(self._positions[stream], sequence=sequence)
+
     async def _commit(self, put: Rule | None = None, delete: str | None = None) -> None:
-        changes = self._evaluation.take()
+        changes, after = self._evaluation.take(), dict(self._positions)
         said = notices(changes.alerts, self._default_url)
         try:
-            await self._repository.commit(
-                self._committed, self._position, changes, said, self._now(), put=put, delete=delete
-            )
+            await self._repository.commit(self._committed, after, changes, said, self._now(), put=put, delete=delete)
         except BaseException:
             self.loaded = False  # what is on disk is not known: it has to be read
             raise
-        self._committed = self._position
+        self._committed = after
         self._metrics.commits.inc()
         for alert, _ in changes.alerts:
             self._metrics.transitions.labels(alert.state.value).inc()

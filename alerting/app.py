@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 from random import Random
 
 from fastapi import FastAPI
@@ -16,7 +18,7 @@ from alerting.outbox import Outbox
 from alerting.repository import Repository
 from alerting.sender import Sender
 from alerting.settings import Settings
-from alerting.stream import Intake
+from alerting.stream import STREAMS, Intake
 from alerting.webhook import Webhook
 from contracts.backoff import keep_running
 from contracts.directory import Directory
@@ -63,7 +65,11 @@ class App:
             settings.webhook_url.get_secret_value(),
             self._sender.wake,
         )
-        self._intake = Intake(self._link, self._alarms, DeadLetters(self._link, self._now), metrics, log, self._now)
+        dead_letters = DeadLetters(self._link, self._now)
+        self._intakes = {
+            stream: Intake(stream, self._link, self._alarms, dead_letters, metrics, log, self._now)
+            for stream in STREAMS
+        }
         self._api = api.build(self._alarms, repository, settings.key.get_secret_value(), self._now, self._new_id)
         self._connected, self._loaded = asyncio.Event(), asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -75,10 +81,11 @@ class App:
         return self._api
 
     def waiting_for(self) -> list[str]:
-        """Name what is missing."""
+        """Name what is missing. DERIVED is there only once processor has computed something."""
+        attached = self._intakes[TELEMETRY.name].attached
         missing = {
             "stream server": not self._link.up,
-            f"stream {TELEMETRY.name}": self._link.up and self._directory.loaded.is_set() and not self._intake.attached,
+            f"stream {TELEMETRY.name}": self._link.up and self._directory.loaded.is_set() and not attached,
             f"bucket {DEVICES_BUCKET}": not self._directory.loaded.is_set(),
             "database": not self._alarms.loaded,
         }
@@ -86,13 +93,13 @@ class App:
 
     async def start(self) -> None:
         """Begin; every part waits for what it needs."""
-        works = {
+        works: dict[str, Callable[[], Awaitable[None]]] = {
             "link": self._connect,
             "database": self._keep_time,
             "directory": self._follow,
-            "intake": self._take_in,
             "sender": self._send,
         }
+        works |= {f"intake {stream}": partial(self._take_in, intake) for stream, intake in self._intakes.items()}
         for name, work in works.items():
             self._tasks[name] = asyncio.create_task(keep_running(name, work, self._rng, self._log))
 
@@ -101,9 +108,13 @@ class App:
         if self._stopped:
             return
         self._stopped = True
-        self._intake.stop()
-        if (intake := self._tasks.get("intake")) is not None and self._intake.attached:
-            await asyncio.wait([intake], timeout=self._settings.drain_seconds * 0.6)
+        reading = []
+        for stream, intake in self._intakes.items():
+            intake.stop()
+            if (task := self._tasks.get(f"intake {stream}")) is not None and intake.attached:
+                reading.append(task)
+        if reading:
+            await asyncio.wait(reading, timeout=self._settings.drain_seconds * 0.6)
         await self._sender.stop(grace=self._settings.drain_seconds * 0.2)
         for task in self._tasks.values():
             task.cancel()
@@ -120,12 +131,12 @@ class App:
         await self._connected.wait()
         await self._directory.follow()
 
-    async def _take_in(self) -> None:
-        """Read the stream once profiles are known: a reading that came before would be judged without them."""
+    async def _take_in(self, intake: Intake) -> None:
+        """Read a stream once profiles are known: a reading that came before would be judged without them."""
         await self._connected.wait()
         await self._directory.loaded.wait()
         await self._loaded.wait()
-        await self._intake.run()
+        await intake.run()
 
     async def _send(self) -> None:
         await self._loaded.wait()

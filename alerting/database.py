@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration. It is named here so that a start that needs none does not import Alembic."""
 
 WRITE = {"sqlite_begin": "IMMEDIATE"}

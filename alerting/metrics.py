@@ -16,13 +16,18 @@ class Metrics:
         def gauge(name: str, moves: str, *labels: str) -> Gauge:
             return Gauge(f"alerting_{name}", moves, labels, registry=registry)
 
-        self.readings = counter("readings", "Readings taken from the stream")
+        self.readings = counter("readings", "Readings taken from a stream", "stream")
+        self.windows = counter("windows", "Closed windows taken from DERIVED; no rule looks at them yet")
         self.evaluated = counter("evaluated", "Readings evaluated, once for each rule that looks at them")
         self.skipped = counter(
             "skipped", "Readings that a rule could not use, or only to resolve (stale), by reason", "reason"
         )
         self.messages = counter(
-            "messages", "Messages taken from the stream: evaluated, repeated (seen before), dead_lettered", "outcome"
+            "messages",
+            "Messages taken from a stream: evaluated, repeated (seen before), dead_lettered; and those that the stream"
+            " had given up before they were read (missed)",
+            "stream",
+            "outcome",
         )
         self.transitions = counter("transitions", "Alerts that came to a state, once that is on disk", "state")
         self.notifications = counter(
@@ -31,12 +36,13 @@ class Metrics:
             "and notifications given up because of their age (expired) or because the outbox was full (full)",
             "result",
         )
-        self.commits = counter("commits", "Transactions with alerts, marks and the position")
+        self.commits = counter("commits", "Transactions with alerts, marks and the positions")
         self.rules = gauge("rules", "Rules loaded, enabled or not")
         self.open_alerts = gauge("open_alerts", "Alerts that are pending or firing now", "state")
         self.outbox_pending = gauge("outbox_pending", "Notifications that wait for their receiver")
-        self.lag_messages = gauge("lag_messages", "Messages that wait on the stream, at the last read")
-        self.lag_seconds = gauge("lag_seconds", "Age of the newest message read, or 0 where nothing waits")
+        self.lag_messages = gauge("lag_messages", "Messages that wait on a stream, at the last read", "stream")
+        self.lag_seconds = gauge("lag_seconds", "Age of the newest message read, or 0 where nothing waits", "stream")
+        self.attached = gauge("attached", "1 while the stream is being read, else 0", "stream")
         self.connected = gauge("connected", "1 while connected to the stream server")
         for reason in ("late", "stale", "not_numeric"):
             self.skipped.labels(reason)

@@ -1,6 +1,6 @@
 """Everything alerting has on disk: read at the start, and changed in one transaction a time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,28 +15,30 @@ from alerting.notices import Notice
 from alerting.rules import Rule
 from alerting.states import Alert, State, Track
 
-STREAM = "TELEMETRY"
-
 
 class Position(msgspec.Struct, frozen=True):
-    """Message up to which the stream has been evaluated; `created` is the stream's, empty where none was seen yet."""
+    """Message up to which a stream has been evaluated; `created` is the stream's, empty where none was seen yet."""
 
     created: str
     sequence: int
 
 
+Positions = Mapping[str, Position]
+"""By the stream's name."""
+
+
 class TakenOverError(Exception):
-    """Another process has moved this database's position: it evaluates the stream, and this one has to start anew."""
+    """Another process has moved a position of this database: it evaluates, and this one has to start anew."""
 
 
 class Repository:
-    """Rules, alerts, marks and the position. The outbox's own changes are in `outbox.py`."""
+    """Rules, alerts, marks and the positions. The outbox's own changes are in `outbox.py`."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._upsert: Any = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
 
-    async def load(self) -> tuple[list[Rule], list[Track], Position]:
+    async def load(self) -> tuple[list[Rule], list[Track], Positions]:
         """Read what evaluation rests on."""
         async with self._engine.connect() as connection:
             rules = [_rule(row) for row in await connection.execute(sa.select(tables.rule))]
@@ -48,15 +50,16 @@ class Repository:
                 alert = _alert(row)
                 key = (alert.rule_id, alert.device)
                 tracks.setdefault(key, Track(*key, alert.started_at, alert.value)).alert = alert
-            found = (
-                await connection.execute(sa.select(tables.position).where(tables.position.c.stream == STREAM))
-            ).one()
-        return rules, list(tracks.values()), Position(found.created, found.sequence)
+            positions = {
+                str(row.stream): Position(row.created, row.sequence)
+                for row in await connection.execute(sa.select(tables.position))
+            }
+        return rules, list(tracks.values()), positions
 
     async def commit(
         self,
-        before: Position,
-        after: Position,
+        before: Positions,
+        after: Positions,
         changes: Changes,
         said: Iterable[Notice],
         now: int,
@@ -64,14 +67,15 @@ class Repository:
         put: Rule | None = None,
         delete: str | None = None,
     ) -> None:
-        """Write `changes`, what is to be said about them, a changed rule, and the position: all of it, or nothing.
+        """Write `changes`, what is to be said about them, a changed rule, and the positions: all of it, or nothing.
 
-        Raises TakenOverError if the position on disk is not `before`.
+        `before` and `after` have the same streams. Raises TakenOverError if a position on disk is not that of `before`.
         """
         async with self._engine.connect() as connection:
             await connection.execution_options(**WRITE)
             async with connection.begin():
-                await self._move(connection, before, after)
+                for stream, position in before.items():  # all, moved or not: each says that nobody else evaluates
+                    await self._move(connection, stream, position, after[stream])
                 if put is not None:
                     await self._put(connection, tables.rule, [_rule_row(put)])
                 if delete is not None:
@@ -87,15 +91,15 @@ class Repository:
                 if rows:
                     await connection.execute(sa.insert(tables.outbox), rows)
 
-    async def _move(self, connection: AsyncConnection, before: Position, after: Position) -> None:
+    async def _move(self, connection: AsyncConnection, stream: str, before: Position, after: Position) -> None:
         table = tables.position
         moved = await connection.execute(
             sa.update(table)
-            .where(table.c.stream == STREAM, table.c.created == before.created, table.c.sequence == before.sequence)
+            .where(table.c.stream == stream, table.c.created == before.created, table.c.sequence == before.sequence)
             .values(created=after.created, sequence=after.sequence)
         )
         if moved.rowcount != 1:
-            raise TakenOverError(f"the position of {STREAM} is no longer {before.sequence}: another process moved it")
+            raise TakenOverError(f"the position of {stream} is no longer {before.sequence}: another process moved it")
 
     async def _alerts(self, connection: AsyncConnection, changes: Changes) -> None:
         """Write each alert as it stands last. Those that are over go first, to make room for those that are open."""

@@ -1,4 +1,4 @@
-"""Intake: reads TELEMETRY in order, has it evaluated, and acknowledges what is on disk."""
+"""Intake: reads a stream in order, has it evaluated, and acknowledges what is on disk."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,11 +10,18 @@ from nats.errors import Error as NatsError
 from alerting.alarms import Alarms, NotLoadedError
 from alerting.deadletters import DeadLetters
 from alerting.metrics import Metrics
+from contracts.derived import DERIVED_BATCH, DerivedBatch
 from contracts.jetstream import Link, NotAcknowledgedError, OrderedReader
 from contracts.logs import Log
 from contracts.readings import READING_BATCH, ReadingBatch
-from contracts.streams import ALERTING, TELEMETRY
-from contracts.wire import SchemaError
+from contracts.streams import ALERTING, DERIVED, TELEMETRY
+from contracts.wire import SchemaError, Wire
+
+STREAMS: dict[str, Wire[ReadingBatch] | Wire[DerivedBatch]] = {
+    TELEMETRY.name: READING_BATCH,
+    DERIVED.name: DERIVED_BATCH,
+}
+"""What is evaluated, and what its messages are."""
 
 AWAY = (NatsError, NotAcknowledgedError, TimeoutError, OSError)
 """What a call raises while the stream server, or the stream, is away."""
@@ -34,10 +41,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Intake:
-    """Reads the stream for as long as it is not told to stop; begins anew, from what is acknowledged, on every loss."""
+    """Reads one of STREAMS until it is told to stop; begins anew, from what is acknowledged, on every loss.
+
+    Each stream has an intake of its own, so that one that is absent or far behind holds up no other.
+    """
 
     def __init__(
         self,
+        stream: str,
         link: Link,
         alarms: Alarms,
         dead_letters: DeadLetters,
@@ -45,9 +56,13 @@ class Intake:
         log: Log,
         now: Callable[[], int],
     ) -> None:
-        self._link, self._alarms, self._dead_letters = link, alarms, dead_letters
+        self._stream, self._link, self._alarms, self._dead_letters = stream, link, alarms, dead_letters
         self._metrics, self._log, self._now = metrics, log, now
+        self._lag_messages, self._lag_seconds = metrics.lag_messages.labels(stream), metrics.lag_seconds.labels(stream)
+        metrics.attached.labels(stream).set_function(lambda: float(self.attached))
         self._stopping = False
+        self._created = ""
+        self._next = 0  # the sequence that comes next if nothing was discarded; 0: not known
         self.attached = False
 
     def stop(self) -> None:
@@ -57,12 +72,12 @@ class Intake:
     async def run(self) -> None:
         """Read until `stop`. The stream, the server and the database may come and go."""
         while not self._stopping:
-            reader = OrderedReader(self._link, TELEMETRY.name, ALERTING, ahead=_AHEAD)
+            reader = OrderedReader(self._link, self._stream, ALERTING, ahead=_AHEAD)
             try:
                 await self._read(reader)
             except (*AWAY, NotLoadedError) as error:
                 if self.attached:
-                    self._log.warning("intake.interrupted", error=repr(error))
+                    self._log.warning("intake.interrupted", stream=self._stream, error=repr(error))
                 self.attached = False
                 await asyncio.sleep(_POLL_S)
             finally:
@@ -74,6 +89,8 @@ class Intake:
             raise NotLoadedError
         epoch, generation, loop = self._alarms.epoch, self._link.generation, asyncio.get_running_loop()
         await self._identify(epoch)
+        floor = (await self._link.js.consumer_info(self._stream, ALERTING)).ack_floor
+        self._next = max(self._next, floor.stream_seq + 1 if floor else 1)
         last: Msg | None = None
         resets, committed_at = reader.resets, loop.time()
         while True:
@@ -82,12 +99,13 @@ class Intake:
             self.attached = True
             if reader.resets != resets or self._link.generation != generation:
                 resets, last = reader.resets, None  # acknowledging an earlier delivery would confuse the server
-            if generation != self._link.generation or (messages and self._alarms.has_seen(_sequence(messages[0]))):
+            if generation != self._link.generation or (messages and self._seen(messages[0])):
                 generation = self._link.generation
                 await self._identify(epoch)  # a repetition, or another stream that was made in its place?
             for message in messages:
                 await self._take(epoch, message)
                 last = message
+                await asyncio.sleep(0)  # between any two messages of one stream the other has its turn
             self._observe(messages)
             due = self._stopping or loop.time() - committed_at >= CHECKPOINT_S
             if self._alarms.changed or (due and not self._alarms.settled):
@@ -104,41 +122,53 @@ class Intake:
                 await asyncio.sleep(_POLL_S)
 
     async def _identify(self, epoch: int) -> None:
-        created = (await self._link.js.stream_info(TELEMETRY.name)).created
-        await self._alarms.stream_is(epoch, created.isoformat() if created else "unknown")
+        made = (await self._link.js.stream_info(self._stream)).created
+        created = made.isoformat() if made else "unknown"
+        if created != self._created:
+            self._created, self._next = created, 0
+        await self._alarms.stream_is(epoch, self._stream, created)
+
+    def _seen(self, message: Msg) -> bool:
+        return self._alarms.has_seen(self._stream, _sequence(message))
 
     async def _take(self, epoch: int, message: Msg) -> None:
         sequence = _sequence(message)
-        if self._alarms.has_seen(sequence):
-            self._metrics.messages.labels("repeated").inc()
+        if 0 < self._next < sequence:
+            self._metrics.messages.labels(self._stream, "missed").inc(sequence - self._next)
+            self._log.error("intake.missed", stream=self._stream, messages=sequence - self._next, sequence=sequence)
+        self._next = max(self._next, sequence + 1)
+        if self._seen(message):
+            self._metrics.messages.labels(self._stream, "repeated").inc()
             return
         try:
-            batch: ReadingBatch = READING_BATCH.decode(message.data)
+            batch = STREAMS[self._stream].decode(message.data)
         except SchemaError as error:
             await self._dead_letters.unreadable(message.subject, message.data, error)
-            await self._alarms.passed(epoch, sequence)
-            self._metrics.messages.labels("dead_lettered").inc()
+            await self._alarms.passed(epoch, self._stream, sequence)
+            self._metrics.messages.labels(self._stream, "dead_lettered").inc()
             self._log.error("intake.message_unreadable", subject=message.subject, sequence=sequence, error=str(error))
             return
-        failed = await self._alarms.take(epoch, sequence, batch.readings)
+        failed = await self._alarms.take(epoch, self._stream, sequence, batch.readings)
         for reading, cause in failed:
             self._log.error("intake.unexpected", device=reading.device, sequence=sequence, exc_info=cause)
             await self._dead_letters.unexpected(message.subject, batch.partition, reading, cause)
         if failed:
-            await self._alarms.passed(epoch, sequence)
-        self._metrics.messages.labels("dead_lettered" if failed else "evaluated").inc()
-        self._metrics.readings.inc(len(batch.readings))
+            await self._alarms.passed(epoch, self._stream, sequence)
+        self._metrics.messages.labels(self._stream, "dead_lettered" if failed else "evaluated").inc()
+        self._metrics.readings.labels(self._stream).inc(len(batch.readings))
+        if isinstance(batch, DerivedBatch):
+            self._metrics.windows.inc(len(batch.windows))
 
     def _observe(self, messages: list[Msg]) -> None:
         self._alarms.count()
         if messages:
             newest = messages[-1].metadata
             age = self._now() / 1e9 - (newest.timestamp - _EPOCH).total_seconds()
-            self._metrics.lag_messages.set(newest.num_pending)
-            self._metrics.lag_seconds.set(max(0.0, age))
+            self._lag_messages.set(newest.num_pending)
+            self._lag_seconds.set(max(0.0, age))
         else:
-            self._metrics.lag_messages.set(0)
-            self._metrics.lag_seconds.set(0)
+            self._lag_messages.set(0)
+            self._lag_seconds.set(0)
 
 
 def _sequence(message: Msg) -> int:

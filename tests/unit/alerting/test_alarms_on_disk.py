@@ -26,6 +26,7 @@ from contracts.readings import Reading
 from tests.unit.alerting.stories import SECOND, T0, rule
 
 HOOK = "http://receiver.example/hook"
+STREAM = "TELEMETRY"
 
 
 class Service:
@@ -48,10 +49,10 @@ class Service:
     def _wake(self) -> None:
         self.woken += 1
 
-    async def hear(self, sequence: int, at: float, value: float, device: str = "pump") -> None:
+    async def hear(self, sequence: int, at: float, value: float, device: str = "pump", stream: str = STREAM) -> None:
         self.now = max(self.now, at)
         reading = Reading(device, T0 + int(at * SECOND), self._clock(), {"temperature": value})
-        await self.alarms.take(self.alarms.epoch, sequence, [reading])
+        await self.alarms.take(self.alarms.epoch, stream, sequence, [reading])
 
     async def commit(self) -> None:
         await self.alarms.commit(self.alarms.epoch)
@@ -60,7 +61,7 @@ class Service:
 async def started(engine: AsyncEngine, first_id: int = 1, stream: str = "stream one") -> Service:
     service = Service(engine, first_id)
     await service.alarms.load()
-    await service.alarms.stream_is(service.alarms.epoch, stream)
+    await service.alarms.stream_is(service.alarms.epoch, STREAM, stream)
     return service
 
 
@@ -84,10 +85,11 @@ async def test_an_alert_its_notification_and_the_position_are_one_commit(engine:
     await service.hear(7, 0, 31.0)
     assert await rows(engine, tables.alert) == []
     await service.commit()
-    [alert], [position], [notice] = [
+    [alert], positions, [notice] = [
         await rows(engine, table) for table in (tables.alert, tables.position, tables.outbox)
     ]
-    assert (alert.state, alert.device, position.sequence) == ("firing", "pump", 7)
+    assert (alert.state, alert.device) == ("firing", "pump")
+    assert {(row.stream, row.sequence) for row in positions} == {("TELEMETRY", 7), ("DERIVED", 0)}
     assert notice.url == HOOK
     assert json.loads(notice.body) == {
         "schema_version": 1,
@@ -111,7 +113,7 @@ async def test_what_was_not_committed_is_evaluated_again_after_a_crash(engine: A
     crashed = await with_rule(engine)
     await crashed.hear(1, 0, 31.0)
     service = await started(engine, first_id=2)
-    assert not service.alarms.has_seen(1)
+    assert not service.alarms.has_seen(STREAM, 1)
     await service.hear(1, 0, 31.0)
     await service.commit()
     assert await said(engine) == ["0002.firing"]
@@ -122,11 +124,47 @@ async def test_what_was_committed_is_not_evaluated_again_after_a_crash(engine: A
     await crashed.hear(1, 0, 31.0)
     await crashed.commit()
     service = await started(engine, first_id=2)
-    assert service.alarms.has_seen(1)
-    assert not service.alarms.has_seen(2)
+    assert service.alarms.has_seen(STREAM, 1)
+    assert not service.alarms.has_seen(STREAM, 2)
     await service.hear(2, 1, 20.0)
     await service.commit()
     assert await said(engine) == ["0001.firing", "0001.resolved"]
+
+
+async def test_each_stream_has_its_position_and_one_commit_has_both(engine: AsyncEngine) -> None:
+    crashed = await with_rule(engine)
+    await crashed.alarms.stream_is(crashed.alarms.epoch, "DERIVED", "stream three")
+    await crashed.hear(900, 0, 20.0, device="raw")
+    await crashed.hear(4, 0, 31.0, device="computed", stream="DERIVED")
+    await crashed.commit()
+    await crashed.hear(5, 1, 20.0, device="computed", stream="DERIVED")
+    service = await started(engine, first_id=2)
+    await service.alarms.stream_is(service.alarms.epoch, "DERIVED", "stream three")
+    assert (service.alarms.has_seen(STREAM, 900), service.alarms.has_seen("DERIVED", 900)) == (True, False)
+    assert (service.alarms.has_seen("DERIVED", 4), service.alarms.has_seen("DERIVED", 5)) == (True, False)
+    await service.hear(5, 1, 20.0, device="computed", stream="DERIVED")
+    await service.commit()
+    assert await said(engine) == ["0001.firing", "0001.resolved"]
+
+
+async def test_a_stream_that_was_made_anew_is_no_matter_of_the_other(engine: AsyncEngine) -> None:
+    service = await with_rule(engine)
+    await service.hear(7, 0, 20.0)
+    await service.hear(3, 0, 20.0, device="computed", stream="DERIVED")
+    await service.alarms.stream_is(service.alarms.epoch, "DERIVED", "made anew")
+    assert (service.alarms.has_seen(STREAM, 7), service.alarms.has_seen("DERIVED", 1)) == (True, False)
+
+
+async def test_a_database_of_before_there_were_derived_values_keeps_its_place(engine: AsyncEngine) -> None:
+    service = await with_rule(engine)
+    await service.hear(7, 0, 31.0)
+    await service.commit()
+    async with engine.begin() as connection:
+        await connection.execute(sa.delete(tables.position).where(tables.position.c.stream == "DERIVED"))
+        await connection.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
+    await database.migrate(engine)
+    service = await started(engine, first_id=2)
+    assert (service.alarms.has_seen(STREAM, 7), service.alarms.has_seen("DERIVED", 1)) == (True, False)
 
 
 async def test_lateness_and_pending_alerts_survive_a_crash(engine: AsyncEngine) -> None:
@@ -147,7 +185,7 @@ async def test_a_stream_that_was_made_anew_is_read_from_its_beginning(engine: As
     await service.hear(100, 0, 31.0)
     await service.commit()
     service = await started(engine, 2, "stream two")
-    assert not service.alarms.has_seen(1)
+    assert not service.alarms.has_seen(STREAM, 1)
     await service.hear(1, 5, 20.0)
     await service.commit()
     assert await said(engine) == ["0001.firing", "0001.resolved"]
@@ -249,15 +287,15 @@ async def test_a_failed_commit_throws_memory_away(engine: AsyncEngine, monkeypat
         await service.hear(2, 1, 31.0)
     await service.alarms.load()
     with pytest.raises(NotLoadedError):
-        await service.alarms.take(epoch, 2, [])
-    assert not service.alarms.has_seen(1)
+        await service.alarms.take(epoch, STREAM, 2, [])
+    assert not service.alarms.has_seen(STREAM, 1)
 
 
 async def test_two_processes_on_one_database_do_not_both_write(engine: AsyncEngine) -> None:
     one = await with_rule(engine)
     two = await started(engine, 2)
-    for service in (one, two):
-        await service.hear(1, 0, 31.0)
+    await one.hear(1, 0, 31.0)
+    await two.hear(1, 0, 31.0, stream="DERIVED")
     await one.commit()
     with pytest.raises(TakenOverError):
         await two.commit()
@@ -290,10 +328,10 @@ async def test_a_reading_that_raises_leaves_its_neighbours_alone(engine: AsyncEn
     service = await with_rule(engine)
     broken = Reading("broken", None, 0, {"temperature": 31.0})  # type: ignore[arg-type]
     good = Reading("good", T0, T0, {"temperature": 31.0})
-    failed = await service.alarms.take(service.alarms.epoch, 1, [broken, good])
+    failed = await service.alarms.take(service.alarms.epoch, STREAM, 1, [broken, good])
     assert [reading for reading, _ in failed] == [broken]
-    assert not service.alarms.has_seen(1), "until the caller has dead-lettered it"
-    await service.alarms.passed(service.alarms.epoch, 1)
+    assert not service.alarms.has_seen(STREAM, 1), "until the caller has dead-lettered it"
+    await service.alarms.passed(service.alarms.epoch, STREAM, 1)
     await service.commit()
     assert [row.device for row in await rows(engine, tables.alert)] == ["good"]
 

@@ -16,7 +16,7 @@ from alerting.database import connect
 from alerting.states import State
 from tests.unit.alerting import stories
 from tests.unit.alerting.stories import SECOND, T0
-from tests.unit.alerting.test_alarms_on_disk import Service, said, started
+from tests.unit.alerting.test_alarms_on_disk import STREAM, Service, said, started
 
 MAX_AGE = 600
 VALUE, CLEAR = 30.0, 25.0
@@ -112,7 +112,7 @@ class Life(RuleBasedStateMachine):
     def read(self, most: int) -> None:
         for ts, value in self.stream[self.delivered : self.delivered + most]:
             self.delivered += 1
-            if not self.service.alarms.has_seen(self.delivered):
+            if not self.service.alarms.has_seen(STREAM, self.delivered):
                 self.service.now = self.now
                 self.runner.run(self.service.hear(self.delivered, ts, value))
                 self.account.reading(ts, value, self.now)
