@@ -14,7 +14,7 @@ class Window(msgspec.Struct, array_like=True, frozen=True):
 
     A series is (profile, device, metric, kind), the kind being the class of `last`. `tier` is "1m", "1h" or "1d"; a day
     is one of the profile's time zone and has 23 to 25 hours. Only numbers have `sum`, `m2` (the sum of the squared
-    deviations from the mean), `min`, `max` and `first`.
+    deviations from the mean), `min`, `max` and `first`; `sum` and `m2` are absent, too, where no float can hold them.
     """
 
     device: str

@@ -225,6 +225,8 @@ async def test_the_stream_server_is_killed_and_comes_back(bench: Bench) -> None:
         await until(lambda: bench.link.up)
         await bench.publish(32.0, 20.0, 31.0)
         await until(lambda: len(bench.receiver.taken) == 3)
+        missed = {"stream": "TELEMETRY", "outcome": "missed"}
+        assert app.registry.get_sample_value("alerting_messages_total", missed) is None
     assert [event["state"] for event in bench.receiver.taken] == ["firing", "resolved", "firing"]
 
 
