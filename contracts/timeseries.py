@@ -1,68 +1,86 @@
-"""The embedded time-series store: one SQLite database that processor writes and devices_api reads.
+"""Time series as every store keeps them: which tiers there are, and where a window begins and ends. Pure.
 
-A point is `(series, ts)`; writing it twice changes nothing but the last write wins. A value's type is its SQLite
-storage class: REAL is a number, INTEGER 0 or 1 a boolean, TEXT text. Columns that hold values have no affinity, so
-SQLite never converts one into another. Times are ns since 1970 UTC.
-
-Read rollups from the view `rollup_1m`. Behind it are two tables, because the windows that change with every commit
-lie side by side in one of them: `rollup_1m_open` holds the window of each series' newest point, and
-`rollup_1m_closed` all older ones. A window without a numeric point has no row.
+A series is `(profile, device, metric, kind)`, and a point of it is named by its time: written twice, the last write
+wins. The kind is the class of its values, so that a number, a boolean and a text of one metric are series of their own
+and never conflict. Times are ns since 1970 UTC.
 """
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from contracts.readings import Value
 
-ROLLUP_WIDTH = 60_000_000_000
-"""Width of a rollup's window in ns: one minute, aligned to the epoch."""
+MINUTE = 60_000_000_000
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
 
-SCHEMA_VERSION = 1
-"""`PRAGMA user_version` of a database with this schema."""
+Kind = type[float] | type[bool] | type[str]
+"""The class of a series' values."""
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS series (
-    id     INTEGER PRIMARY KEY,
-    device TEXT NOT NULL,
-    metric TEXT NOT NULL,
-    UNIQUE (device, metric)
-);
-CREATE TABLE IF NOT EXISTS point (
-    series   INTEGER NOT NULL,
-    ts       INTEGER NOT NULL,
-    value    NOT NULL,
-    received INTEGER NOT NULL,
-    flags    TEXT,
-    PRIMARY KEY (series, ts)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS rollup_1m_open (
-    series INTEGER PRIMARY KEY,
-    start  INTEGER NOT NULL,
-    count  INTEGER NOT NULL,
-    sum    REAL NOT NULL,
-    min    REAL NOT NULL,
-    max    REAL NOT NULL,
-    first  REAL NOT NULL,
-    last   REAL NOT NULL
-);
-CREATE TABLE IF NOT EXISTS rollup_1m_closed (
-    series INTEGER NOT NULL,
-    start  INTEGER NOT NULL,
-    count  INTEGER NOT NULL,
-    sum    REAL NOT NULL,
-    min    REAL NOT NULL,
-    max    REAL NOT NULL,
-    first  REAL NOT NULL,
-    last   REAL NOT NULL,
-    PRIMARY KEY (series, start)
-) WITHOUT ROWID;
-CREATE VIEW IF NOT EXISTS rollup_1m AS
-    SELECT series, start, count, sum, min, max, first, last FROM rollup_1m_closed
-    UNION ALL
-    SELECT series, start, count, sum, min, max, first, last FROM rollup_1m_open;
-"""
-
-IS_BOOLEAN = "typeof(value) = 'integer'"
-"""SQL: the value is a boolean, not a number."""
+KIND_NAMES: dict[Kind, str] = {float: "number", bool: "boolean", str: "text"}
+KINDS: dict[str, Kind] = {name: kind for kind, name in KIND_NAMES.items()}
 
 
-def from_sql(value: float | str) -> Value:
-    """Turn a stored value into what was written: SQLite hands booleans back as integers."""
-    return bool(value) if isinstance(value, int) else value
+class Tier(StrEnum):
+    """What is kept of a series: its points, and windows of three widths."""
+
+    RAW = "raw"
+    M1 = "1m"
+    H1 = "1h"
+    D1 = "1d"
+
+
+ROLLUPS = (Tier.M1, Tier.H1, Tier.D1)
+
+WIDTHS = {Tier.M1: MINUTE, Tier.H1: HOUR}
+"""Width in ns of windows that are aligned to the epoch. A day is a local one, of 23 to 25 hours: see `Days`."""
+
+
+class Days:
+    """The local days of a time zone, by its IANA name; empty, or none that there is: UTC."""
+
+    def __init__(self, zone: str = "") -> None:
+        self.zone = zone
+        try:
+            self._zone = ZoneInfo(zone) if zone else None
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            self._zone = None
+        self._last = (0, 0)
+
+    def of(self, ts: int) -> tuple[int, int]:
+        """Return when the day of `ts` begins, and when the next one does. Both are whole minutes."""
+        if self._zone is None:
+            start = ts - ts % DAY
+            return start, start + DAY
+        start, end = self._last
+        if not start <= ts < end:
+            self._last = start, end = _local_day(ts, self._zone)
+        return start, end
+
+
+@lru_cache(maxsize=1024)
+def days_of(zone: str) -> Days:
+    """Return the days of `zone`; of the last thousand zones, the same object."""
+    return Days(zone)
+
+
+def _local_day(ts: int, zone: ZoneInfo) -> tuple[int, int]:
+    date = datetime.fromtimestamp(ts // 1_000_000_000, zone).date()
+    # A midnight that the clocks skip is read with the offset from before, and so is the moment at which they skip it.
+    start, end = (
+        int(datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC).timestamp()) * 1_000_000_000
+        for day in (date, date + timedelta(days=1))
+    )
+    return start - start % MINUTE, end - end % MINUTE
+
+
+def start_of(tier: Tier, ts: int, days: Days) -> int:
+    """Return the start of the window of `tier`, which is none of raw, that `ts` belongs to."""
+    return days.of(ts)[0] if tier is Tier.D1 else ts - ts % WIDTHS[tier]
+
+
+def kind_of(value: Value) -> Kind:
+    """Return the kind of a value, which is also its class."""
+    return value.__class__

@@ -1,10 +1,14 @@
 """The series that are known in memory: a bounded cache that forgets what was not used for longest. Pure."""
 
-from processor.windows import Series
+from contracts.timeseries import Kind
+from processor.series import Series
+
+Metrics = dict[str | tuple[str, Kind], Series]
+"""The series of one device: by metric, or by metric and kind where the metric has several kinds."""
 
 
 class Known:
-    """Series by device and metric, about `most` of them.
+    """Series by profile, device and metric, about `most` of them.
 
     Two generations: what is used moves to the young one; when that holds half of `most`, the old one is forgotten
     and the young one grows old. That costs one look-up a device, where an exact order would cost a move a point.
@@ -16,24 +20,26 @@ class Known:
 
     def clear(self) -> None:
         """Forget everything."""
-        self._young: dict[str, dict[str, Series]] = {}
-        self._old: dict[str, dict[str, Series]] = {}
+        self._young: dict[tuple[str, str], Metrics] = {}
+        self._old: dict[tuple[str, str], Metrics] = {}
         self._count = 0  # series in the young generation
 
     def __len__(self) -> int:
         return self._count + sum(map(len, self._old.values()))
 
-    def of(self, device: str) -> dict[str, Series]:
-        """Give the known series of `device` by metric; a new one is added with `add`."""
-        series = self._young.get(device)
+    def of(self, profile: str, device: str) -> Metrics:
+        """Give the known series of a device; a new one is added with `add`."""
+        key = (profile, device)
+        series = self._young.get(key)
         if series is None:
-            series = self._young[device] = self._old.pop(device, {})
+            series = self._young[key] = self._old.pop(key, {})
             self._count += len(series)
         return series
 
-    def add(self, device: str, metric: str, series: Series) -> None:
+    def add(self, profile: str, device: str, metric: str, series: Series) -> None:
         """Know a further series of a device that `of` was asked for."""
-        self._young[device][metric] = series
+        metrics = self._young[profile, device]
+        metrics[(metric, series.kind) if metric in metrics else metric] = series
         self._count += 1
 
     def age(self) -> None:

@@ -1,129 +1,90 @@
-"""Rollup windows: which can simply be extended, and which have to be computed anew from the stored points. Pure.
+"""Aggregates of the points of one series in one window. Pure."""
 
-The law: a window equals the aggregate of the distinct numeric points in it, whatever the order, duplication and
-lateness in which they came. A point that is newer than every point of its series can be no duplicate and changes no
-sum already made, so it extends the series' open window. Whatever else comes marks its window as stale, and a stale
-window is computed anew from its stored points, in order of time, by the same addition: the sums are the same bits.
-"""
-
-from collections.abc import Iterable
-from enum import StrEnum
+import math
+from collections.abc import Iterable, Sequence
 
 from contracts.readings import Value
-from contracts.timeseries import ROLLUP_WIDTH
+from contracts.timeseries import Kind
 
-NEVER = -1
-"""`newest` of a series that has no point."""
-
-UNKNOWN = 1 << 63
-"""`newest` of a series of which this process does not know what is stored: no point is newer."""
-
-
-class Stale(StrEnum):
-    """Why a window has to be computed anew."""
-
-    LATE = "late"
-    """A point is older than the series' newest: out of order, or a repetition of an older point."""
-    DUPLICATE = "duplicate"
-    """The series' newest point came again, perhaps with another value."""
-    UNKNOWN = "unknown"
-    """What is stored of the series is not known in memory: after a start, an eviction or a failed transaction."""
+NO_START = -(1 << 62)
+"""Start of a window that is none: long before every other."""
 
 
 class Window:
-    """Aggregate of the numeric points of one series from `start` on, for ROLLUP_WIDTH ns."""
+    """Count, sum, m2, min, max, first and last of the points from `start` on; booleans and text: count and last.
 
-    __slots__ = ("changed", "count", "first", "last", "max", "min", "start", "sum")
+    `m2` is the sum of the squared deviations from the mean, from which the standard deviation follows. Count, min,
+    max, first and last are exact, sum and m2 up to rounding; infinite where they are too large for a float.
+    """
 
-    def __init__(self, start: int) -> None:
+    __slots__ = ("count", "first", "last", "m2", "max", "min", "start", "sum")
+
+    def __init__(self, start: int = NO_START) -> None:
         self.start = start
-        self.changed = False
         self.count = 0
-        self.sum = self.min = self.max = self.first = self.last = 0.0
+        self.sum = self.m2 = self.min = self.max = 0.0
+        self.first: Value = 0.0
+        self.last: Value = 0.0
 
-    def extend(self, value: float) -> None:
-        """Take in a point that is newer than all before it."""
-        if self.count:
-            if value < self.min:
-                self.min = value
-            elif value > self.max:
-                self.max = value
-        else:
-            self.first = self.min = self.max = value
+    def extend(self, value: Value) -> None:
+        """Take in one newer point."""
+        if value.__class__ is float and self.count:
+            number: float = value  # type: ignore[assignment]  # as its class says
+            apart = number - self.sum / self.count
+            self.m2 = _or_infinite(self.m2 + apart * apart * self.count / (self.count + 1))
+            self.sum = _or_infinite(self.sum + number)
+            if number < self.min:
+                self.min = number
+            elif number > self.max:
+                self.max = number
+        elif value.__class__ is float:
+            self.sum = self.min = self.max = self.first = value  # type: ignore[assignment]  # as above
         self.count += 1
-        self.sum += value
         self.last = value
 
+    def absorb(self, later: "Window") -> None:
+        """Take in a window of the same kind, all of whose points are newer."""
+        if not self.count:
+            self.count, self.sum, self.m2 = later.count, later.sum, later.m2
+            self.min, self.max, self.first, self.last = later.min, later.max, later.first, later.last
+            return
+        if later.last.__class__ is float:
+            count = self.count + later.count
+            apart = later.sum / later.count - self.sum / self.count
+            self.m2 = _or_infinite(self.m2 + later.m2 + apart * apart * self.count * later.count / count)
+            self.sum = _or_infinite(self.sum + later.sum)
+            self.min = min(self.min, later.min)
+            self.max = max(self.max, later.max)
+        self.count += later.count
+        self.last = later.last
 
-def aggregate(start: int, values: Iterable[Value]) -> Window:
-    """Compute a window from its points, which are in order of time; what is no number does not count."""
+
+def aggregate(start: int, kind: Kind, values: Sequence[Value]) -> Window:
+    """Compute the window of `values`, at least one, in order of time."""
     window = Window(start)
-    for value in values:
-        if isinstance(value, float):
-            window.extend(value)
+    window.count = count = len(values)
+    window.last = values[-1]
+    if kind is float:
+        window.first = values[0]
+        _sums(window, values)  # type: ignore[arg-type]  # they are numbers
     return window
 
 
-def window_start(ts: int) -> int:
-    """Return the start of the window that `ts` belongs to."""
-    return ts - ts % ROLLUP_WIDTH
+def _sums(window: Window, numbers: Sequence[float]) -> None:
+    window.min, window.max = min(numbers), max(numbers)
+    window.sum = total = _or_infinite(sum(numbers))
+    mean = total / len(numbers)
+    if window.min != window.max:
+        window.m2 = _or_infinite(sum([(number - mean) * (number - mean) for number in numbers]))
 
 
-class Series:
-    """What is known of one series: its newest point's time, and that point's window."""
-
-    __slots__ = ("id", "newest", "window")
-
-    def __init__(self, id_: int, newest: int) -> None:
-        self.id = id_
-        self.newest = newest
-        self.window = Window(NEVER)
-
-    def learn(self, newest: int, window: Window) -> None:
-        """Know what is stored: from here on newer points extend `window`."""
-        self.newest, self.window = newest, window
+def _or_infinite(number: float) -> float:
+    return number if math.isfinite(number) else math.inf
 
 
-class Changes:
-    """What one transaction changes: windows that were extended or left behind, and windows that are stale."""
-
-    def __init__(self) -> None:
-        self.stale: dict[tuple[int, int], tuple[Series, Stale]] = {}
-        self.unknown: dict[int, Series] = {}
-        self._extended: list[tuple[Series, Window]] = []
-        self.left: list[tuple[int, Window]] = []  # (series id, window) that is no longer the open one
-
-    def take(self, series: Series, ts: int, start: int, value: Value) -> None:
-        """Take in one point of the window that begins at `start`."""
-        if ts > series.newest:
-            series.newest = ts
-            window = series.window
-            if window.start != start:
-                self.left.append((series.id, window))
-                window = series.window = Window(start)
-            if isinstance(value, float):
-                window.extend(value)
-                if not window.changed:
-                    window.changed = True
-                    self._extended.append((series, window))
-        elif series.newest == UNKNOWN:
-            self.unknown[series.id] = series
-            self.stale[series.id, start] = series, Stale.UNKNOWN
-        else:
-            self.stale[series.id, start] = series, Stale.DUPLICATE if ts == series.newest else Stale.LATE
-
-    def settle(self) -> tuple[list[tuple[int, Window]], list[tuple[int, Window]]]:
-        """Return `(series id, window)` of the open windows that were extended, and of those that were left behind.
-
-        Stale and empty windows are in neither. The open windows count as unchanged from now on.
-        """
-        for _, window in self._extended:
-            window.changed = False
-        stale = self.stale
-        is_open = [
-            (series.id, window)
-            for series, window in self._extended
-            if window is series.window and (series.id, window.start) not in stale
-        ]
-        closed = [(id_, window) for id_, window in self.left if window.count and (id_, window.start) not in stale]
-        return is_open, closed
+def joined(start: int, parts: Iterable[Window]) -> Window:
+    """Compute the window that is made of `parts`, which are in order of time."""
+    window = Window(start)
+    for part in parts:
+        window.absorb(part)
+    return window

@@ -6,10 +6,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from processor.timeseries import NewerSchemaError, StoreUnavailableError, TimeSeries, check
 
 from contracts.readings import Reading, Value
 from contracts.timeseries import ROLLUP_WIDTH, SCHEMA_VERSION
-from processor.timeseries import NewerSchemaError, StoreUnavailableError, TimeSeries, check
 from processor.windows import Stale
 
 NOW = 1_700_000_040_000_000_000  # the start of a minute

@@ -6,11 +6,11 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from processor.timeseries import NewerSchemaError, StoreUnavailableError, TimeSeries, Written
 
 from contracts import logs
 from contracts.readings import Reading
 from processor.metrics import Metrics
-from processor.timeseries import NewerSchemaError, StoreUnavailableError, TimeSeries, Written
 from processor.writer import StoppedError, Writer
 
 

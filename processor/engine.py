@@ -1,0 +1,294 @@
+"""The law, once for all stores: a window equals the aggregate of the distinct points in it. Does no I/O of its own.
+
+A point that is newer than every point of its series can be no duplicate, so it extends the series' open windows from
+memory. Whatever else comes makes its minute stale, and with it the hour and the day. After the points are written a
+stale minute is computed anew from the points that are stored, a stale hour from its minutes, a stale day from its
+hours. Memory is forgotten whenever it may not be what is stored: after a failed write, and after another writer.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from contracts.readings import Reading
+from contracts.timeseries import HOUR, MINUTE, Days, Kind, Tier
+from processor.known import Known
+from processor.series import NEVER, UNKNOWN, Series, Stale
+from processor.store import Refusal, Span, Store, Taken
+from processor.windows import Window, aggregate, joined
+
+Made = tuple[Series, Window]
+Batch = tuple[int, Sequence[Reading]]
+"""Readings of one partition, in order."""
+
+
+@dataclass
+class Written:
+    """What one write did.
+
+    `points` were upserted, open windows `extended`, windows computed anew (`recomputed`, by cause). `closed` are the
+    windows that are no longer the open one, or were corrected after that. `refused` readings, by their place among
+    all that were to be written, are not stored.
+    """
+
+    points: int = 0
+    extended: int = 0
+    recomputed: Counter[Stale] = field(default_factory=Counter)
+    closed: dict[Tier, list[Made]] = field(default_factory=dict)
+    refused: list[Refusal] = field(default_factory=list)
+
+
+class _Changes:
+    """What one write changes."""
+
+    def __init__(self) -> None:
+        self.touched: list[Series] = []  # have points in `values`
+        self.left: dict[Tier, list[Made]] = {Tier.M1: [], Tier.H1: [], Tier.D1: []}  # no longer open
+        self.stale: dict[tuple[Series, int], Stale] = {}  # by series and start of the minute
+        self.days: dict[tuple[Series, int], int] = {}  # end of a stale day, by series and start
+        self.unknown: set[Series] = set()
+        self.open: dict[Series, None] = {}  # whose open windows have changed
+
+
+class Engine:
+    """Writes readings and their windows to `store`. `most_series` bounds what is known in memory.
+
+    `days` gives the local days of a device, asked for when the device becomes known and at the end of each day.
+    """
+
+    def __init__(self, store: Store, most_series: int, days: Callable[[str], Days]) -> None:
+        self._store, self._days = store, days
+        self._known = Known(most_series)
+
+    @property
+    def series_known(self) -> int:
+        """How many series are known in memory."""
+        return len(self._known)
+
+    def known(self, profile: str, device: str, metric: str, kind: Kind) -> Series | None:
+        """Give a series that is known in memory."""
+        return _find(self._known.of(profile, device), metric, kind)
+
+    def open(self) -> None:
+        """Open the store."""
+        self._store.open()
+
+    def close(self) -> None:
+        """Close the store, and forget everything; the next write opens it again."""
+        self._known.clear()
+        self._store.close()
+
+    def write(self, batches: Sequence[Batch], epochs: Mapping[int, int]) -> Written:
+        """Store all readings with their windows, of partitions that are owned with `epochs`; on disk when it returns.
+
+        Raises StoreUnavailableError if the store cannot take it now: the same call may work later, and stores each
+        point once, whatever of this one was stored.
+        """
+        with self._transaction(epochs):
+            changes, written = _Changes(), Written()
+            taken = [one for batch in batches for one in self._take(*batch, changes)]
+            # Step 7. write the points
+            written.refused = self._store.put(taken)
+            for refusal in written.refused:
+                self._untake(taken[refusal.index], changes)
+            # Step 8. roll up
+            self._roll_up(changes, written)
+            self._store.commit()
+        written.points = sum(len(one.series) for one in taken)
+        return written
+
+    @contextmanager
+    def _transaction(self, epochs: Mapping[int, int]) -> Iterator[None]:
+        try:
+            if not self._store.begin(epochs):
+                self._known.clear()
+            self._known.age()
+            yield
+        except BaseException:
+            self._known.clear()
+            self._store.abort()
+            raise
+
+    def _take(self, partition: int, readings: Sequence[Reading], changes: _Changes) -> list[Taken]:
+        """Find the series of every point, and let it extend the open window or make a window stale."""
+        taken = []
+        touched = changes.touched
+        for reading in readings:
+            ts = reading.ts
+            known = self._known.of(reading.profile, reading.device)
+            row: list[Series] = []
+            for metric, value in reading.values.items():
+                series = known.get(metric)
+                if series is None or series.kind is not value.__class__:
+                    series = known.get((metric, value.__class__)) or self._meet(
+                        partition, reading, metric, value.__class__
+                    )
+                if series.newest < ts < series.end:
+                    series.newest = ts
+                    if not series.values:
+                        touched.append(series)
+                    series.values.append(value)
+                elif ts > series.newest:
+                    self._move_on(series, ts, changes)
+                    series.values.append(value)
+                    touched.append(series)
+                else:
+                    _make_stale(series, ts, changes)
+                row.append(series)
+            taken.append(Taken(reading, row))
+        return taken
+
+    def _meet(self, partition: int, reading: Reading, metric: str, kind: Kind) -> Series:
+        series = Series(partition, reading.profile, reading.device, metric, kind, self._days(reading.device))
+        self._store.learn(series)
+        self._known.add(reading.profile, reading.device, metric, series)
+        return series
+
+    def _move_on(self, series: Series, ts: int, changes: _Changes) -> None:
+        """Leave the open minute for the one of `ts`, a newer point."""
+        series.fold()
+        start = ts - ts % MINUTE
+        left = changes.left
+        left[Tier.M1].append((series, series.minute))
+        if not series.hour.start <= start < series.hour.start + HOUR:
+            left[Tier.H1].append((series, series.hour))
+            series.hour = Window(ts - ts % HOUR)
+        if not series.day.start <= start < series.day_end:
+            left[Tier.D1].append((series, series.day))
+            series.days = self._days(series.device)
+            day, end = series.days.of(ts)
+            if day < series.day_end:  # the zone has changed: the new day begins within the old one
+                changes.days[series, day] = end
+            series.day, series.day_end = Window(day), end
+        series.minute = Window(start)
+        series.newest, series.end = ts, start + MINUTE
+
+    def _untake(self, taken: Taken, changes: _Changes) -> None:
+        """Do as if a reading that the store has refused had never been counted."""
+        for series in taken.series:
+            ts = taken.reading.ts
+            changes.stale[series, ts - ts % MINUTE] = Stale.REFUSED
+            if series.newest == ts:
+                changes.unknown.add(series)
+
+    def _roll_up(self, changes: _Changes, written: Written) -> None:
+        store = self._store
+        for series in changes.touched:
+            series.fold()
+            changes.open[series] = None
+        self._find_newest(changes)
+        hours = {(series, start - start % HOUR): start - start % HOUR + HOUR for series, start in changes.stale}
+        days = changes.days
+        for series, start in changes.stale:
+            day, end = series.days.of(start)
+            days[series, day] = end
+        minutes = self._anew(
+            Tier.M1, {key: key[1] + MINUTE for key in changes.stale}, changes, written, self._from_points
+        )
+        store.put_windows(Tier.M1, minutes)
+        store.put_windows(Tier.H1, self._anew(Tier.H1, hours, changes, written, self._from_minutes))
+        store.put_windows(Tier.D1, self._anew(Tier.D1, days, changes, written, self._from_hours))
+        still_there = [series for series in changes.open if series.newest != NEVER]
+        store.put_open(still_there)
+        written.extended = len(still_there)
+        written.recomputed = Counter(changes.stale.values())
+
+    def _find_newest(self, changes: _Changes) -> None:
+        """Learn which windows are open of series of which that is not known, and compute those anew."""
+        unknown = list(changes.unknown)
+        for series, newest in zip(unknown, self._store.newest(unknown) if unknown else (), strict=True):
+            changes.open[series] = None
+            series.values.clear()
+            if newest == NEVER:  # its only points were refused
+                series.learn(NEVER, Window(), Window(), Window(), 0)
+                continue
+            start = newest - newest % MINUTE
+            day, day_end = series.days.of(newest)
+            series.learn(newest, Window(start), Window(newest - newest % HOUR), Window(day), day_end)
+            changes.stale.setdefault((series, start), Stale.UNKNOWN)
+
+    def _anew(
+        self,
+        tier: Tier,
+        stale: Mapping[tuple[Series, int], int],
+        changes: _Changes,
+        written: Written,
+        compute: Callable[[list[Span]], Iterable[Window]],
+    ) -> list[Made]:
+        """Compute the stale windows of a tier; return all that are closed, also those that were left as they are."""
+        closed = [
+            (series, window)
+            for series, window in changes.left[tier]
+            if window.count and (series, window.start) not in stale
+        ]
+        spans = [Span(series, start, end) for (series, start), end in stale.items()]
+        for span, window in zip(spans, compute(spans) if spans else (), strict=True):
+            series = span.series
+            open_ = {Tier.M1: series.minute, Tier.H1: series.hour, Tier.D1: series.day}[tier]
+            if open_.start != span.start:
+                if window.count:
+                    closed.append((series, window))
+                continue
+            changes.open[series] = None
+            if tier is Tier.M1:
+                series.minute = window
+            elif tier is Tier.H1:
+                series.hour = window
+            else:
+                series.day = window
+        written.closed[tier] = closed
+        return closed
+
+    def _from_points(self, spans: list[Span]) -> Iterator[Window]:
+        for span, points in zip(spans, self._store.points(spans), strict=True):
+            values = [value for _, value in points]
+            yield aggregate(span.start, span.series.kind, values) if values else Window(span.start)
+
+    def _from_minutes(self, spans: list[Span]) -> Iterator[Window]:
+        for span, parts in zip(spans, self._store.windows(Tier.M1, spans), strict=True):
+            yield joined(span.start, _with_open(parts, span, span.series.minute))
+
+    def _from_hours(self, spans: list[Span]) -> Iterator[Window]:
+        """Join a day's hours; where it begins or ends within an hour, the minutes there."""
+        whole = [Span(series, -(-start // HOUR) * HOUR, end // HOUR * HOUR) for series, start, end in spans]
+        hours = self._store.windows(Tier.H1, whole)
+        ragged = [
+            Span(day.series, start, end)
+            for day, inner in zip(spans, whole, strict=True)
+            for start, end in ((day.start, inner.start), (inner.end, day.end))
+            if start < end
+        ]
+        edges = dict(zip(ragged, self._store.windows(Tier.M1, ragged) if ragged else (), strict=True))
+        for day, inner, parts in zip(spans, whole, hours, strict=True):
+            series = day.series
+            before, after = Span(series, day.start, inner.start), Span(series, inner.end, day.end)
+            yield joined(
+                day.start,
+                [
+                    *_with_open(edges.get(before, []), before, series.minute),
+                    *_with_open(parts, inner, series.hour),
+                    *_with_open(edges.get(after, []), after, series.minute),
+                ],
+            )
+
+
+def _find(known: Mapping[str | tuple[str, Kind], Series], metric: str, kind: Kind) -> Series | None:
+    series = known.get(metric)
+    return series if series is not None and series.kind is kind else known.get((metric, kind))
+
+
+def _make_stale(series: Series, ts: int, changes: _Changes) -> None:
+    if series.newest == UNKNOWN:
+        changes.unknown.add(series)
+        changes.stale[series, ts - ts % MINUTE] = Stale.UNKNOWN
+    else:
+        cause = Stale.DUPLICATE if ts == series.newest else Stale.LATE
+        changes.stale.setdefault((series, ts - ts % MINUTE), cause)
+
+
+def _with_open(parts: list[Window], span: Span, open_: Window) -> list[Window]:
+    """Put the open window in its place, if it lies in the span: what the store holds of it is older."""
+    if not (open_.count and span.start <= open_.start < span.end):
+        return parts
+    return [*(part for part in parts if part.start < open_.start), open_]

@@ -1,0 +1,103 @@
+"""A time-series store in memory, with the behaviour of a server that knows no transactions."""
+
+from collections.abc import Mapping, Sequence
+
+from contracts.readings import Value
+from contracts.timeseries import Tier
+from processor.series import NEVER, UNKNOWN, Series
+from processor.store import Refusal, Span, StoreUnavailableError, Taken
+from processor.windows import Window
+
+Name = tuple[str, str, str, type]
+
+
+def name_of(series: Series) -> Name:
+    return series.profile, series.device, series.metric, series.kind
+
+
+def copy_of(window: Window) -> Window:
+    copy = Window(window.start)
+    copy.absorb(window)
+    return copy
+
+
+class Kept:
+    """What is stored: it outlives the clients."""
+
+    def __init__(self) -> None:
+        self.points: dict[Name, dict[int, Value]] = {}
+        self.windows: dict[tuple[Tier, Name], dict[int, Window]] = {}
+        self.writers: dict[int, object] = {}
+        self.fail_after = -1
+        """After so many further calls that write, the store is away; -1: never."""
+
+    def alive(self) -> None:
+        if self.fail_after == 0:
+            raise StoreUnavailableError("away")
+        self.fail_after -= self.fail_after > 0
+
+
+class MemoryStore:
+    """A client of `kept`. It does not trust that windows are those of the points, as no client of a server can."""
+
+    def __init__(self, kept: Kept) -> None:
+        self.kept = kept
+
+    def open(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
+
+    def commit(self) -> None:
+        pass
+
+    def begin(self, epochs: Mapping[int, int]) -> bool:
+        mine = all(self.kept.writers.get(partition) is self for partition in epochs)
+        self.kept.writers.update(dict.fromkeys(epochs, self))
+        return mine
+
+    def learn(self, series: Series) -> None:
+        series.newest = UNKNOWN
+
+    def put(self, taken: Sequence[Taken]) -> list[Refusal]:
+        for reading, series in taken:
+            self.kept.alive()
+            for one, value in zip(series, reading.values.values(), strict=True):
+                self.kept.points.setdefault(name_of(one), {})[reading.ts] = value
+        return []
+
+    def points(self, spans: Sequence[Span]) -> list[list[tuple[int, Value]]]:
+        return [
+            sorted((ts, v) for ts, v in self.kept.points.get(name_of(series), {}).items() if start <= ts < end)
+            for series, start, end in spans
+        ]
+
+    def windows(self, tier: Tier, spans: Sequence[Span]) -> list[list[Window]]:
+        return [
+            [
+                copy_of(window)
+                for at, window in sorted(self.kept.windows.get((tier, name_of(series)), {}).items())
+                if start <= at < end
+            ]
+            for series, start, end in spans
+        ]
+
+    def newest(self, series: Sequence[Series]) -> list[int]:
+        return [max(self.kept.points.get(name_of(one), {}), default=NEVER) for one in series]
+
+    def put_windows(self, tier: Tier, windows: Sequence[tuple[Series, Window]]) -> None:
+        for series, window in windows:
+            self.kept.alive()
+            self.kept.windows.setdefault((tier, name_of(series)), {})[window.start] = copy_of(window)
+
+    def put_open(self, series: Sequence[Series]) -> None:
+        self.put_windows(Tier.M1, [(one, one.minute) for one in series])
+        self.put_windows(Tier.H1, [(one, one.hour) for one in series])
+        self.put_windows(Tier.D1, [(one, one.day) for one in series])
+
+    def drop(self, profile: str, tier: Tier, before: int) -> int:
+        raise NotImplementedError
