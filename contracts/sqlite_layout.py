@@ -68,7 +68,7 @@ def partition_name(tier: Tier, profile: int, start: int) -> str:
 
 
 def partition_schema(tier: Tier, name: str) -> str:
-    """SQL that makes a partition."""
+    """Give the SQL that makes a partition."""
     if tier is Tier.RAW:
         return f"""
 CREATE TABLE IF NOT EXISTS {name} (
@@ -97,7 +97,7 @@ _NAMES = "profile, device, metric, kind"
 
 
 def views(tier: Tier, names: Sequence[str]) -> list[str]:
-    """SQL that makes the tier's view anew, for people: `point`, `rollup_1m`, `rollup_1h` or `rollup_1d`.
+    """Give the SQL that makes a tier's view anew, for people: `point`, `rollup_1m`, `rollup_1h` or `rollup_1d`.
 
     It holds the partitions of `names`, of which the newest come first and count, and the open windows.
     """

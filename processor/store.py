@@ -77,7 +77,7 @@ class Store(Protocol):
         """Return the points in each span, in order of time, with all that was put."""
 
     def windows(self, tier: Tier, spans: Sequence[Span]) -> list[list[Window]]:
-        """Return the windows that begin in each span, in order of time, with all that was put; open ones need not be."""
+        """Return the windows that begin in each span, in order of time, with all that was put; perhaps no open ones."""
 
     def newest(self, series: Sequence[Series]) -> list[int]:
         """Return the time of the newest point of each series; all have one. Only asked where memory does not tell."""

@@ -62,7 +62,7 @@ class Window:
 def aggregate(start: int, kind: Kind, values: Sequence[Value]) -> Window:
     """Compute the window of `values`, at least one, in order of time."""
     window = Window(start)
-    window.count = count = len(values)
+    window.count = len(values)
     window.last = values[-1]
     if kind is float:
         window.first = values[0]
