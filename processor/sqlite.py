@@ -40,7 +40,7 @@ PRAGMA journal_size_limit = 67108864;
 _SERIES = f"""
 SELECT id, newest, zone, {", ".join(OPEN_COLUMNS)} FROM series LEFT JOIN open ON series = id
 WHERE device = ? AND metric = ? AND kind = ? AND profile = ?
-"""  # noqa: S608 - constants
+"""
 _OPEN = f"""
 INSERT OR REPLACE INTO open (series, newest, zone, {", ".join(OPEN_COLUMNS)})
 VALUES ({", ".join("?" * (3 + len(OPEN_COLUMNS)))})

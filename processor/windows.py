@@ -29,7 +29,7 @@ class Window:
     def extend(self, value: Value) -> None:
         """Take in one newer point."""
         if value.__class__ is float and self.count:
-            number: float = value  # type: ignore[assignment]  # as its class says
+            number: float = value
             apart = number - self.sum / self.count
             self.m2 = _or_infinite(self.m2 + apart * apart * self.count / (self.count + 1))
             self.sum = _or_infinite(self.sum + number)
@@ -38,7 +38,7 @@ class Window:
             elif number > self.max:
                 self.max = number
         elif value.__class__ is float:
-            self.sum = self.min = self.max = self.first = value  # type: ignore[assignment]  # as above
+            self.sum = self.min = self.max = self.first = value
         self.count += 1
         self.last = value
 

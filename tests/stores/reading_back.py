@@ -38,5 +38,5 @@ def of_sqlite(path: Path) -> tuple[dict[tuple[Name, int], Value], Rollups]:
                 key = tier, (profile, device, metric, KINDS[kind]), start
                 assert key not in rollups, "a window has one row"
                 rest[-1] = to_kind(KINDS[kind], rest[-1])
-                rollups[key] = tuple(rest)  # type: ignore[assignment]  # seven columns
+                rollups[key] = tuple(rest)
     return points, rollups
