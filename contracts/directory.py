@@ -38,9 +38,9 @@ class _State:
 class Directory:
     """Device records by device id.
 
-    `loaded` is set once the whole bucket has been read. Between a lost connection and the next one the copy stays as
-    it is, and `age` says for how long; where the bucket was made anew, what it lacks is kept for a minute more.
-    `clock` gives seconds and is never set back.
+    `loaded` is set once the whole bucket has been read, `heard` also where there is none yet. Between a lost connection
+    and the next one the copy stays as it is, and `age` says for how long; where the bucket was made anew, what it lacks
+    is kept for a minute more. `clock` gives seconds and is never set back.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Directory:
         self._records: dict[str, DeviceRecord] = {}
         self._keys: dict[str, str] = {}  # key in the bucket -> device id: a deletion names only the key
         self.loaded = asyncio.Event()
+        self.heard = asyncio.Event()
 
     def get(self, device: str) -> DeviceRecord | None:
         """Return the record of `device`, or None if it is not registered."""
@@ -77,7 +78,9 @@ class Directory:
             generation = self._link.generation
             try:
                 await self._watch(generation)
-            except (BucketNotFoundError, NatsError, TimeoutError):
+            except (BucketNotFoundError, NatsError, TimeoutError) as error:
+                if isinstance(error, BucketNotFoundError):
+                    self.heard.set()
                 await asyncio.sleep(_POLL_S)
 
     async def _watch(self, generation: int) -> None:
@@ -112,6 +115,7 @@ class Directory:
                 self._forget(key)
             self._made, state.forget_at = state.made, None
             self.loaded.set()
+            self.heard.set()
         if state.reached < state.last:
             if now - state.asked < _LOST_S:
                 return True

@@ -8,16 +8,22 @@ from random import SystemRandom
 from prometheus_client import CollectorRegistry
 
 from contracts.backoff import end, keep_running
+from contracts.directory import Directory
 from contracts.jetstream import Link
 from contracts.lease import LeaseBucket
 from contracts.logs import Log
 from contracts.settings import fail
+from contracts.timeseries import Days, days_of
+from processor.engine import Engine
 from processor.metrics import Metrics
 from processor.ownership import Ownership, times
 from processor.reader import Reader
+from processor.retention import Retentions
 from processor.settings import Settings
+from processor.sqlite import SqliteStore, check
+from processor.store import NewerSchemaError
 from processor.stream import Stream
-from processor.timeseries import NewerSchemaError, TimeSeries, check
+from processor.tidying import Tidying
 from processor.writer import Writer
 
 _LEASES = "processor_leases"
@@ -36,8 +42,13 @@ class App:
         self._log, self._rng = log, SystemRandom()
         self._metrics = Metrics()
         self._link = Link(settings.nats_url, settings.nats_token.get_secret_value(), "processor", log)
-        store = TimeSeries(settings.store, settings.series_in_memory)
-        self._writer = Writer(store, self._metrics, self._rng, log)
+        self._retentions = Retentions()
+        self._directory = Directory(self._link, log, self._registered)
+        store = SqliteStore(settings.store, token=self._rng.getrandbits(62))
+        engine = Engine(store, settings.series_in_memory, self._days)
+        self._writer = Writer(engine, store, self._metrics, self._rng, log)
+        now = time.time_ns  # noqa: TID251 - the composition root reads the clock
+        self._tidying = Tidying(self._writer, self._retentions, now, settings.tidy_seconds, self._metrics, log)
         me = self._rng.randbytes(8).hex()
         reader = Reader(self._link, me, self._rng, log)
 
@@ -59,7 +70,9 @@ class App:
             self._ownership,
             reader,
             self._writer,
-            now=time.time_ns,  # noqa: TID251 - the composition root reads the clock
+            self._retentions,
+            records=self._directory.heard,
+            now=now,
             metrics=self._metrics,
             rng=self._rng,
             log=log,
@@ -68,7 +81,7 @@ class App:
         )
         self._metrics.watch(
             connected=lambda: self._link.up,
-            series=lambda: store.series_known,
+            series=lambda: engine.series_known,
             partitions=lambda: len(self._ownership.epochs),
         )
         self._tasks: list[asyncio.Task[None]] = []
@@ -85,6 +98,8 @@ class App:
             missing.append("stream server")
         elif not self._stream.found:
             missing.append("stream TELEMETRY")
+        elif not self._directory.heard.is_set():
+            missing.append("device records")
         if self._writer.missing is not None:
             missing.append(self._writer.missing)
         return missing
@@ -96,6 +111,8 @@ class App:
             self._keep("stream", self._stream.run),
             self._keep("ownership", self._stream.own),
             self._keep("lag", self._stream.watch_lag),
+            self._keep("directory", self._follow_directory),
+            self._keep("tidying", self._tidying.run),
         ]
 
     async def stop(self) -> None:
@@ -110,6 +127,19 @@ class App:
             await self._ownership.release()
         await self._writer.close()
         await self._link.close()
+
+    async def _follow_directory(self) -> None:
+        await self._link.connect()
+        await self._directory.follow()
+
+    def _registered(self, device: str) -> None:
+        record = self._directory.get(device)
+        if record is not None:
+            self._retentions.learn(record)
+
+    def _days(self, device: str) -> Days:
+        record = self._directory.get(device)
+        return days_of(record.zone if record is not None else "")
 
     def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         return asyncio.create_task(keep_running(name, work, self._rng, self._log), name=f"processor-{name}")

@@ -15,7 +15,7 @@ from contracts.readings import Reading
 from contracts.timeseries import HOUR, MINUTE, Days, Kind, Tier
 from processor.known import Known
 from processor.series import NEVER, UNKNOWN, Series, Stale
-from processor.store import Refusal, Span, Store, Taken
+from processor.store import Span, Store, Taken
 from processor.windows import Window, aggregate, joined
 
 Made = tuple[Series, Window]
@@ -28,15 +28,16 @@ class Written:
     """What one write did.
 
     `points` were upserted, open windows `extended`, windows computed anew (`recomputed`, by cause). `closed` are the
-    windows that are no longer the open one, or were corrected after that. `refused` readings, by their place among
-    all that were to be written, are not stored.
+    windows that are no longer the open one, or were corrected after that. `late` has each point that was not the newest
+    of its series: why, and by how many ns. `refused` readings are not stored: their partition, and what the store said.
     """
 
     points: int = 0
     extended: int = 0
     recomputed: Counter[Stale] = field(default_factory=Counter)
     closed: dict[Tier, list[Made]] = field(default_factory=dict)
-    refused: list[Refusal] = field(default_factory=list)
+    late: list[tuple[Stale, int]] = field(default_factory=list)
+    refused: list[tuple[int, Reading, str]] = field(default_factory=list)
 
 
 class _Changes:
@@ -47,6 +48,7 @@ class _Changes:
         self.left: dict[Tier, list[Made]] = {Tier.M1: [], Tier.H1: [], Tier.D1: []}  # no longer open
         self.stale: dict[tuple[Series, int], Stale] = {}  # by series and start of the minute
         self.days: dict[tuple[Series, int], int] = {}  # end of a stale day, by series and start
+        self.late: list[tuple[Stale, int]] = []
         self.unknown: set[Series] = set()
         self.open: dict[Series, None] = {}  # whose open windows have changed
 
@@ -89,13 +91,14 @@ class Engine:
             changes, written = _Changes(), Written()
             taken = [one for batch in batches for one in self._take(*batch, changes)]
             # Step 7. write the points
-            written.refused = self._store.put(taken)
-            for refusal in written.refused:
-                self._untake(taken[refusal.index], changes)
+            for index, detail in self._store.put(taken):
+                written.refused.append((taken[index].series[0].partition, taken[index].reading, detail))
+                self._untake(taken[index], changes)
             # Step 8. roll up
             self._roll_up(changes, written)
             self._store.commit()
         written.points = sum(len(one.series) for one in taken)
+        written.late = changes.late
         return written
 
     @contextmanager
@@ -285,6 +288,7 @@ def _make_stale(series: Series, ts: int, changes: _Changes) -> None:
     else:
         cause = Stale.DUPLICATE if ts == series.newest else Stale.LATE
         changes.stale.setdefault((series, ts - ts % MINUTE), cause)
+        changes.late.append((cause, series.newest - ts))
 
 
 def _with_open(parts: list[Window], span: Span, open_: Window) -> list[Window]:

@@ -6,15 +6,14 @@ from collections.abc import Callable, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from contracts.readings import Reading
-from processor.timeseries import Written
+from processor.engine import Written
 
 _LATENESS = ((1, "1s"), (10, "10s"), (60, "1m"), (600, "10m"), (3_600, "1h"), (86_400, "1d"))
 _MORE = "more"
 
 
-def lateness(reading: Reading) -> str:
-    """Name the least bound that the reading's way from its event to ingest stayed below."""
-    late = reading.received - reading.ts
+def lateness(late: int) -> str:
+    """Name the least bound that `late`, in ns, stays below."""
     for seconds, name in _LATENESS:
         if late < seconds * 1_000_000_000:
             return name
@@ -34,6 +33,16 @@ class Metrics:
             "points_by_lateness",
             "Moves by one for each point written, under the least time that it took less than from its event to ingest",
             "below",
+        )
+        self._late = self._counter(
+            "late_points",
+            "Moves by one for each point that was not newer than all of its series: it came out of order (late), or again,"
+            " perhaps corrected (duplicate), under the least time that it was older than the newest",
+            "cause",
+            "below",
+        )
+        self.dropped = self._counter(
+            "partitions_dropped", "Moves by one for each part of a tier that was dropped for its age", "tier"
         )
         self.batches = self._counter("batches", "Moves by one for each batch that is settled and acknowledged")
         self._extended = self._counter(
@@ -98,11 +107,17 @@ class Metrics:
         self._extended.inc(written.extended)
         for cause, number in written.recomputed.items():
             self._recomputed.labels(cause).inc(number)
+        self._count_late(written)
         tally: Tally[str] = Tally()
         for reading in readings:
-            tally[lateness(reading)] += len(reading.values)
+            tally[lateness(reading.received - reading.ts)] += len(reading.values)
         for below, number in tally.items():
             self._lateness.labels(below).inc(number)
+
+    def _count_late(self, written: Written) -> None:
+        tally = Tally((cause, lateness(late)) for cause, late in written.late)
+        for (cause, below), number in tally.items():
+            self._late.labels(cause, below).inc(number)
 
     def hold(self) -> None:
         """Count a write that the store did not take."""

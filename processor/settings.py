@@ -23,6 +23,9 @@ class Settings(StreamSettings):
     series_in_memory: int = Field(
         default=200_000, ge=2, le=100_000_000, description="Most series whose open window is kept in memory"
     )
+    tidy_seconds: float = Field(
+        default=600, gt=0, le=86_400, description="How often what is older than its profile keeps it is dropped"
+    )
     rest_seconds: float = Field(
         default=0.25,
         ge=0,

@@ -1,7 +1,6 @@
 """What a time-series store has to be able to do for the engine; sqlite.py, influx.py and victoria.py each do it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from contracts.readings import Reading, Value
@@ -40,8 +39,7 @@ class Taken(NamedTuple):
     series: list[Series]
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(NamedTuple):
     """A reading, by its place in what was put, that the store will never take, and what it said."""
 
     index: int

@@ -1,34 +1,36 @@
 """From the stream to the store: read, write, dead-letter, and only then acknowledge."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator
 from random import Random
 
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from contracts.backoff import delays
 from contracts.consumers import partitions_of
-from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
-from contracts.jetstream import Link, NotAcknowledgedError, Publisher, ensure_stream
+from contracts.deadletters import Reason
+from contracts.jetstream import Link, Publisher, ensure_stream
 from contracts.logs import Log
-from contracts.streams import DEADLETTERS, PROCESSOR, TELEMETRY, deadletter_subject
+from contracts.streams import DEADLETTERS, TELEMETRY
 from contracts.wire import SchemaError
+from processor.deadletters import DeadLetters
+from processor.engine import Batch
 from processor.metrics import Metrics
 from processor.ownership import Ownership
 from processor.reader import Delivery, Reader
+from processor.retention import Retentions, divide
 from processor.unpack import Unpacked, unpack
-from processor.writer import StoppedError, Writer
+from processor.writer import Outcome, StoppedError, Writer
 
 _POLL_S = 0.5
+_RECORDS_S = 10.0
 _LAG_POLL_S = 2.0
 _RESTS = 3
 """Rest after a commit, in units of what it took: commits take at most a quarter of the time, until points pile up."""
 _MANY = 128
 """Messages that came at once: after so many, more are likely to wait."""
-_DETAIL_CHARACTERS = 8_000
-_LETTER_ROOM = 65_536
-"""Bytes that a dead letter may need beside the payload."""
+_TOO_LATE = "older than raw points of its profile are kept: keep them for longer, and send it again"
 
 Letter = tuple[Reason, str]
 Group = list[tuple[Delivery, Msg, Unpacked | Letter]]
@@ -38,7 +40,8 @@ class Stream:
     """Takes what `reader` reads of the partitions that `ownership` has, and writes DEADLETTERS.
 
     `found` tells whether TELEMETRY is there. `commit_points` bounds a transaction: it takes whole batches until it
-    holds that many points. `rest` in seconds bounds the pause after a commit.
+    holds that many points. `rest` in seconds bounds the pause after a commit. It begins when `records` is set: the
+    devices' records say in which time zone their days are; or without them, after a while.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root passes each by name
@@ -47,7 +50,9 @@ class Stream:
         ownership: Ownership,
         reader: Reader,
         writer: Writer,
+        retentions: Retentions,
         *,
+        records: asyncio.Event,
         now: Callable[[], int],
         metrics: Metrics,
         rng: Random,
@@ -56,11 +61,12 @@ class Stream:
         rest: float,
     ) -> None:
         self._link, self._ownership, self._reader = link, ownership, reader
-        self._writer, self._now, self._metrics = writer, now, metrics
+        self._writer, self._retentions, self._now, self._metrics = writer, retentions, now, metrics
         self._rng, self._log, self._commit_points, self._rest = rng, log, commit_points, rest
         self._publisher = Publisher(link)
+        self._letters = DeadLetters(link, self._publisher, now, metrics, rng, log, self._pause)
         self._stopping = asyncio.Event()
-        self._divided = asyncio.Event()
+        self._divided, self._records = asyncio.Event(), records
         self._busy = asyncio.Lock()
         self._connected = False  # once; from then on the link keeps itself up
         self.found = False
@@ -71,6 +77,9 @@ class Stream:
             await self._link.connect()
             await self._publisher.start()
             self._connected = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_RECORDS_S):
+                await self._records.wait()
         try:
             while not self._stopping.is_set():
                 try:
@@ -153,41 +162,36 @@ class Stream:
 
     async def _settle(self, group: Group) -> None:
         """Bring each message of `group` to its end: stored or dead-lettered, then acknowledged."""
-        unpacked = [content for _, _, content in group if isinstance(content, Unpacked)]
-        # The epochs in which these partitions are ours are {delivery.partition: delivery.epoch for delivery, _, _ in
-        # group}: a store that several write to without transactions takes them along with the batches.
-        problems = iter(await self._writer.write([content.readings for content in unpacked]))
-        for _, message, content in group:
-            if isinstance(content, tuple):
-                await self._bury(message, *content)
-                continue
-            for reason, details in content.refused.items():
-                await self._bury(message, reason, "\n".join(details))
-            if (problem := next(problems)) is not None:
-                self._log.error("batch.unexpected", subject=message.subject, traceback=problem)
-                await self._bury(message, Reason.UNEXPECTED, problem)
+        batches: list[Batch] = []
+        for delivery, _, content in group:
+            if isinstance(content, Unpacked):
+                readings, too_late = divide(content.readings, self._retentions, self._now())
+                batches.append((delivery.partition, readings))
+                for reading in too_late:
+                    await self._letters.bury_reading(delivery.partition, reading, Reason.TOO_LATE, _TOO_LATE)
+        outcome = await self._writer.write(batches, {delivery.partition: delivery.epoch for delivery, _, _ in group})
+        await self._bury(group, outcome)
         # Step 9. acknowledge
         for delivery, last in {delivery: message for delivery, message, _ in group}.items():
             await self._reader.acknowledge(delivery, last, self._ownership.epochs)
         self._metrics.batches.inc(len(group))
 
-    async def _bury(self, message: Msg, reason: Reason, detail: str) -> None:
-        """Write a dead letter; returns when the stream has it. Raises StoppedError if the service stops first."""
-        payload = message.data
-        most = self._link.client.max_payload - _LETTER_ROOM
-        if len(payload) > most:
-            detail = f"{detail}\n(the first {most} of {len(payload)} bytes)"
-            payload = payload[:most]
-        letter = DeadLetter(1, reason, detail[:_DETAIL_CHARACTERS], message.subject, payload, self._now(), PROCESSOR)
-        for wait in delays(self._rng):
-            try:
-                await self._publisher.publish(deadletter_subject(reason), DEAD_LETTER.encode(letter))
-            except NotAcknowledgedError as error:
-                self._log.warning("deadletter.refused", error=str(error))
-                await self._pause(wait)
-            else:
-                self._metrics.dead_letters.labels(reason).inc()
-                return
+    async def _bury(self, group: Group, outcome: Outcome) -> None:
+        """Write a dead letter of everything in `group` that is not stored."""
+        bury = self._letters.bury
+        problems = iter(outcome.problems)
+        for _, message, content in group:
+            if isinstance(content, tuple):
+                await bury(message.subject, message.data, *content)
+                continue
+            for reason, details in content.refused.items():
+                await bury(message.subject, message.data, reason, "\n".join(details))
+            if (problem := next(problems)) is not None:
+                self._log.error("batch.unexpected", subject=message.subject, traceback=problem)
+                await bury(message.subject, message.data, Reason.UNEXPECTED, problem)
+        for written in outcome.written:
+            for partition, reading, detail in written.refused:
+                await self._letters.bury_reading(partition, reading, Reason.NOT_STORED, detail)
 
     async def _pause(self, seconds: float) -> None:
         """Wait. Raises StoppedError if the service stops meanwhile."""

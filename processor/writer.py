@@ -3,23 +3,40 @@
 import asyncio
 import contextlib
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from random import Random
+from typing import TypeVar
 
 from contracts.backoff import delays
 from contracts.logs import Log
-from contracts.readings import Reading
+from contracts.timeseries import Tier
+from processor.engine import Batch, Engine, Written
 from processor.metrics import Metrics
-from processor.timeseries import NewerSchemaError, StoreUnavailableError, TimeSeries
+from processor.store import NewerSchemaError, Store, StoreUnavailableError
 
 NAME = "time-series store"
 _MOST_DETAIL = 8_000
 """Characters of a traceback that are kept: the end says what happened."""
 
 
+_LONGEST_WAIT_S = 60.0
+"""A store that asks to be left alone for longer is tried again even so."""
+
+T = TypeVar("T")
+
+
 class StoppedError(Exception):
     """The service stops: what was not written stays unacknowledged, and comes again."""
+
+
+@dataclass
+class Outcome:
+    """What became of some batches: for each, None, or the traceback that tells why it cannot be stored."""
+
+    problems: list[str | None]
+    written: list[Written]
 
 
 class Writer:
@@ -28,8 +45,8 @@ class Writer:
     While the store is unavailable a write is held and tried again, with growing delays; `missing` says so.
     """
 
-    def __init__(self, store: TimeSeries, metrics: Metrics, rng: Random, log: Log) -> None:
-        self._store, self._metrics, self._rng, self._log = store, metrics, rng, log
+    def __init__(self, engine: Engine, store: Store, metrics: Metrics, rng: Random, log: Log) -> None:
+        self._engine, self._store, self._metrics, self._rng, self._log = engine, store, metrics, rng, log
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="processor-store")
         self._stopping = asyncio.Event()
         self._held = False
@@ -39,23 +56,29 @@ class Writer:
     async def open(self) -> None:
         """Open the store, or make it; returns once that works, or the service stops."""
         with contextlib.suppress(StoppedError):
-            await self._until_available(self._store.open)
+            await self._until_available(self._engine.open)
 
-    async def write(self, batches: Sequence[list[Reading]]) -> list[str | None]:
-        """Store `batches` in order; for each returns None, or the traceback that tells why it cannot be stored.
+    async def write(self, batches: Sequence[Batch], epochs: Mapping[int, int]) -> Outcome:
+        """Store `batches` in order, of partitions that are owned with `epochs`.
 
         Everything goes into one transaction. If that fails for a reason that lies in a batch, each batch gets a
         transaction of its own, so that its neighbours are stored. Raises StoppedError if the service stops first.
         """
         try:
-            await self._commit([reading for batch in batches for reading in batch])
+            return Outcome([None] * len(batches), await self._commit(batches, epochs))
         except StoppedError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it must cost nothing but the batch at fault
             if len(batches) == 1:
-                return ["".join(traceback.format_exception(error))[-_MOST_DETAIL:]]
-            return [problem for batch in batches for problem in await self.write([batch])]
-        return [None] * len(batches)
+                return Outcome(["".join(traceback.format_exception(error))[-_MOST_DETAIL:]], [])
+            parts = [await self.write([batch], epochs) for batch in batches]
+            return Outcome(
+                [one for part in parts for one in part.problems], [w for part in parts for w in part.written]
+            )
+
+    async def drop(self, profile: str, tier: Tier, before: int) -> int:
+        """Drop what is older than it has to be kept; see Store.drop. Raises StoreUnavailableError."""
+        return await self._in_thread(lambda: self._store.drop(profile, tier, before))
 
     def stop(self) -> None:
         """Give up what is held: the write that runs is finished, none is tried again."""
@@ -68,31 +91,36 @@ class Writer:
 
     def _finish(self) -> None:
         self._thread.shutdown()
-        self._store.close()
+        self._engine.close()
 
-    async def _commit(self, readings: list[Reading]) -> None:
-        if not readings:
-            return
+    async def _commit(self, batches: Sequence[Batch], epochs: Mapping[int, int]) -> list[Written]:
+        if not any(readings for _, readings in batches):
+            return []
 
-        def work() -> None:
+        def work() -> Written:
             with self._metrics.commit_seconds.time():
-                written = self._store.write(readings)
-            self._metrics.wrote(readings, written)
+                written = self._engine.write(batches, epochs)
+            self._metrics.wrote([reading for _, readings in batches for reading in readings], written)
+            return written
 
-        await self._until_available(work)
+        return [await self._until_available(work)]
 
-    async def _until_available(self, work: Callable[[], None]) -> None:
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def _until_available(self, work: Callable[[], T]) -> T:
         waits = delays(self._rng)
         while not self._stopping.is_set():
             try:
-                await asyncio.get_running_loop().run_in_executor(self._thread, work)
+                done = await self._in_thread(work)
             except StoreUnavailableError as error:
                 self._hold(error)
+                wait = max(next(waits), min(error.wait, _LONGEST_WAIT_S))
             else:
                 self._release()
-                return
+                return done
             try:
-                async with asyncio.timeout(next(waits)):
+                async with asyncio.timeout(wait):
                     await self._stopping.wait()
             except TimeoutError:
                 continue
