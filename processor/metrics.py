@@ -36,7 +36,7 @@ class Metrics:
         )
         self._late = self._counter(
             "late_points",
-            "Moves by one for each point that was not newer than all of its series: it came out of order (late), or again,"
+            "Moves by one for each point that was not the newest of its series: it came out of order (late) or again,"
             " perhaps corrected (duplicate), under the least time that it was older than the newest",
             "cause",
             "below",

@@ -50,7 +50,8 @@ def divide(readings: list[Reading], retentions: Retentions, now: int) -> tuple[l
             break
     if not late:
         return readings, []
-    kept, too_late = [], []
+    kept: list[Reading] = []
+    too_late: list[Reading] = []
     for reading in readings:
         (kept if reading.ts >= retentions.oldest(reading.profile, now) else too_late).append(reading)
     return kept, too_late

@@ -40,9 +40,9 @@ class Taken(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """A reading, by its place in what was put, that the store will never take, and what it said."""
+    """A reading, by its place `at` in what was put, that the store will never take, and what it said."""
 
-    index: int
+    at: int
     detail: str
 
 

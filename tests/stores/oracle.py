@@ -53,4 +53,4 @@ def _near(want: Aggregates, have: Aggregates) -> bool:
     # What summing n numbers in any order may be off by, in units of the largest.
     largest = max(abs(want[3] or 0.0), abs(want[4] or 0.0))
     off = 4e-16 * want[0] * want[0] * largest + 1e-300
-    return abs(have[1] - want[1]) <= off and abs(have[2] - want[2]) <= 1e-12 * want[2] + 8 * off * largest
+    return abs(have[1] - want[1]) <= off and abs(have[2] - want[2]) <= 1e-12 * want[2] + 8 * off * largest + 1e-300

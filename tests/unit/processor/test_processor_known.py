@@ -1,14 +1,19 @@
 """The cache of known series."""
 
+from contracts.timeseries import Days
 from processor.known import Known
-from processor.windows import NEVER, Series
+from processor.series import Series
+
+
+def series(device: str, metric: str) -> Series:
+    return Series(0, "p", device, metric, float, Days())
 
 
 def use(known: Known, device: str) -> Series | None:
     """Look up the one series of `device`, as the store does; adds it where it is not known."""
-    found = known.of(device).get("m")
+    found = known.of("p", device).get("m")
     if found is None:
-        known.add(device, "m", Series(1, NEVER))
+        known.add("p", device, "m", series(device, "m"))
     known.age()
     return found
 
@@ -47,7 +52,7 @@ def test_clearing_forgets_everything() -> None:
 def test_one_device_with_ever_new_metrics_stays_bounded() -> None:
     known = Known(10)
     for number in range(100):
-        known.of("d")
-        known.add("d", f"m{number}", Series(1, NEVER))
+        known.of("p", "d")
+        known.add("p", "d", f"m{number}", series("d", f"m{number}"))
         known.age()
         assert len(known) <= 10

@@ -6,13 +6,36 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from processor.timeseries import NewerSchemaError, StoreUnavailableError, TimeSeries, check
 
 from contracts.readings import Reading, Value
-from contracts.timeseries import ROLLUP_WIDTH, SCHEMA_VERSION
-from processor.windows import Stale
+from contracts.sqlite_layout import SCHEMA_VERSION
+from contracts.timeseries import DAY, MINUTE, Days, Tier
+from processor.engine import Engine, Written
+from processor.series import Stale
+from processor.sqlite import SqliteStore, check
+from processor.store import NewerSchemaError, StoreUnavailableError
 
 NOW = 1_700_000_040_000_000_000  # the start of a minute
+
+
+class TimeSeries:
+    """A store and the engine that writes to it; each has a token of its own, as two processes have."""
+
+    tokens = 0
+
+    def __init__(self, path: Path, most_series: int = 1000) -> None:
+        TimeSeries.tokens += 1
+        self.store = SqliteStore(path, TimeSeries.tokens)
+        self.engine = Engine(self.store, most_series, lambda _: Days())
+
+    def write(self, readings: list[Reading]) -> Written:
+        return self.engine.write([(0, readings)], {0: 1})
+
+    def open(self) -> None:
+        self.engine.open()
+
+    def close(self) -> None:
+        self.engine.close()
 
 
 @pytest.fixture
@@ -22,7 +45,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> Iterator[TimeSeries]:
-    store = TimeSeries(path, 1000)
+    store = TimeSeries(path)
     yield store
     store.close()
 
@@ -33,8 +56,9 @@ def at(second: float, value: Value = 1.0, device: str = "d", metric: str = "m") 
 
 def connection(store: TimeSeries) -> sqlite3.Connection:
     """Give what no other connection can ask or set: it belongs to the one."""
-    assert store._db is not None  # noqa: SLF001 - as above
-    return store._db  # noqa: SLF001 - as above
+    db = store.store._db  # noqa: SLF001 - as above
+    assert db is not None
+    return db
 
 
 def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
@@ -44,9 +68,7 @@ def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
 
 def test_types_times_and_flags_are_kept(store: TimeSeries, path: Path) -> None:
     store.write([Reading("d", NOW, NOW + 1, {"n": 1.0, "b": True, "t": "\x00ü"}, {"clock": "1970"})])
-    assert rows(
-        path, "SELECT metric, ts, value, typeof(value), received, flags FROM point JOIN series ON id = series"
-    ) == [
+    assert rows(path, "SELECT metric, ts, value, typeof(value), received, flags FROM point") == [
         ("n", NOW, 1.0, "real", NOW + 1, '{"clock":"1970"}'),
         ("b", NOW, 1, "integer", NOW + 1, '{"clock":"1970"}'),
         ("t", NOW, "\x00ü", "text", NOW + 1, '{"clock":"1970"}'),
@@ -65,8 +87,12 @@ def test_why_a_window_was_computed_anew_is_told(store: TimeSeries) -> None:
     assert store.write([at(10)]).recomputed == {Stale.DUPLICATE: 1}
     assert store.write([at(5)]).recomputed == {Stale.LATE: 1}
     store.close()
-    assert store.write([at(11)]).recomputed == {Stale.UNKNOWN: 1}
-    assert not store.write([at(12)]).recomputed
+    assert not store.write([at(11)]).recomputed, "what is committed is true"
+
+
+def test_how_late_a_point_is_is_told(store: TimeSeries) -> None:
+    store.write([at(10)])
+    assert store.write([at(10), at(4)]).late == [(Stale.DUPLICATE, 0), (Stale.LATE, 6_000_000_000)]
 
 
 def test_a_late_point_corrects_a_closed_window(store: TimeSeries, path: Path) -> None:
@@ -74,47 +100,71 @@ def test_a_late_point_corrects_a_closed_window(store: TimeSeries, path: Path) ->
     store.write([at(2, 2.0)])
     assert rows(path, "SELECT start, count, sum, min, max, first, last FROM rollup_1m ORDER BY start") == [
         (NOW, 2, 3.0, 1.0, 2.0, 1.0, 2.0),
-        (NOW + ROLLUP_WIDTH, 1, 5.0, 5.0, 5.0, 5.0, 5.0),
+        (NOW + MINUTE, 1, 5.0, 5.0, 5.0, 5.0, 5.0),
     ]
 
 
-def test_a_window_whose_last_number_became_text_has_no_rollup(store: TimeSeries, path: Path) -> None:
+def test_a_number_that_became_text_is_kept_beside_it(store: TimeSeries, path: Path) -> None:
     store.write([at(1, 1.0)])
     store.write([at(1, "broken")])
-    assert rows(path, "SELECT * FROM rollup_1m") == []
+    assert rows(path, "SELECT kind, count, last FROM rollup_1m ORDER BY kind") == [
+        ("number", 1, 1.0),
+        ("text", 1, "broken"),
+    ]
 
 
-def test_a_window_of_text_leaves_the_one_before_it_alone(store: TimeSeries, path: Path) -> None:
-    store.write([at(1, 1.0)])
-    store.write([at(61, "calibrating")])
-    assert rows(path, "SELECT start, count FROM rollup_1m") == [(NOW, 1)]
+def test_windows_that_are_too_large_for_a_float_say_so(store: TimeSeries, path: Path) -> None:
+    store.write([at(1, 1.5e308)])
+    store.write([at(2, 1.5e308), at(3, 1.0)])
+    store.write([at(62, 1.0)])
+    assert rows(path, "SELECT count, sum, m2, max FROM rollup_1m ORDER BY start") == [
+        (3, None, None, 1.5e308),
+        (1, 1.0, 0.0, 1.0),
+    ]
 
 
-def test_the_open_windows_lie_side_by_side(store: TimeSeries, path: Path) -> None:
-    store.write([at(1), at(61), at(121), at(1, device="e")])
-    assert rows(path, "SELECT count(*) FROM rollup_1m_open") == [(2,)]
-    assert rows(path, "SELECT count(*) FROM rollup_1m_closed") == [(2,)]
+def test_points_of_many_days_are_in_partitions_that_are_dropped_as_a_whole(store: TimeSeries, path: Path) -> None:
+    day = NOW - NOW % DAY
+    store.write([Reading("d", day + number * DAY, NOW, {"m": float(number)}) for number in range(5)])
+    store.write([Reading("e", day, NOW, {"m": 1.0}, {}, "other")])
+    assert rows(path, "SELECT count(*) FROM partition WHERE tier = 'raw'") == [(6,)]
+    assert store.store.drop("default", Tier.RAW, day + 2 * DAY + 5) == 2
+    assert store.store.drop("default", Tier.RAW, day + 2 * DAY + 5) == 0
+    assert store.store.drop("nobody", Tier.RAW, day + 9 * DAY) == 0
+    assert rows(path, "SELECT profile, value FROM point ORDER BY profile, ts") == [
+        *[("default", float(number)) for number in range(2, 5)],
+        ("other", 1.0),
+    ]
+    assert rows(path, "SELECT count(*) FROM rollup_1d") == [(6,)]
+    store.write([Reading("d", day + 1, NOW, {"m": 9.0})])
+    assert rows(path, "SELECT count(*) FROM point") == [(5,)]
 
 
-def test_one_series_is_found_in_the_rollups_without_a_scan(store: TimeSeries, path: Path) -> None:
-    store.open()
-    plan = rows(path, "EXPLAIN QUERY PLAN SELECT sum(sum) FROM rollup_1m WHERE series = 1 AND start >= 0 AND start < 9")
-    assert not [row for row in plan if str(row[3]).startswith(("SCAN rollup_1m_open", "SCAN rollup_1m_closed"))], plan
+def test_what_another_process_has_dropped_is_made_again(store: TimeSeries, path: Path) -> None:
+    day = NOW - NOW % DAY
+    store.write([Reading("d", day, NOW, {"m": 1.0}), Reading("d", day + 9 * DAY, NOW, {"m": 2.0})])
+    other = TimeSeries(path)
+    assert other.store.drop("default", Tier.RAW, day + DAY) == 1
+    other.close()
+    with pytest.raises(StoreUnavailableError, match="no such table"):
+        store.write([Reading("d", day + 1, NOW, {"m": 3.0})])
+    store.write([Reading("d", day + 1, NOW, {"m": 3.0})])
+    assert rows(path, "SELECT value FROM point ORDER BY ts") == [(3.0,), (2.0,)]
 
 
 def test_memory_is_bounded(path: Path) -> None:
     store = TimeSeries(path, 100)
     for number in range(400):
         store.write([at(number, device=f"d{number}")])
-        assert store.series_known <= 101
+        assert store.engine.series_known <= 101
     store.close()
 
 
 def test_what_memory_holds_is_trusted_by_nobody_after_another_writer(store: TimeSeries, path: Path) -> None:
     store.write([at(1)])
-    other = TimeSeries(path, 1000)
+    other = TimeSeries(path)
     other.write([at(2)])
-    assert store.write([at(3)]).recomputed == {Stale.UNKNOWN: 1}
+    store.write([at(3)])
     other.close()
     assert rows(path, "SELECT count FROM rollup_1m") == [(3,)]
 
@@ -133,7 +183,7 @@ def test_readers_and_the_writer_do_not_block_each_other(store: TimeSeries, path:
 def test_a_lock_held_by_another_makes_it_unavailable_until_it_is_let_go(
     store: TimeSeries, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("processor.timeseries._BUSY_S", 0.01)
+    monkeypatch.setattr("processor.sqlite._BUSY_S", 0.01)
     store.write([at(1)])
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         store.close()
