@@ -3,28 +3,33 @@
 import subprocess
 import sys
 from pathlib import Path
-from random import Random
+from random import Random, SystemRandom
 
 import pytest
 
-from contracts.readings import Reading
-from contracts.timeseries import ROLLUP_WIDTH
-from processor.timeseries import TimeSeries
-from tests.unit.processor.test_processor_law import rollups_of, stored
+from contracts.readings import Reading, Value
+from contracts.timeseries import MINUTE, Days
+from processor.engine import Engine
+from processor.sqlite import SqliteStore
+from tests.stores.oracle import Name, differences, rollups_of
+from tests.stores.reading_back import of_sqlite
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
 from pathlib import Path
 from random import Random
-from processor.timeseries import TimeSeries
-from tests.integration.test_processor_crash import groups
+from tests.integration.test_processor_crash import engine_on, groups
 
-store = TimeSeries(Path(sys.argv[1]), 1000)
+engine = engine_on(Path(sys.argv[1]))
 for number, group in enumerate(groups(int(sys.argv[2]))):
-    store.write(group)
+    engine.write([(0, group)], {0: 1})
     print(number, flush=True)
 """
+
+
+def engine_on(path: Path) -> Engine:
+    return Engine(SqliteStore(path, SystemRandom().getrandbits(62)), 1000, lambda _: Days("Asia/Kolkata"))
 
 
 def groups(seed: int) -> list[list[Reading]]:
@@ -35,8 +40,8 @@ def groups(seed: int) -> list[list[Reading]]:
     for _ in range(120):
         group = []
         for _ in range(rng.randrange(1, 120)):
-            ts += ROLLUP_WIDTH // 500
-            late = rng.randrange(3 * ROLLUP_WIDTH) if rng.random() < 0.05 else 0
+            ts += MINUTE // 500
+            late = rng.randrange(3 * MINUTE) if rng.random() < 0.05 else 0
             device = f"device-{rng.randrange(20)}"
             value = "text" if rng.random() < 0.02 else rng.gauss(20, 5)
             group.append(Reading(device, max(0, ts - late), ts, {"m": value, "b": True}))
@@ -44,7 +49,7 @@ def groups(seed: int) -> list[list[Reading]]:
     return made
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(3, 10))])
 def test_what_was_committed_survives_a_kill_and_its_rollups_are_right(tmp_path: Path, seed: int) -> None:
     path = tmp_path / "store.sqlite3"
     rng = Random(seed)
@@ -60,22 +65,23 @@ def test_what_was_committed_survives_a_kill_and_its_rollups_are_right(tmp_path: 
                 if last >= until:
                     process.kill()
             committed = max(committed, last)
-    points, rollups = stored(path)
+    points, rollups = of_sqlite(path)
     sent = groups(seed)
     for group in sent[: committed + 1]:
         for reading in group:
-            assert (reading.device, "m", reading.ts) in points
-    assert rollups == rollups_of(points)
-    store = TimeSeries(path, 1000)
+            value = reading.values["m"]
+            assert (("default", reading.device, "m", value.__class__), reading.ts) in points
+    assert not differences(rollups, rollups_of(points, Days("Asia/Kolkata")))
+    engine = engine_on(path)
     for group in sent:
-        store.write(group)
-    store.close()
-    points, rollups = stored(path)
-    expected = {
-        (reading.device, metric, reading.ts): value
+        engine.write([(0, group)], {0: 1})
+    engine.close()
+    points, rollups = of_sqlite(path)
+    expected: dict[tuple[Name, int], Value] = {
+        (("default", reading.device, metric, value.__class__), reading.ts): value
         for group in sent
         for reading in group
         for metric, value in reading.values.items()
     }
     assert points == expected
-    assert rollups == rollups_of(expected)
+    assert not differences(rollups, rollups_of(expected, Days("Asia/Kolkata")))

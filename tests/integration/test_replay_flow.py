@@ -38,7 +38,7 @@ class Plant:
     def rows(self) -> dict[str, list[tuple[object, ...]]]:
         """Every row of every table of the store that has points or rollups."""
         with closing(sqlite3.connect(self._store)) as db:
-            tables = ("series", "point", "rollup_1m_closed")
+            tables = ("series", "point", "rollup_1m", "rollup_1d")
             return {table: sorted(db.execute(f"SELECT * FROM {table}")) for table in tables}  # noqa: S608 - constants
 
     async def letters(self, **query: str) -> list[dict[str, Any]]:
