@@ -62,6 +62,21 @@ CREATE TABLE IF NOT EXISTS writer (
 """
 
 
+FROM_EARLIER = """
+DROP VIEW IF EXISTS rollup_1m;
+DROP TABLE IF EXISTS rollup_1m_open;
+DROP TABLE IF EXISTS rollup_1m_closed;
+ALTER TABLE series RENAME TO earlier_series;
+ALTER TABLE point RENAME TO earlier_point;
+"""
+"""Makes room for this schema in a store of schema version 1, whose points are then written anew from these tables."""
+
+EARLIER_POINTS = """
+SELECT device, metric, ts, value, typeof(value), received, flags
+FROM earlier_series JOIN earlier_point ON id = series ORDER BY series, ts
+"""
+
+
 def partition_name(tier: Tier, profile: int, start: int) -> str:
     """Name of the table that holds `tier` of the profile with that id from `start` on, which is a multiple of SPANS."""
     return f"{'point' if tier is Tier.RAW else f'rollup_{tier}'}_{profile}_{start // SPANS[tier]}"

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from random import SystemRandom
 
 from prometheus_client import CollectorRegistry
@@ -24,6 +25,7 @@ from processor.sqlite import SqliteStore, check
 from processor.store import NewerSchemaError
 from processor.stream import Stream
 from processor.tidying import Tidying
+from processor.upgrade import upgrade
 from processor.writer import Writer
 
 _LEASES = "processor_leases"
@@ -45,7 +47,8 @@ class App:
         self._retentions = Retentions()
         self._directory = Directory(self._link, log, self._registered)
         store = SqliteStore(settings.store, token=self._rng.getrandbits(62))
-        engine = Engine(store, settings.series_in_memory, self._days)
+        self._settings = settings
+        self._engine = engine = Engine(store, settings.series_in_memory, self._days)
         self._writer = Writer(engine, store, self._metrics, self._rng, log)
         now = time.time_ns  # noqa: TID251 - the composition root reads the clock
         self._tidying = Tidying(self._writer, self._retentions, now, settings.tidy_seconds, self._metrics, log)
@@ -107,7 +110,7 @@ class App:
     async def start(self) -> None:
         """Begin; what is missing is waited for in the background."""
         self._tasks = [
-            self._keep("store", self._writer.open),
+            self._keep("store", self._open),
             self._keep("stream", self._stream.run),
             self._keep("ownership", self._stream.own),
             self._keep("lag", self._stream.watch_lag),
@@ -127,6 +130,13 @@ class App:
             await self._ownership.release()
         await self._writer.close()
         await self._link.close()
+
+    async def _open(self) -> None:
+        """Open the store, and bring it into its present form."""
+        await self._writer.open()
+        points = await self._writer.run(partial(upgrade, self._settings.store, self._engine))
+        if points:
+            self._log.info("store.upgraded", points=points)
 
     async def _follow_directory(self) -> None:
         await self._link.connect()

@@ -12,6 +12,7 @@ import msgspec
 from contracts.readings import Value
 from contracts.sqlite_layout import (
     AGGREGATES,
+    FROM_EARLIER,
     OPEN_COLUMNS,
     SCHEMA,
     SCHEMA_VERSION,
@@ -271,8 +272,10 @@ class SqliteStore:
             _refuse_newer(self._path, db)
             _use_log(self._path, db)
             db.executescript(_SETUP)
-            if _pragma(db, "user_version") != SCHEMA_VERSION:
-                db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION};")
+            version = _pragma(db, "user_version")
+            if version != SCHEMA_VERSION:
+                earlier = FROM_EARLIER if version else ""
+                db.executescript(f"BEGIN IMMEDIATE; {earlier} {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION};")
                 for tier in Tier:
                     self._make_view(db, tier)
                 db.execute("COMMIT")

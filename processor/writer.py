@@ -78,7 +78,11 @@ class Writer:
 
     async def drop(self, profile: str, tier: Tier, before: int) -> int:
         """Drop what is older than it has to be kept; see Store.drop. Raises StoreUnavailableError."""
-        return await self._in_thread(lambda: self._store.drop(profile, tier, before))
+        return await self.run(lambda: self._store.drop(profile, tier, before))
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Do other work on the store, between two writes."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def stop(self) -> None:
         """Give up what is held: the write that runs is finished, none is tried again."""
@@ -105,14 +109,11 @@ class Writer:
 
         return [await self._until_available(work)]
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
     async def _until_available(self, work: Callable[[], T]) -> T:
         waits = delays(self._rng)
         while not self._stopping.is_set():
             try:
-                done = await self._in_thread(work)
+                done = await self.run(work)
             except StoreUnavailableError as error:
                 self._hold(error)
                 wait = max(next(waits), min(error.wait, _LONGEST_WAIT_S))
