@@ -15,6 +15,7 @@ from contracts.lease import LeaseBucket
 from contracts.logs import Log
 from contracts.settings import fail
 from contracts.timeseries import Days, days_of
+from processor.derived import Derived
 from processor.engine import Engine
 from processor.metrics import Metrics
 from processor.ownership import Ownership, times
@@ -52,6 +53,7 @@ class App:
         self._writer = Writer(engine, store, self._metrics, self._rng, log)
         now = time.time_ns  # noqa: TID251 - the composition root reads the clock
         self._tidying = Tidying(self._writer, self._retentions, now, settings.tidy_seconds, self._metrics, log)
+        self._derived = Derived(self._link, metrics=self._metrics, rng=self._rng, log=log)
         me = self._rng.randbytes(8).hex()
         reader = Reader(self._link, me, self._rng, log)
 
@@ -73,6 +75,7 @@ class App:
             self._ownership,
             reader,
             self._writer,
+            self._derived,
             self._retentions,
             records=self._directory.heard,
             now=now,
@@ -103,8 +106,7 @@ class App:
             missing.append("stream TELEMETRY")
         elif not self._directory.heard.is_set():
             missing.append("device records")
-        if self._writer.missing is not None:
-            missing.append(self._writer.missing)
+        missing += [name for name in (self._writer.missing, self._derived.missing) if name is not None]
         return missing
 
     async def start(self) -> None:
@@ -114,6 +116,7 @@ class App:
             self._keep("stream", self._stream.run),
             self._keep("ownership", self._stream.own),
             self._keep("lag", self._stream.watch_lag),
+            self._keep("clock", self._stream.watch_clock),
             self._keep("directory", self._follow_directory),
             self._keep("tidying", self._tidying.run),
         ]

@@ -7,18 +7,19 @@ hours. Memory is forgotten whenever it may not be what is stored: after a failed
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from contracts.derived import Window as ClosedWindow
 from contracts.readings import Reading
 from contracts.timeseries import HOUR, MINUTE, Days, Kind, Tier
+from processor.announce import Clock, Made
 from processor.known import Known
 from processor.series import NEVER, UNKNOWN, Series, Stale
 from processor.store import Span, Store, Taken
 from processor.windows import Window, aggregate, joined
 
-Made = tuple[Series, Window]
 Batch = tuple[int, Sequence[Reading]]
 """Readings of one partition, in order."""
 
@@ -62,6 +63,7 @@ class Engine:
     def __init__(self, store: Store, most_series: int, days: Callable[[str], Days]) -> None:
         self._store, self._days = store, days
         self._known = Known(most_series)
+        self._clock = Clock()
 
     @property
     def series_known(self) -> int:
@@ -78,8 +80,12 @@ class Engine:
 
     def close(self) -> None:
         """Close the store, and forget everything; the next write opens it again."""
-        self._known.clear()
+        self._forget()
         self._store.close()
+
+    def due(self, now: int, owned: Container[int]) -> list[tuple[int, ClosedWindow]]:
+        """Return the open windows of the partitions `owned` that are over by the clock, each with its partition."""
+        return self._clock.due(now, owned)
 
     def write(self, batches: Sequence[Batch], epochs: Mapping[int, int]) -> Written:
         """Store all readings with their windows, of partitions that are owned with `epochs`; on disk when it returns.
@@ -105,13 +111,17 @@ class Engine:
     def _transaction(self, epochs: Mapping[int, int]) -> Iterator[None]:
         try:
             if not self._store.begin(epochs):
-                self._known.clear()
-            self._known.age()
+                self._forget()
+            self._clock.forget(self._known.age())
             yield
         except BaseException:
-            self._known.clear()
+            self._forget()
             self._store.abort()
             raise
+
+    def _forget(self) -> None:
+        self._known.clear()
+        self._clock.clear()
 
     def _take(self, partition: int, readings: Sequence[Reading], changes: _Changes) -> list[Taken]:
         """Find the series of every point, and let it extend the open window or make a window stale."""
@@ -194,6 +204,7 @@ class Engine:
         store.put_windows(Tier.D1, self._anew(Tier.D1, days, changes, written, self._from_hours))
         still_there = [series for series in changes.open if series.newest != NEVER]
         store.put_open(still_there)
+        self._clock.touch(still_there)
         written.extended = len(still_there)
         written.recomputed = Counter(changes.stale.values())
 

@@ -42,9 +42,14 @@ class Known:
         metrics[(metric, series.kind) if metric in metrics else metric] = series
         self._count += 1
 
-    def age(self) -> None:
-        """Forget what has not been used for longest, if there are too many. Only between transactions."""
-        if self._count >= 2 * self._half:
-            self.clear()  # all of it was used in one transaction: there is no telling what to forget
-        elif self._count >= self._half:
+    def age(self) -> list[Series]:
+        """Forget what has not been used for longest, if there are too many; returns it. Only between transactions."""
+        if self._count < self._half:
+            return []
+        forgotten = self._old
+        if self._count >= 2 * self._half:  # all of it was used in one transaction: there is no telling what to forget
+            forgotten = self._old | self._young
+            self.clear()
+        else:
             self._old, self._young, self._count = self._young, {}, 0
+        return [series for metrics in forgotten.values() for series in metrics.values()]

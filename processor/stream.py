@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from random import Random
 
 from nats.aio.msg import Msg
@@ -10,11 +10,14 @@ from nats.errors import Error as NatsError
 
 from contracts.consumers import partitions_of
 from contracts.deadletters import Reason
+from contracts.derived import Window as ClosedWindow
 from contracts.jetstream import Link, Publisher, ensure_stream
 from contracts.logs import Log
 from contracts.streams import DEADLETTERS, TELEMETRY
 from contracts.wire import SchemaError
+from processor.announce import windows_of
 from processor.deadletters import DeadLetters
+from processor.derived import Derived
 from processor.engine import Batch
 from processor.metrics import Metrics
 from processor.ownership import Ownership
@@ -26,6 +29,7 @@ from processor.writer import Outcome, StoppedError, Writer
 _POLL_S = 0.5
 _RECORDS_S = 10.0
 _LAG_POLL_S = 2.0
+_CLOCK_S = 1.0
 _RESTS = 3
 """Rest after a commit, in units of what it took: commits take at most a quarter of the time, until points pile up."""
 _MANY = 128
@@ -50,6 +54,7 @@ class Stream:
         ownership: Ownership,
         reader: Reader,
         writer: Writer,
+        derived: Derived,
         retentions: Retentions,
         *,
         records: asyncio.Event,
@@ -61,7 +66,8 @@ class Stream:
         rest: float,
     ) -> None:
         self._link, self._ownership, self._reader = link, ownership, reader
-        self._writer, self._retentions, self._now, self._metrics = writer, retentions, now, metrics
+        self._writer, self._derived, self._retentions = writer, derived, retentions
+        self._now, self._metrics = now, metrics
         self._rng, self._log, self._commit_points, self._rest = rng, log, commit_points, rest
         self._publisher = Publisher(link)
         self._letters = DeadLetters(link, self._publisher, now, metrics, rng, log, self._pause)
@@ -102,6 +108,17 @@ class Stream:
         await self._divided.wait()
         await self._ownership.keep()
 
+    async def watch_clock(self) -> None:
+        """Tell for ever which windows the clock closes."""
+        while True:
+            await asyncio.sleep(_CLOCK_S)
+            async with self._busy:
+                if self._stopping.is_set():
+                    return
+                now, owned = self._now(), self._ownership.epochs
+                with contextlib.suppress(StoppedError):
+                    await self._tell(await self._writer.due(now, owned))
+
     async def watch_lag(self) -> None:
         """Look up for ever how many batches of the partitions that are ours are not acknowledged."""
         while True:
@@ -117,6 +134,7 @@ class Stream:
         """Read nothing more; returns when what was read is settled, or given up because the store takes nothing."""
         self._stopping.set()
         self._writer.stop()
+        self._derived.stop()
         async with self._busy:
             pass
 
@@ -171,6 +189,7 @@ class Stream:
                     await self._letters.bury_reading(delivery.partition, reading, Reason.TOO_LATE, _TOO_LATE)
         outcome = await self._writer.write(batches, {delivery.partition: delivery.epoch for delivery, _, _ in group})
         await self._bury(group, outcome)
+        await self._tell(pair for written in outcome.written for pair in windows_of(written.closed))
         # Step 9. acknowledge
         for delivery, last in {delivery: message for delivery, message, _ in group}.items():
             await self._reader.acknowledge(delivery, last, self._ownership.epochs)
@@ -192,6 +211,14 @@ class Stream:
         for written in outcome.written:
             for partition, reading, detail in written.refused:
                 await self._letters.bury_reading(partition, reading, Reason.NOT_STORED, detail)
+
+    async def _tell(self, windows: Iterable[tuple[int, ClosedWindow]]) -> None:
+        """Publish closed windows."""
+        told: dict[int, list[ClosedWindow]] = {}
+        for partition, window in windows:
+            told.setdefault(partition, []).append(window)
+        for partition, of_partition in told.items():
+            await self._derived.publish(partition, of_partition, [])
 
     async def _pause(self, seconds: float) -> None:
         """Wait. Raises StoppedError if the service stops meanwhile."""

@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
 from contracts.backoff import delays
+from contracts.derived import Window as ClosedWindow
 from contracts.logs import Log
 from contracts.timeseries import Tier
 from processor.engine import Batch, Engine, Written
@@ -79,6 +80,10 @@ class Writer:
     async def drop(self, profile: str, tier: Tier, before: int) -> int:
         """Drop what is older than it has to be kept; see Store.drop. Raises StoreUnavailableError."""
         return await self.run(lambda: self._store.drop(profile, tier, before))
+
+    async def due(self, now: int, owned: Container[int]) -> list[tuple[int, ClosedWindow]]:
+        """Return the windows that the clock closes; see Engine.due."""
+        return await self.run(lambda: self._engine.due(now, owned))
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do other work on the store, between two writes."""
