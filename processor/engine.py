@@ -4,6 +4,10 @@ A point that is newer than every point of its series can be no duplicate, so it 
 memory. Whatever else comes makes its minute stale, and with it the hour and the day. After the points are written a
 stale minute is computed anew from the points that are stored, a stale hour from its minutes, a stale day from its
 hours. Memory is forgotten whenever it may not be what is stored: after a failed write, and after another writer.
+
+So that a store without transactions need not keep open windows, two things come before the points of a write: what is
+not known of a series is learned from what is stored, and the windows that its new points leave are written. Whatever
+of a failed write is stored then, each window older than the newest point's is stored, or will be touched again.
 """
 
 from collections import Counter
@@ -12,14 +16,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from contracts.derived import Window as ClosedWindow
-from contracts.readings import Reading
-from contracts.timeseries import HOUR, MINUTE, Days, Kind, Tier
+from contracts.readings import Reading, Value
+from contracts.timeseries import HOUR, MINUTE, ROLLUPS, Days, Kind, Tier
 from processor.announce import Clock, Made
 from processor.known import Known
 from processor.series import NEVER, UNKNOWN, Series, Stale
 from processor.store import Span, Store, Taken
 from processor.windows import Window, aggregate, joined
 
+Stales = dict[tuple[Series, int], int]
+"""Windows to compute anew: their ends, by series and start."""
 Batch = tuple[int, Sequence[Reading]]
 """Readings of one partition, in order."""
 
@@ -48,20 +54,22 @@ class _Changes:
         self.touched: list[Series] = []  # have points in `values`
         self.left: dict[Tier, list[Made]] = {Tier.M1: [], Tier.H1: [], Tier.D1: []}  # no longer open
         self.stale: dict[tuple[Series, int], Stale] = {}  # by series and start of the minute
-        self.days: dict[tuple[Series, int], int] = {}  # end of a stale day, by series and start
+        self.days: Stales = {}  # stale days
         self.late: list[tuple[Stale, int]] = []
-        self.unknown: set[Series] = set()
+        self.held: dict[Series, list[tuple[int, Value]]] = {}  # points of series that are to be learned first
+        self.unknown: set[Series] = set()  # whose newest point was refused
         self.open: dict[Series, None] = {}  # whose open windows have changed
 
 
 class Engine:
     """Writes readings and their windows to `store`. `most_series` bounds what is known in memory.
 
-    `days` gives the local days of a device, asked for when the device becomes known and at the end of each day.
+    `days` gives the local days of a device, asked for when the device becomes known and at the end of each day. Points
+    of a series within one `tick` (ns) are one point to the store.
     """
 
-    def __init__(self, store: Store, most_series: int, days: Callable[[str], Days]) -> None:
-        self._store, self._days = store, days
+    def __init__(self, store: Store, most_series: int, days: Callable[[str], Days], tick: int = 1) -> None:
+        self._store, self._days, self._tick = store, days, tick
         self._known = Known(most_series)
         self._clock = Clock()
 
@@ -96,6 +104,10 @@ class Engine:
         with self._transaction(epochs):
             changes, written = _Changes(), Written()
             taken = [one for batch in batches for one in self._take(*batch, changes)]
+            self._learn(changes, written)
+            stale = _stale_windows(changes.stale, changes.days)
+            for tier in ROLLUPS:
+                self._store.put_windows(tier, _but(changes.left[tier], stale[tier]))
             # Step 7. write the points
             for index, detail in self._store.put(taken):
                 written.refused.append((taken[index].series[0].partition, taken[index].reading, detail))
@@ -127,8 +139,9 @@ class Engine:
         """Find the series of every point, and let it extend the open window or make a window stale."""
         taken = []
         touched = changes.touched
+        tick = self._tick
         for reading in readings:
-            ts = reading.ts
+            ts = reading.ts // tick * tick
             known = self._known.of(reading.profile, reading.device)
             row: list[Series] = []
             for metric, value in reading.values.items():
@@ -142,15 +155,27 @@ class Engine:
                     if not series.values:
                         touched.append(series)
                     series.values.append(value)
-                elif ts > series.newest:
-                    self._move_on(series, ts, changes)
-                    series.values.append(value)
-                    touched.append(series)
                 else:
-                    _make_stale(series, ts, changes)
+                    self._place(series, ts, value, changes)
                 row.append(series)
             taken.append(Taken(reading, row))
         return taken
+
+    def _place(self, series: Series, ts: int, value: Value, changes: _Changes) -> None:
+        """Let a point extend the open window, begin a new one, or make a window stale; hold it if nothing is known."""
+        if series.newest == UNKNOWN:
+            changes.held.setdefault(series, []).append((ts, value))
+        elif ts > series.newest:
+            if ts >= series.end:
+                self._move_on(series, ts, changes)
+            series.newest = ts
+            if not series.values:
+                changes.touched.append(series)
+            series.values.append(value)
+        else:
+            cause = Stale.DUPLICATE if ts == series.newest else Stale.LATE
+            changes.stale.setdefault((series, ts - ts % MINUTE), cause)
+            changes.late.append((cause, series.newest - ts))
 
     def _meet(self, partition: int, reading: Reading, metric: str, kind: Kind) -> Series:
         series = Series(partition, reading.profile, reading.device, metric, kind, self._days(reading.device))
@@ -175,12 +200,22 @@ class Engine:
                 changes.days[series, day] = end
             series.day, series.day_end = Window(day), end
         series.minute = Window(start)
-        series.newest, series.end = ts, start + MINUTE
+        series.end = start + MINUTE
+
+    def _learn(self, changes: _Changes, written: Written) -> None:
+        """Compute the open windows of series of which nothing is known from what is stored; then take their points."""
+        stale = self._find_newest(list(changes.held))
+        written.recomputed[Stale.UNKNOWN] += len(stale)
+        for tier, windows in _stale_windows(stale, {}).items():
+            self._anew(tier, windows)
+        for series, points in changes.held.items():
+            for ts, value in points:
+                self._place(series, ts, value, changes)
 
     def _untake(self, taken: Taken, changes: _Changes) -> None:
         """Do as if a reading that the store has refused had never been counted."""
+        ts = taken.reading.ts // self._tick * self._tick
         for series in taken.series:
-            ts = taken.reading.ts
             changes.stale[series, ts - ts % MINUTE] = Stale.REFUSED
             if series.newest == ts:
                 changes.unknown.add(series)
@@ -190,68 +225,50 @@ class Engine:
         for series in changes.touched:
             series.fold()
             changes.open[series] = None
-        self._find_newest(changes)
-        hours = {(series, start - start % HOUR): start - start % HOUR + HOUR for series, start in changes.stale}
-        days = changes.days
-        for series, start in changes.stale:
-            day, end = series.days.of(start)
-            days[series, day] = end
-        minutes = self._anew(
-            Tier.M1, {key: key[1] + MINUTE for key in changes.stale}, changes, written, self._from_points
-        )
-        store.put_windows(Tier.M1, minutes)
-        store.put_windows(Tier.H1, self._anew(Tier.H1, hours, changes, written, self._from_minutes))
-        store.put_windows(Tier.D1, self._anew(Tier.D1, days, changes, written, self._from_hours))
+        for series, start in self._find_newest(list(changes.unknown)):
+            changes.open[series] = None
+            changes.stale.setdefault((series, start), Stale.UNKNOWN)
+        for tier, windows in _stale_windows(changes.stale, changes.days).items():
+            anew = self._anew(tier, windows)
+            store.put_windows(tier, anew)
+            written.closed[tier] = _but(changes.left[tier], windows) + anew
+            changes.open.update((series, None) for series, start in windows if _open(series, tier).start == start)
         still_there = [series for series in changes.open if series.newest != NEVER]
         store.put_open(still_there)
         self._clock.touch(still_there)
         written.extended = len(still_there)
-        written.recomputed = Counter(changes.stale.values())
+        written.recomputed += Counter(changes.stale.values())
 
-    def _find_newest(self, changes: _Changes) -> None:
-        """Learn which windows are open of series of which that is not known, and compute those anew."""
-        unknown = list(changes.unknown)
+    def _find_newest(self, unknown: list[Series]) -> list[tuple[Series, int]]:
+        """Learn which windows are open; these are empty then. Returns the starts of the minutes."""
+        minutes = []
         for series, newest in zip(unknown, self._store.newest(unknown) if unknown else (), strict=True):
-            changes.open[series] = None
             series.values.clear()
-            if newest == NEVER:  # its only points were refused
+            if newest == NEVER:
                 series.learn(NEVER, Window(), Window(), Window(), 0)
                 continue
             start = newest - newest % MINUTE
             day, day_end = series.days.of(newest)
             series.learn(newest, Window(start), Window(newest - newest % HOUR), Window(day), day_end)
-            changes.stale.setdefault((series, start), Stale.UNKNOWN)
+            minutes.append((series, start))
+        return minutes
 
-    def _anew(
-        self,
-        tier: Tier,
-        stale: Mapping[tuple[Series, int], int],
-        changes: _Changes,
-        written: Written,
-        compute: Callable[[list[Span]], Iterable[Window]],
-    ) -> list[Made]:
-        """Compute the stale windows of a tier; return all that are closed, also those that were left as they are."""
-        closed = [
-            (series, window)
-            for series, window in changes.left[tier]
-            if window.count and (series, window.start) not in stale
-        ]
+    def _anew(self, tier: Tier, stale: Stales) -> list[Made]:
+        """Compute the stale windows of a tier; return those that are closed, and keep the others."""
+        closed = []
         spans = [Span(series, start, end) for (series, start), end in stale.items()]
+        compute = {Tier.M1: self._from_points, Tier.H1: self._from_minutes, Tier.D1: self._from_hours}[tier]
         for span, window in zip(spans, compute(spans) if spans else (), strict=True):
             series = span.series
-            open_ = {Tier.M1: series.minute, Tier.H1: series.hour, Tier.D1: series.day}[tier]
-            if open_.start != span.start:
+            if _open(series, tier).start != span.start:
                 if window.count:
                     closed.append((series, window))
-                continue
-            changes.open[series] = None
-            if tier is Tier.M1:
+            elif tier is Tier.M1:
                 series.minute = window
             elif tier is Tier.H1:
                 series.hour = window
             else:
                 series.day = window
-        written.closed[tier] = closed
         return closed
 
     def _from_points(self, spans: list[Span]) -> Iterator[Window]:
@@ -292,14 +309,25 @@ def _find(known: Mapping[str | tuple[str, Kind], Series], metric: str, kind: Kin
     return series if series is not None and series.kind is kind else known.get((metric, kind))
 
 
-def _make_stale(series: Series, ts: int, changes: _Changes) -> None:
-    if series.newest == UNKNOWN:
-        changes.unknown.add(series)
-        changes.stale[series, ts - ts % MINUTE] = Stale.UNKNOWN
-    else:
-        cause = Stale.DUPLICATE if ts == series.newest else Stale.LATE
-        changes.stale.setdefault((series, ts - ts % MINUTE), cause)
-        changes.late.append((cause, series.newest - ts))
+def _open(series: Series, tier: Tier) -> Window:
+    return {Tier.M1: series.minute, Tier.H1: series.hour, Tier.D1: series.day}[tier]
+
+
+def _but(left: list[Made], stale: Stales) -> list[Made]:
+    """Give the windows that were left, but for those that are stale."""
+    return [(series, window) for series, window in left if window.count and (series, window.start) not in stale]
+
+
+def _stale_windows(minutes: Iterable[tuple[Series, int]], days: Stales) -> dict[Tier, Stales]:
+    """Give the windows of all tiers that have a stale minute, and of `days`; finer tiers first."""
+    stale: dict[Tier, Stales] = {Tier.M1: {}, Tier.H1: {}, Tier.D1: dict(days)}
+    for series, start in minutes:
+        stale[Tier.M1][series, start] = start + MINUTE
+        hour = start - start % HOUR
+        stale[Tier.H1][series, hour] = hour + HOUR
+        day, end = series.days.of(start)
+        stale[Tier.D1][series, day] = end
+    return stale
 
 
 def _with_open(parts: list[Window], span: Span, open_: Window) -> list[Window]:

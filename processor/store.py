@@ -50,7 +50,8 @@ class Store(Protocol):
     """One store, used from one thread. Every method raises StoreUnavailableError if it cannot be done now.
 
     A write is `begin`, any of the others, then `commit`; after an error, `abort`. Whatever of an aborted write is
-    stored even so does no harm, since it is written again: the stream has not been told.
+    stored even so does no harm, since it is written again: the stream has not been told. A store that leaves out open
+    windows, which readers then compute, has to have those that were put before the points on disk before the points.
     """
 
     def open(self) -> None:
@@ -78,10 +79,14 @@ class Store(Protocol):
         """Return the windows that begin in each span, in order of time, with all that was put; perhaps no open ones."""
 
     def newest(self, series: Sequence[Series]) -> list[int]:
-        """Return the time of the newest point of each series; all have one. Only asked where memory does not tell."""
+        """Return the time of the newest point of each series, or NEVER. Only asked where memory does not tell."""
 
     def put_windows(self, tier: Tier, windows: Sequence[tuple[Series, Window]]) -> None:
-        """Write windows that are not, or no longer, those of their series' newest point; each once a write."""
+        """Write windows that are not, or no longer, those of their series' newest point.
+
+        Before `put`: those that are left for a newer point, for the first time. After it: those that were computed
+        anew, and may have been written before.
+        """
 
     def put_open(self, series: Sequence[Series]) -> None:
         """Write the windows of each series' newest point, in all tiers."""

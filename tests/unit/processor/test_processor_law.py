@@ -14,6 +14,7 @@ from processor.engine import Engine
 from processor.sqlite import SqliteStore
 from processor.store import Store, StoreUnavailableError
 from tests.stores import reading_back
+from tests.stores.closed_windows import ClosedWindowsStore, with_open_windows
 from tests.stores.memory_store import Kept, MemoryStore
 from tests.stores.oracle import Name, Rollups, differences, rollups_of
 
@@ -161,11 +162,19 @@ class MemoryLaw(Law):
         self.log.append(group)
 
 
-ZONES = ["", "Europe/Berlin", "Asia/Kolkata"]
+class ClosedWindowsLaw(MemoryLaw):
+    """Without open windows: readers compute those from the points."""
+
+    def new_store(self) -> Store:
+        return ClosedWindowsStore(self.kept)
+
+    def read_back(self) -> tuple[dict[tuple[Name, int], Value], Rollups]:
+        points, stored = reading_back.of_memory(self.kept)
+        return points, with_open_windows(points, stored, self.days)
 
 
 @pytest.mark.parametrize("zone", ["", "Europe/Berlin", "Asia/Kolkata"])
-@pytest.mark.parametrize("law", [SqliteLaw, MemoryLaw])
+@pytest.mark.parametrize("law", [SqliteLaw, MemoryLaw, ClosedWindowsLaw])
 def test_the_law_holds(law: type[Law], zone: str) -> None:
     machine: type[Law] = type(law.__name__, (law,), {"zone": zone})
     run_state_machine_as_test(machine, settings=settings(max_examples=25, stateful_step_count=15, deadline=None))
