@@ -331,7 +331,11 @@ def _stale_windows(minutes: Iterable[tuple[Series, int]], days: Stales) -> dict[
 
 
 def _with_open(parts: list[Window], span: Span, open_: Window) -> list[Window]:
-    """Put the open window in its place, if it lies in the span: what the store holds of it is older."""
-    if not (open_.count and span.start <= open_.start < span.end):
+    """Put the open window in its place, if it lies in the span, and leave out what the store holds of it.
+
+    What the store holds of later ones is left out too: it is of a write that failed before its points were stored.
+    """
+    if not open_.count:
         return parts
-    return [*(part for part in parts if part.start < open_.start), open_]
+    before = [part for part in parts if part.start < open_.start]
+    return [*before, open_] if span.start <= open_.start < span.end else before
