@@ -5,6 +5,7 @@ wins. The kind is the class of its values, so that a number, a boolean and a tex
 and never conflict. Times are ns since 1970 UTC.
 """
 
+import math
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -39,7 +40,10 @@ WIDTHS = {Tier.M1: MINUTE, Tier.H1: HOUR}
 
 
 class Days:
-    """The local days of a time zone, by its IANA name; empty, or none that there is: UTC."""
+    """The local days of a time zone, by its IANA name; empty, or none that there is: UTC.
+
+    `zone` is what was given, `name` whose days they are.
+    """
 
     def __init__(self, zone: str = "") -> None:
         self.zone = zone
@@ -47,6 +51,7 @@ class Days:
             self._zone = ZoneInfo(zone) if zone else None
         except (ZoneInfoNotFoundError, ValueError, OSError):
             self._zone = None
+        self.name = "UTC" if self._zone is None else zone
         self._last = (0, 0)
 
     def of(self, ts: int) -> tuple[int, int]:
@@ -84,3 +89,18 @@ def start_of(tier: Tier, ts: int, days: Days) -> int:
 def kind_of(value: Value) -> Kind:
     """Return the kind of a value, which is also its class."""
     return value.__class__
+
+
+def merged_m2(count: int, total: float, m2: float, later: tuple[int, float, float]) -> float:
+    """Return the sum of the squared deviations of two parts, each of which has a count above 0, a sum and an m2.
+
+    Infinite where that is too large for a float.
+    """
+    later_count, later_total, later_m2 = later
+    apart = later_total / later_count - total / count
+    return or_infinite(m2 + later_m2 + apart * apart * count * later_count / (count + later_count))
+
+
+def or_infinite(number: float) -> float:
+    """Return a number, or infinity for one that is none or too small."""
+    return number if math.isfinite(number) else math.inf

@@ -20,8 +20,8 @@ from devices_api.errors import UnavailableError
 from devices_api.failures import Failures
 from devices_api.metrics import Metrics
 from devices_api.settings import Settings
+from devices_api.sqlite import SqliteTimeSeries
 from devices_api.stream import StreamServer
-from devices_api.timeseries import TimeSeries
 from devices_api.web import api
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class App:
         link = Link(settings.nats_url, settings.nats_token.get_secret_value(), "devices_api", log)
         letters = replace(DEADLETTERS, max_age=settings.deadletter_days * DAY_S, max_bytes=settings.deadletter_bytes)
         self._stream = StreamServer(link, letters, log)
-        self._timeseries = TimeSeries(settings.store)
+        self._timeseries = SqliteTimeSeries(settings.store)
         self._metrics = Metrics(lambda: link.up)
         self._repository: Repository | None = None
         self._relay: Relay | None = None

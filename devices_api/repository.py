@@ -63,6 +63,15 @@ class Repository:
             row = (await db.execute(_WITH_FACTS.where(device.c.id == id_))).first()
         return to_device(row) if row else None
 
+    async def zone(self, id_: str) -> str:
+        """Return the time zone of a device: its own or else its profile's, empty where neither names one."""
+        async with transaction(self._engine) as db:
+            row = (await db.execute(select(device.c.zone, device.c.profile).where(device.c.id == id_))).first()
+            if row is None or row.zone:
+                return "" if row is None else row.zone
+            made = await profiles_of(db, [row.profile])
+        return made[row.profile].zone if row.profile in made else ""
+
     async def page(self, after: str | None, limit: int) -> list[Device]:
         """Return the first `limit` devices whose id is greater than `after`, by id."""
         query = _DEVICES.order_by(device.c.id).limit(limit)

@@ -1,10 +1,9 @@
 """Aggregates of the points of one series in one window. Pure."""
 
-import math
 from collections.abc import Iterable, Sequence
 
 from contracts.readings import Value
-from contracts.timeseries import Kind
+from contracts.timeseries import Kind, merged_m2, or_infinite
 
 NO_START = -(1 << 62)
 """Start of a window that is none: long before every other."""
@@ -31,8 +30,8 @@ class Window:
         if value.__class__ is float and self.count:
             number: float = value
             apart = number - self.sum / self.count
-            self.m2 = _or_infinite(self.m2 + apart * apart * self.count / (self.count + 1))
-            self.sum = _or_infinite(self.sum + number)
+            self.m2 = or_infinite(self.m2 + apart * apart * self.count / (self.count + 1))
+            self.sum = or_infinite(self.sum + number)
             if number < self.min:
                 self.min = number
             elif number > self.max:
@@ -49,10 +48,8 @@ class Window:
             self.min, self.max, self.first, self.last = later.min, later.max, later.first, later.last
             return
         if later.last.__class__ is float:
-            count = self.count + later.count
-            apart = later.sum / later.count - self.sum / self.count
-            self.m2 = _or_infinite(self.m2 + later.m2 + apart * apart * self.count * later.count / count)
-            self.sum = _or_infinite(self.sum + later.sum)
+            self.m2 = merged_m2(self.count, self.sum, self.m2, (later.count, later.sum, later.m2))
+            self.sum = or_infinite(self.sum + later.sum)
             self.min = min(self.min, later.min)
             self.max = max(self.max, later.max)
         self.count += later.count
@@ -72,14 +69,10 @@ def aggregate(start: int, kind: Kind, values: Sequence[Value]) -> Window:
 
 def _sums(window: Window, numbers: Sequence[float]) -> None:
     window.min, window.max = min(numbers), max(numbers)
-    window.sum = total = _or_infinite(sum(numbers))
+    window.sum = total = or_infinite(sum(numbers))
     mean = total / len(numbers)
     if window.min != window.max:
-        window.m2 = _or_infinite(sum([(number - mean) * (number - mean) for number in numbers]))
-
-
-def _or_infinite(number: float) -> float:
-    return number if math.isfinite(number) else math.inf
+        window.m2 = or_infinite(sum([(number - mean) * (number - mean) for number in numbers]))
 
 
 def joined(start: int, parts: Iterable[Window]) -> Window:

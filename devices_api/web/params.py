@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import Depends, Query, Request
 from pydantic import BeforeValidator, WithJsonSchema
@@ -64,6 +65,21 @@ Interval = Annotated[
     str,
     BeforeValidator(lambda text: str(text) if read("bad-interval", parse_interval, str(text)) else ""),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,6}[smhd]$"}),
+]
+
+
+def _zone(text: object) -> str:
+    try:
+        return ZoneInfo(str(text)).key
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise bad("bad-zone", f"{text!r} is no time zone of the IANA database, such as Europe/Paris") from error
+
+
+ZoneParam = Annotated[
+    str | None,
+    BeforeValidator(lambda text: None if text is None else _zone(text)),
+    WithJsonSchema({"type": "string", "examples": ["Europe/Paris", "UTC"]}),
+    Query(description="Whose days an interval of 1d has; those of the device's own zone where this is not given"),
 ]
 
 

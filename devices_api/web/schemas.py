@@ -139,7 +139,7 @@ class Latest(BaseModel):
 
 
 class Points(BaseModel):
-    """Points of one metric in order of time; with `aggregate`, one for each window that holds a number."""
+    """Points of one metric in order of time; with `aggregate`, one for each window that holds a point."""
 
     device: str
     metric: str

@@ -1,22 +1,26 @@
 """Routes of what devices have measured."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
+from fastapi import Query as Parameter
 
 from contracts.problems import Problem
 from contracts.readings import Value
+from contracts.timeseries import DAY, days_of
 from devices_api.cursors import encode_cursor, number_position
 from devices_api.errors import TooMuchError
 from devices_api.times import format_time, parse_interval
 from devices_api.timeseries import TimeSeries
 from devices_api.web.devices import unknown_device
-from devices_api.web.params import MAX_POINTS, Cursor, Interval, PointsLimit, TimeParam, bad, read
+from devices_api.web.params import MAX_POINTS, Cursor, Interval, PointsLimit, TimeParam, ZoneParam, bad, read
 from devices_api.web.schemas import Latest, Points
-from devices_api.windows import MAX_WINDOWS, Aggregate, count_windows, plan, source
+from devices_api.windows import MAX_WINDOWS, Aggregate, Every, Grid, Query, count_windows, end_of
 
 if TYPE_CHECKING:
     from devices_api.repository import Repository
@@ -50,35 +54,52 @@ async def _raw(
     return {"device": device, "metric": metric, "points": _points(rows[:limit]), "next": following}
 
 
-async def _aggregated(
-    timeseries: TimeSeries,
-    device: str,
-    metric: str,
-    span: tuple[int, int],
-    limit: int,
-    *,
-    aggregate: Aggregate,
-    interval: str,
-) -> dict[str, object]:
-    """Answer with the windows of the first `limit` that `span` touches, where they hold a number."""
-    (start, end), width = span, parse_interval(interval)
-    if (count := count_windows(start, end, width)) > MAX_WINDOWS:
+async def _aggregated(timeseries: TimeSeries, query: Query, limit: int, interval: str) -> dict[str, object]:
+    """Answer with those of the first `limit` windows of `query` that hold a point."""
+    start, end, grid = query.start, query.end, query.grid
+    if (count := count_windows(start, end, grid)) > MAX_WINDOWS:
         raise _too_much(f"start to end is {count} windows of {interval}; {MAX_WINDOWS} are allowed")
-    until = min(end, (start // width + limit) * width)
-    pieces = plan(start, until, width)
-    try:
-        windows = await timeseries.windows(device, metric, aggregate, width, pieces)
-    except TooMuchError as error:
-        raise _too_much(f"{error}.") from error
+    until = end_of(start, end, grid, limit)
+    windows, source = await timeseries.windows(replace(query, end=until))
     return {
-        "device": device,
-        "metric": metric,
+        "device": query.device,
+        "metric": query.metric,
         "points": _points(windows),
         "next": encode_cursor(_KIND, until) if until < end else None,
-        "aggregate": aggregate,
+        "aggregate": query.aggregate,
         "interval": interval,
-        "source": source(pieces),
+        "source": source,
     }
+
+
+def _span(start: int, end: int, cursor: str | None) -> tuple[int, int]:
+    """Give what is left of `start` to `end` after the page that ended with `cursor`."""
+    if start >= end:
+        raise bad("bad-time", f"start ({format_time(start)}) has to be before end ({format_time(end)})")
+    if cursor is None:
+        return start, end
+    position = read("bad-cursor", lambda text: number_position(_KIND, text), cursor)
+    if not start <= position < end:
+        raise bad("bad-cursor", "this cursor is of a query with another start and end")
+    return position, end
+
+
+async def _grid_of(registry: "Callable[[], Repository]", device: str, interval: str, zone: str | None) -> Grid:
+    """Give the windows of an interval: local days for 1d, else those of one width."""
+    if interval == "1d":
+        days = days_of(await registry().zone(device) if zone is None else zone)
+        return Every(DAY) if days.name == "UTC" else days
+    if zone is not None:
+        raise bad("bad-zone", f"only an interval of 1d has a zone, and this one is {interval}")
+    return Every(parse_interval(interval))
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    try:
+        yield
+    except TooMuchError as error:
+        raise _too_much(f"{error}.") from error
 
 
 def routes(registry: "Callable[[], Repository]", timeseries: TimeSeries) -> APIRouter:
@@ -102,7 +123,7 @@ def routes(registry: "Callable[[], Repository]", timeseries: TimeSeries) -> APIR
     @router.get("", response_model=Points, response_model_exclude_unset=True)
     async def telemetry(  # noqa: PLR0913 - one parameter each of the query
         device_id: str,
-        metric: Annotated[str, Query(min_length=1)],
+        metric: Annotated[str, Parameter(min_length=1)],
         start: TimeParam,
         end: TimeParam,
         *,
@@ -110,27 +131,23 @@ def routes(registry: "Callable[[], Repository]", timeseries: TimeSeries) -> APIR
         cursor: Cursor = None,
         aggregate: Aggregate | None = None,
         interval: Interval = "1m",
+        zone: ZoneParam = None,
     ) -> Response:
         """Give the points of `metric` with `start` <= ts < `end`, in order of time; at most 1000 if not told otherwise.
 
-        With `aggregate`, one value for each window of `interval` that holds a number, over exactly the points inside
-        `start` <= ts < `end`. Windows are aligned to the epoch; text and booleans take no part. Windows of whole
-        minutes are answered from the rollups, with raw points where `start` or `end` cuts a minute.
+        With `aggregate`, one value for each window of `interval` that holds a point, over exactly the points inside
+        `start` <= ts < `end`. Windows are aligned to the epoch, but those of 1d are days of `zone`. Numbers have every
+        aggregate, booleans and text only count and last; where a window holds several kinds, numbers are the answer.
+        The rollups answer where windows are made of theirs, and raw points where `start` or `end` cuts a minute.
         """
-        if start >= end:
-            raise bad("bad-time", f"start ({format_time(start)}) has to be before end ({format_time(end)})")
-        span = (start, end)
-        if cursor is not None:
-            span = (read("bad-cursor", lambda text: number_position(_KIND, text), cursor), end)
-            if not start <= span[0] < end:
-                raise bad("bad-cursor", "this cursor is of a query with another start and end")
-        answer = (
-            await _raw(timeseries, device_id, metric, span, limit or DEFAULT_POINTS)
-            if aggregate is None
-            else await _aggregated(
-                timeseries, device_id, metric, span, limit or MAX_POINTS, aggregate=aggregate, interval=interval
-            )
-        )
+        span = _span(start, end, cursor)
+        with _bounded():
+            if aggregate is None:
+                answer = await _raw(timeseries, device_id, metric, span, limit or DEFAULT_POINTS)
+            else:
+                grid = await _grid_of(registry, device_id, interval, zone)
+                query = Query(device_id, metric, aggregate, *span, grid)
+                answer = await _aggregated(timeseries, query, limit or MAX_POINTS, interval)
         if not answer["points"]:
             await must_exist(device_id)
         return _answer(answer)

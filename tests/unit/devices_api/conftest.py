@@ -1,6 +1,5 @@
 """A registry and a time-series store of a test's own, in its directory."""
 
-import sqlite3
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any, cast
@@ -10,8 +9,8 @@ import pytest
 
 from contracts.computed import ComputedFailure
 from contracts.deadletters import DeadLetter, Reason
-from contracts.readings import Value
-from contracts.timeseries import ROLLUP_WIDTH, SCHEMA, SCHEMA_VERSION
+from contracts.readings import Reading, Value
+from contracts.timeseries import Days, Tier
 from devices_api import database
 from devices_api.deadletters import DeadLetters, NotReplayableError, Page, Rest, Sweep
 from devices_api.errors import UnavailableError
@@ -20,9 +19,11 @@ from devices_api.metrics import Metrics
 from devices_api.profiles import Profile
 from devices_api.repository import Repository
 from devices_api.selection import Selection
+from devices_api.sqlite import SqliteTimeSeries
 from devices_api.times import SECOND
-from devices_api.timeseries import TimeSeries
 from devices_api.web import api
+from processor.engine import Engine
+from processor.sqlite import SqliteStore
 
 KEY = "a-key-for-these-tests"
 NOW = 1_767_225_600 * SECOND
@@ -43,35 +44,31 @@ async def registry(tmp_path: Path) -> AsyncIterator[Repository]:
 
 
 class StoreFile:
-    """The time-series store as processor would leave it."""
+    """The time-series store as processor leaves it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def write(self, device: str, metric: str, points: Iterable[tuple[int, Value]]) -> None:
-        """Write the points of one series, and its rollups, reckoned the slow way."""
-        database = sqlite3.connect(self.path)
-        database.executescript(
-            f"PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}"
-        )
-        with database:
-            series = database.execute(
-                "INSERT INTO series (device, metric) VALUES (?, ?) RETURNING id", (device, metric)
-            ).fetchone()[0]
-            rows = sorted(dict(points).items())
-            database.executemany(
-                "INSERT INTO point (series, ts, value, received) VALUES (?, ?, ?, 0)",
-                [(series, ts, value) for ts, value in rows],
-            )
-            minutes: dict[int, list[float]] = {}
-            for ts, value in rows:
-                if isinstance(value, float):
-                    minutes.setdefault(ts // ROLLUP_WIDTH * ROLLUP_WIDTH, []).append(value)
-            database.executemany(
-                "INSERT INTO rollup_1m_closed VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [(series, at, len(v), sum(v), min(v), max(v), v[0], v[-1]) for at, v in minutes.items()],
-            )
-        database.close()
+    def write(
+        self,
+        device: str,
+        metric: str,
+        points: Iterable[tuple[int, Value]],
+        *,
+        profile: str = "default",
+        zone: str = "",
+    ) -> None:
+        """Write points of one metric, as processor does: all in one write."""
+        engine = Engine(SqliteStore(self.path, 1), 1000, lambda _: Days(zone))
+        engine.write([(0, [Reading(device, ts, 0, {metric: value}, {}, profile) for ts, value in points])], {0: 1})
+        engine.close()
+
+    def drop(self, profile: str, tier: Tier, before: int) -> int:
+        """Drop what is older, as processor does when it is not to be kept for longer."""
+        store = SqliteStore(self.path, 1)
+        dropped = store.drop(profile, tier, before)
+        store.close()
+        return dropped
 
 
 @pytest.fixture
@@ -147,7 +144,7 @@ class Service:
         self.registry: Repository | None = registry
         self.letters = FakeLetters()
         self.failures: dict[str, ComputedFailure] | None = {}
-        self.timeseries = TimeSeries(store.path)
+        self.timeseries = SqliteTimeSeries(store.path)
         self.metrics = Metrics(lambda: True)
         self.changes = 0
         app = api.build(

@@ -14,8 +14,8 @@ from devices_api.deadletters import DeadLetters
 from devices_api.handover import Edit
 from devices_api.metrics import Metrics
 from devices_api.repository import Repository
+from devices_api.sqlite import SqliteTimeSeries
 from devices_api.times import SECOND
-from devices_api.timeseries import TimeSeries
 from devices_api.web import api
 from tests.unit.devices_api.conftest import FakeLetters, no_failures
 
@@ -30,7 +30,7 @@ class Service:
         self.fake = FakeLetters()
         app = api.build(
             lambda: registry,
-            TimeSeries(store),
+            SqliteTimeSeries(store),
             cast("DeadLetters", self.fake),
             no_failures,
             Metrics(lambda: True),

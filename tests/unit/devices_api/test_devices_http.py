@@ -102,6 +102,8 @@ async def test_a_second_registration_is_a_conflict(service: Service) -> None:
         ("/devices/a/telemetry", "metric=m&start=1&end=2&cursor=zzz", (400, "bad-cursor")),
         ("/devices/a/telemetry", "metric=m&start=1&end=2&aggregate=mean&interval=1w", (400, "bad-interval")),
         ("/devices/a/telemetry", "metric=m&start=0&end=100001&aggregate=mean&interval=10s", (400, "query-too-large")),
+        ("/devices/a/telemetry", "metric=m&start=1&end=2&aggregate=mean&interval=1d&zone=Mars/Base", (400, "bad-zone")),
+        ("/devices/a/telemetry", "metric=m&start=1&end=2&aggregate=mean&interval=1h&zone=UTC", (400, "bad-zone")),
         ("/devices/a/telemetry", "metric=m&start=1&end=2&aggregate=median", (422, "invalid-request")),
         ("/devices/a/telemetry", "metric=m&start=1", (422, "invalid-request")),
         ("/devices/a/telemetry", "metric=m&start=1&end=2", (404, "unknown-device")),
@@ -212,6 +214,26 @@ async def test_an_aggregate_says_what_answered_it(service: Service, store: Store
     raw = await service.get("/devices/a/telemetry", **query, interval="30s")
     assert raw["source"] == "raw"
     assert [point["value"] for point in raw["points"]] == [0.5, 2.0, 3.5, 5.0]
+
+
+async def test_days_are_those_of_the_zone_that_is_asked_for_or_else_of_the_device(
+    service: Service, store: StoreFile
+) -> None:
+    await service.client.put("/profiles/far", json={"zone": "Asia/Tokyo"})
+    await service.client.post("/devices", json={"id": "a", "profile": "far"})
+    store.write("a", "m", [(NOW + n * 3600 * SECOND, float(n)) for n in range(24)], profile="far", zone="Asia/Tokyo")
+    query: dict[str, str | int] = {"metric": "m", "start": NOW - 9 * 3600 * SECOND, "end": NOW + 39 * 3600 * SECOND}
+    query |= {"aggregate": "count", "interval": "1d"}
+
+    async def counts(**zone: str) -> tuple[list[tuple[str, int]], str]:
+        page = await service.get("/devices/a/telemetry", **query, **zone)
+        return [(point["ts"][:13], point["value"]) for point in page["points"]], page["source"]
+
+    tokyo = ([("2025-12-31T15", 15), ("2026-01-01T15", 9)], "rollup_1d")
+    assert await counts() == await counts(zone="Asia/Tokyo") == tokyo
+    assert await counts(zone="UTC") == ([("2026-01-01T00", 24)], "rollup_1h")
+    await service.client.patch("/devices/a", json={"zone": "UTC"})
+    assert await counts() == ([("2026-01-01T00", 24)], "rollup_1h"), "its own zone goes before its profile's"
 
 
 async def test_windows_are_paged_too(service: Service, store: StoreFile) -> None:
