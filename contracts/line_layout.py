@@ -33,9 +33,10 @@ _KINDS: dict[str, Kind] = {":number": float, ":boolean": bool, ":text": str}
 _KIND_SUFFIXES = {kind: suffix for suffix, kind in _KINDS.items()}
 _FLAGS_SUFFIX = ":json"
 
-_CODES = "[01][0-9A-F]|7F|5C|25|5F|23|74|64"
+# Servers cannot tell a backslash before a separator from an escape, nor all of them a quote in a name from a text.
+_CODES = "[01][0-9A-F]|7F|22|5C|25|5F|23|74|64"
 _ESCAPE = re.compile(f"%({_CODES})")
-_BAD = rf"[\x00-\x1f\x7f\\]|%(?={_CODES})"
+_BAD = rf"[\x00-\x1f\x7f\\\"]|%(?={_CODES})"
 _BAD_IN_TAG = re.compile(_BAD)
 # A name may not begin with _, nor a line with #; `time` is no field, and a field may not be called as a tag is.
 _BAD_IN_NAME = re.compile(rf"{_BAD}|\A[_#]|\At(?=ime\Z)|\Ad(?=evice\Z)")

@@ -52,6 +52,7 @@ kinds: st.SearchStrategy[Kind] = st.sampled_from([float, bool, str])
         ("device", float, "%64evice"),
         ("_private", float, "%5Fprivate"),
         ("a\\b", float, "a%5Cb"),
+        ('3.5" tank', float, "3.5%22 tank"),
         ("a%5Cb", float, "a%255Cb"),
         ("", float, "%25"),
     ],
@@ -107,7 +108,7 @@ def test_servers_take_every_name(text: str) -> None:
     assert tag
     assert name not in ("time", line_layout.TAG)
     assert not name.startswith(("_", "#"))
-    assert not any(character < " " or character in "\\\x7f" for character in name + tag)
+    assert not any(character < " " or character in '"\\\x7f' for character in name + tag)
 
 
 def test_the_flags_are_no_metric() -> None:
