@@ -50,7 +50,7 @@ def explain(settings: type[ServiceSettings], error: ValidationError) -> list[str
         name = str(problem["loc"][0]) if problem["loc"] else ""
         field = settings.model_fields.get(name)
         variable = f"{prefix}{name}".upper()
-        secret = field is not None and "Secret" in str(field.annotation)
+        secret = (field is not None and "Secret" in str(field.annotation)) or _may_hold_secret(str(problem["input"]))
         given = (
             "is not set" if problem["type"] == "missing" else f"is {'(hidden)' if secret else repr(problem['input'])}"
         )
@@ -58,6 +58,11 @@ def explain(settings: type[ServiceSettings], error: ValidationError) -> list[str
         wanted = "it is required" if problem["type"] == "missing" else said(problem["msg"])
         lines.append(f"{variable} {given}: {wanted}{meaning}")
     return lines
+
+
+def _may_hold_secret(text: str) -> bool:
+    """Whether it is a URL with a name or parameters."""
+    return "://" in text and any(mark in text for mark in "@?")
 
 
 def fail(message: str) -> NoReturn:

@@ -63,3 +63,11 @@ def test_good_values_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMO_KEY", "k" * 16)
     monkeypatch.setenv("DEMO_PORT", "1234")
     assert load(Settings).port == 1234
+
+
+@pytest.mark.parametrize("value", ["scheme://me:hunter2@host", "scheme://host?token=hunter2"])
+def test_a_url_that_may_hold_a_secret_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    [line] = complaints(monkeypatch, capsys, DEMO_COLOUR=value, DEMO_KEY="k" * 16)
+    assert line == "DEMO_COLOUR is (hidden): there are red and blue (Colour)"
