@@ -55,6 +55,7 @@ class Link:
         self._url, self._token, self._name, self._log = url, token, name, log
         self.client = Client()
         self._begun = self._closing = False
+        self._connecting = asyncio.Lock()
         self._reopening: asyncio.Task[None] | None = None
         self.generation = 0
 
@@ -69,9 +70,13 @@ class Link:
         return self.client.jetstream()
 
     async def connect(self) -> Self:
-        """Connect, waiting for the server, unless that is done. Raises RuntimeError if the server is too old."""
-        if not self.up and self._reopening is None:
-            await self._open(self.client)
+        """Connect, waiting for the server, unless that is done. Raises RuntimeError if the server is too old.
+
+        Whoever calls it while another call connects waits for that one.
+        """
+        async with self._connecting:
+            if not self.up and self._reopening is None:
+                await self._open(self.client)
         return self
 
     async def close(self) -> None:

@@ -30,8 +30,8 @@ class Unpacked:
 def unpack(data: bytes) -> Unpacked:
     """Read a batch. Raises contracts.wire.SchemaError if it is none that this version knows.
 
-    Ingest lets no number through that is not finite, and no time outside int64; the store could not hold them, so
-    one that comes even so is left out by itself.
+    Ingest lets no number through that is not finite, no time outside int64 and no reading without values; the store
+    could not hold them, so one that comes even so is left out by itself.
     """
     batch = READING_BATCH.decode(data)
     unpacked = Unpacked(batch.readings, 0)
@@ -39,7 +39,7 @@ def unpack(data: bytes) -> Unpacked:
         for value in reading.values.values():
             if value.__class__ is float and not isfinite(value):
                 return _sift(batch.readings)
-        if not (0 <= reading.ts <= _LAST_NS and 0 <= reading.received <= _LAST_NS):
+        if not (0 <= reading.ts <= _LAST_NS and 0 <= reading.received <= _LAST_NS and reading.values):
             return _sift(batch.readings)
         unpacked.points += len(reading.values)
     return unpacked
@@ -59,6 +59,7 @@ def _sift(readings: list[Reading]) -> Unpacked:
                 unpacked.refuse(Reason.BAD_VALUE, f"device {reading.device!r}: metric {metric!r} is {value}")
             else:
                 values[metric] = value
-        unpacked.readings.append(msgspec.structs.replace(reading, values=values))
-        unpacked.points += len(values)
+        if values:
+            unpacked.readings.append(msgspec.structs.replace(reading, values=values))
+            unpacked.points += len(values)
     return unpacked

@@ -14,9 +14,13 @@ from contracts.consumers import consumers_of, take_over
 from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
 from contracts.jetstream import Link, Publisher, ensure_stream
 from contracts.readings import READING_BATCH, Reading, ReadingBatch, Value
+from contracts.timeseries import Days, Kind
 from processor.app import App
+from processor.series import Series
 from processor.settings import Settings
 from tests.conftest import TOKEN, Server, free_port
+from tests.stores.oracle import differences, rollups_of
+from tests.stores.reading_back import of_sqlite
 
 NOW = 1_700_000_040_000_000_000
 
@@ -129,11 +133,13 @@ async def test_what_was_written_before_a_crash_and_not_acknowledged_is_stored_on
     await pipeline.publish(*bodies)
     async with pipeline.running():
         await pipeline.settled()
-    before = pipeline.rows(), pipeline.rows("SELECT * FROM rollup_1m ORDER BY start")
+    before = of_sqlite(pipeline.store)
     await pipeline.publish(*bodies)
     async with pipeline.running():
         await pipeline.settled()
-    assert (pipeline.rows(), pipeline.rows("SELECT * FROM rollup_1m ORDER BY start")) == before
+    after = of_sqlite(pipeline.store)
+    assert after[0] == before[0]
+    assert not differences(after[1], rollups_of(before[0], Days()))
     assert len(before[0]) == 150
 
 
@@ -153,19 +159,20 @@ async def test_what_it_does_not_know_becomes_a_dead_letter_and_its_neighbours_ar
 
 
 async def test_a_batch_that_breaks_us_costs_only_itself(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    def poisoned(ts: int) -> int:
-        if ts == NOW + 7_000_000_000:
+    def poisoned(partition: int, profile: str, device: str, metric: str, kind: Kind, days: Days) -> Series:
+        if device == "poison":
             raise ZeroDivisionError
-        return ts - ts % 60_000_000_000
+        return Series(partition, profile, device, metric, kind, days)
 
-    monkeypatch.setattr("processor.timeseries.window_start", poisoned)
-    await pipeline.publish(batch(1.0), batch(2.0, first=7), batch(3.0, first=8))
+    monkeypatch.setattr("processor.engine.Series", poisoned)
+    poison = batch(2.0, device="poison")
+    await pipeline.publish(batch(1.0), poison, batch(3.0, first=8))
     async with pipeline.running():
         await pipeline.settled()
         [letter] = await pipeline.dead_letters(1)
     assert letter.reason == Reason.UNEXPECTED
     assert "ZeroDivisionError" in letter.detail
-    assert letter.payload == batch(2.0, first=7)
+    assert letter.payload == poison
     assert [value for _, _, value in pipeline.rows()] == [1.0, 3.0]
 
 
@@ -247,7 +254,7 @@ def owned(app: App) -> float | None:
 async def test_a_locked_store_holds_everything_and_goes_on_when_it_is_free(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("processor.timeseries._BUSY_S", 0.05)
+    monkeypatch.setattr("processor.sqlite._BUSY_S", 0.05)
     async with pipeline.running() as app:
         await until(lambda: app.waiting_for() == [], "it is ready")
         with closing(sqlite3.connect(pipeline.store, isolation_level=None)) as other:
