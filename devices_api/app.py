@@ -14,14 +14,18 @@ from starlette.types import ASGIApp
 from contracts.backoff import keep_running
 from contracts.jetstream import Link
 from contracts.logs import Log
+from contracts.stores import StoreAddress, StoreKind, parse_store
 from contracts.streams import DAY_S, DEADLETTERS
 from devices_api.deadletters import DeadLetters
 from devices_api.errors import UnavailableError
 from devices_api.failures import Failures
+from devices_api.influx import InfluxTimeSeries
 from devices_api.metrics import Metrics
 from devices_api.settings import Settings
 from devices_api.sqlite import SqliteTimeSeries
 from devices_api.stream import StreamServer
+from devices_api.timeseries import TimeSeries
+from devices_api.victoria import VictoriaTimeSeries
 from devices_api.web import api
 
 if TYPE_CHECKING:
@@ -34,6 +38,16 @@ _DATABASE = "database"
 _FINISH_S = 2.0
 
 
+def _timeseries(address: StoreAddress, token: str, now: Callable[[], int]) -> TimeSeries:
+    match address.kind:
+        case StoreKind.SQLITE:
+            return SqliteTimeSeries(address.path)
+        case StoreKind.INFLUXDB:
+            return InfluxTimeSeries(address, token)
+        case StoreKind.VICTORIA:
+            return VictoriaTimeSeries(address, token, now)
+
+
 class App:
     """The service. SQLAlchemy takes as long to import as everything else, so it is imported after the start."""
 
@@ -44,7 +58,7 @@ class App:
         link = Link(settings.nats_url, settings.nats_token.get_secret_value(), "devices_api", log)
         letters = replace(DEADLETTERS, max_age=settings.deadletter_days * DAY_S, max_bytes=settings.deadletter_bytes)
         self._stream = StreamServer(link, letters, log)
-        self._timeseries = SqliteTimeSeries(settings.store)
+        self._timeseries = _timeseries(parse_store(settings.store), settings.store_token.get_secret_value(), self._now)
         self._metrics = Metrics(lambda: link.up)
         self._repository: Repository | None = None
         self._relay: Relay | None = None

@@ -1,12 +1,12 @@
 """What devices_api can be told, by environment variables that begin with DEVICES_API_."""
 
-from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from contracts.settings import StreamSettings
+from contracts.stores import parse_store
 from contracts.streams import GIB
 
 _SCHEMES = ("sqlite+aiosqlite:///", "postgresql+asyncpg://", "postgresql+psycopg://")
@@ -16,6 +16,11 @@ def _known_scheme(url: SecretStr) -> SecretStr:
     if not url.get_secret_value().startswith(_SCHEMES):
         raise ValueError(f"the URL has to start with one of {', '.join(_SCHEMES)}")
     return url
+
+
+def _known_store(text: str) -> str:
+    parse_store(text)
+    return text
 
 
 class Settings(StreamSettings):
@@ -29,9 +34,12 @@ class Settings(StreamSettings):
         default=SecretStr("sqlite+aiosqlite:///data/registry.sqlite3"),
         description="SQLAlchemy URL of the registry database",
     )
-    store: Path = Field(
-        default=Path("data/timeseries.sqlite3"), description="File of the time-series store, which processor writes"
+    store: Annotated[str, BeforeValidator(str), AfterValidator(_known_store)] = Field(
+        default="data/timeseries.sqlite3",
+        description="The time-series store, which processor writes: a file, influxdb+http://HOST:PORT/BUCKET?org=ORG "
+        "or victoria+http://HOST:PORT",
     )
+    store_token: SecretStr = Field(default=SecretStr(""), description="Token for that store, where it wants one")
     deadletter_days: float = Field(
         default=30.0, gt=0, le=3650, description="After how many days a dead letter is deleted"
     )

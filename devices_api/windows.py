@@ -58,7 +58,10 @@ Grid = Every | Days
 
 @dataclass(frozen=True)
 class Query:
-    """An aggregate over each window of `grid` that `start` <= ts < `end` touches, of one metric."""
+    """An aggregate over each window of `grid` that `start` <= ts < `end` touches, of one metric.
+
+    `days` are those of the device, where they are known: what a store has of tier 1d.
+    """
 
     device: str
     metric: str
@@ -66,6 +69,7 @@ class Query:
     start: int
     end: int
     grid: Grid
+    days: Days | None = None
 
 
 class Answer(NamedTuple):

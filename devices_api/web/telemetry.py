@@ -12,7 +12,7 @@ from fastapi import Query as Parameter
 
 from contracts.problems import Problem
 from contracts.readings import Value
-from contracts.timeseries import DAY, days_of
+from contracts.timeseries import DAY, Days, days_of
 from devices_api.cursors import encode_cursor, number_position
 from devices_api.errors import TooMuchError
 from devices_api.times import format_time, parse_interval
@@ -84,14 +84,17 @@ def _span(start: int, end: int, cursor: str | None) -> tuple[int, int]:
     return position, end
 
 
-async def _grid_of(registry: "Callable[[], Repository]", device: str, interval: str, zone: str | None) -> Grid:
-    """Give the windows of an interval: local days for 1d, else those of one width."""
+async def _grid_of(
+    registry: "Callable[[], Repository]", device: str, interval: str, zone: str | None
+) -> tuple[Grid, Days | None]:
+    """Give the windows of an interval, local days for 1d, else those of one width; and for 1d the device's days."""
     if interval == "1d":
-        days = days_of(await registry().zone(device) if zone is None else zone)
-        return Every(DAY) if days.name == "UTC" else days
+        own = days_of(await registry().zone(device))
+        days = own if zone is None else days_of(zone)
+        return Every(DAY) if days.name == "UTC" else days, own
     if zone is not None:
         raise bad("bad-zone", f"only an interval of 1d has a zone, and this one is {interval}")
-    return Every(parse_interval(interval))
+    return Every(parse_interval(interval)), None
 
 
 @contextmanager
@@ -145,8 +148,8 @@ def routes(registry: "Callable[[], Repository]", timeseries: TimeSeries) -> APIR
             if aggregate is None:
                 answer = await _raw(timeseries, device_id, metric, span, limit or DEFAULT_POINTS)
             else:
-                grid = await _grid_of(registry, device_id, interval, zone)
-                query = Query(device_id, metric, aggregate, *span, grid)
+                windows = await _grid_of(registry, device_id, interval, zone)
+                query = Query(device_id, metric, aggregate, *span, *windows)
                 answer = await _aggregated(timeseries, query, limit or MAX_POINTS, interval)
         if not answer["points"]:
             await must_exist(device_id)

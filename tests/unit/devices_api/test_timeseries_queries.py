@@ -1,10 +1,8 @@
 """Aggregates against the slow way, over a real file."""
 
 import sqlite3
-import statistics
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +15,8 @@ from devices_api import sqlite, sqlite_reads
 from devices_api.errors import TooMuchError, UnavailableError
 from devices_api.sqlite import SqliteTimeSeries
 from devices_api.times import SECOND
-from devices_api.windows import OF_ANY_KIND, Aggregate, Every, Grid, Query, count_windows, end_of, plan
+from devices_api.windows import Aggregate, Every, Grid, Query, count_windows, end_of, plan
+from tests.stores.oracle_of_queries import slowly
 from tests.unit.devices_api.conftest import StoreFile
 
 BEGIN = 1_774_742_400 * SECOND
@@ -37,31 +36,6 @@ grids = st.one_of(
     st.sampled_from([90 * SECOND, MINUTE, 7 * MINUTE, HOUR, 90 * MINUTE, 3 * HOUR, DAY, 7 * DAY]).map(Every),
     zones.map(Days),
 )
-
-
-def slowly(points: dict[int, Value], aggregate: Aggregate, grid: Grid, start: int, end: int) -> list[tuple[int, Value]]:
-    """Say what an aggregate is, in as many words."""
-    windows: dict[int, list[Value]] = {}
-    for ts in sorted(points):
-        if start <= ts < end:
-            windows.setdefault(grid.of(ts)[0], []).append(points[ts])
-    what: dict[Aggregate, Any] = {
-        Aggregate.MEAN: statistics.fmean,
-        Aggregate.MIN: min,
-        Aggregate.MAX: max,
-        Aggregate.SUM: sum,
-        Aggregate.COUNT: len,
-        Aggregate.FIRST: lambda v: v[0],
-        Aggregate.LAST: lambda v: v[-1],
-        Aggregate.STDDEV: statistics.pstdev,
-    }
-    answer = []
-    for at, found in windows.items():
-        kinds = (float, bool, str) if aggregate in OF_ANY_KIND else (float,)
-        of_kind = next((v for kind in kinds if (v := [one for one in found if one.__class__ is kind])), None)
-        if of_kind is not None:
-            answer.append((at, what[aggregate](of_kind)))
-    return answer
 
 
 @settings(max_examples=100, deadline=None)
