@@ -129,7 +129,7 @@ class RetentionEntry(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    raw: Annotated[int, Field(ge=1, le=MOST_DAYS)] = Field(default=30, description="Raw points, in days")
+    raw: Days = Field(default=30, description="Raw points, in days")
     m1: Days = Field(default=180, alias="1m", description="Windows of a minute")
     h1: Days = Field(default=1825, alias="1h", description="Windows of an hour")
     d1: Days = Field(default=0, alias="1d", description="Windows of a day")

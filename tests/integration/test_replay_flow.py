@@ -94,6 +94,8 @@ async def plant(stream: Server, tmp_path: Path) -> AsyncIterator[Plant]:
             await processor.start()
             try:
                 await service.ready()
+                for_ever = {"retention": {"raw": 0, "1m": 0, "1h": 0, "1d": 0}}  # what is sent here is of January 2026
+                (await service.client.put("/profiles/default", json=for_ever)).raise_for_status()
                 await until(lambda: not ingest.waiting_for() + processor.waiting_for(), "ready")
                 yield Plant(service, device, link, tmp_path / "timeseries.sqlite3")
             finally:

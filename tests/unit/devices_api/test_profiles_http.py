@@ -91,7 +91,7 @@ async def test_a_profile_from_making_to_removal(service: Service) -> None:
         ({"metrics": {"p": {}}, "computed": {"p": "x"}}, "'p' is in metrics and in computed"),
         ({"computed": {"p": "u * i", "e": "p * 2"}}, "computed.e uses 'p', which is itself computed"),
         ({"computed": {"p": "p + 1"}}, "computed.p uses 'p'"),
-        ({"retention": {"raw": 0}}, "greater than or equal to 1"),
+        ({"retention": {"raw": 0}}, "1m is kept for 180 days and raw for ever"),
         ({"retention": {"raw": 1.5}}, "valid integer"),
         ({"retention": {"1m": -1}}, "greater than or equal to 0"),
         ({"retention": {"raw": 181}}, "1m is kept for 180 days and raw for 181 days"),
