@@ -19,6 +19,7 @@ from contracts.derived import Window as ClosedWindow
 from contracts.readings import Reading, Value
 from contracts.timeseries import HOUR, MINUTE, ROLLUPS, Days, Kind, Tier
 from processor.announce import Clock, Made
+from processor.computing import Computing, RecordOf, Verdict
 from processor.known import Known
 from processor.series import NEVER, UNKNOWN, Series, Stale
 from processor.store import Span, Store, Taken
@@ -37,14 +38,20 @@ class Written:
     `points` were upserted, open windows `extended`, windows computed anew (`recomputed`, by cause). `closed` are the
     windows that are no longer the open one, or were corrected after that. `late` has each point that was not the newest
     of its series: why, and by how many ns. `refused` readings are not stored: their partition, and what the store said.
+
+    `computed` readings were stored beside those that came, which `points` and `late` are about; `verdicts` tell which
+    expressions worked and which failed, and `missed` counts what was not computed, by why.
     """
 
     points: int = 0
     extended: int = 0
     recomputed: Counter[Stale] = field(default_factory=Counter)
-    closed: dict[Tier, list[Made]] = field(default_factory=dict)
+    closed: dict[Tier, list[Made]] = field(default_factory=lambda: {tier: [] for tier in ROLLUPS})
     late: list[tuple[Stale, int]] = field(default_factory=list)
     refused: list[tuple[int, Reading, str]] = field(default_factory=list)
+    computed: list[Batch] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    missed: Counter[str] = field(default_factory=Counter)
 
 
 class _Changes:
@@ -65,11 +72,18 @@ class Engine:
     """Writes readings and their windows to `store`. `most_series` bounds what is known in memory.
 
     `days` gives the local days of a device, asked for when the device becomes known and at the end of each day. Points
-    of a series within one `tick` (ns) are one point to the store.
+    of a series within one `tick` (ns) are one point to the store. `record_of` tells which metrics are computed.
     """
 
-    def __init__(self, store: Store, most_series: int, days: Callable[[str], Days], tick: int = 1) -> None:
-        self._store, self._days, self._tick = store, days, tick
+    def __init__(
+        self,
+        store: Store,
+        most_series: int,
+        days: Callable[[str], Days],
+        tick: int = 1,
+        record_of: RecordOf = lambda _: None,
+    ) -> None:
+        self._store, self._days, self._tick, self._record_of = store, days, tick, record_of
         self._known = Known(most_series)
         self._clock = Clock()
 
@@ -80,7 +94,7 @@ class Engine:
 
     def known(self, profile: str, device: str, metric: str, kind: Kind) -> Series | None:
         """Give a series that is known in memory."""
-        return _find(self._known.of(profile, device), metric, kind)
+        return self._known.of(profile, device).find(metric, kind)
 
     def open(self) -> None:
         """Open the store."""
@@ -102,22 +116,40 @@ class Engine:
         point once, whatever of this one was stored.
         """
         with self._transaction(epochs):
-            changes, written = _Changes(), Written()
-            taken = [one for batch in batches for one in self._take(*batch, changes)]
-            self._learn(changes, written)
-            stale = _stale_windows(changes.stale, changes.days)
-            for tier in ROLLUPS:
-                self._store.put_windows(tier, _but(changes.left[tier], stale[tier]))
-            # Step 7. write the points
-            for index, detail in self._store.put(taken):
-                written.refused.append((taken[index].series[0].partition, taken[index].reading, detail))
-                self._untake(taken[index], changes)
-            # Step 8. roll up
-            self._roll_up(changes, written)
+            computing, written = Computing(self._known, self._store, self._meet, self._tick), Written()
+            self._learn(computing.begin(batches, self._record_of), written)
+            computing.read()
+            written.points, written.late, written.refused = self._write(batches, written)
+            computing.refuse(reading for _, reading, _ in written.refused)
+            written.computed = computing.evaluate()
+            if written.computed:
+                _, _, refused = self._write(written.computed, written)
+                computing.lose(len(refused))
             self._store.commit()
-        written.points = sum(len(one.series) for one in taken)
-        written.late = changes.late
+        written.verdicts, written.missed = computing.verdicts(), computing.missed
         return written
+
+    def _write(
+        self, batches: Iterable[Batch], written: Written
+    ) -> tuple[int, list[tuple[Stale, int]], list[tuple[int, Reading, str]]]:
+        """Write readings and their windows; return how many points, those that were late, and what was refused."""
+        changes = _Changes()
+        taken = [one for batch in batches for one in self._take(*batch, changes)]
+        self._learn(list(changes.held), written)
+        for series, points in changes.held.items():
+            for ts, value in points:
+                self._place(series, ts, value, changes)
+        stale = _stale_windows(changes.stale, changes.days)
+        for tier in ROLLUPS:
+            self._store.put_windows(tier, _but(changes.left[tier], stale[tier]))
+        # Step 7. write the points
+        refused = [(taken[index], detail) for index, detail in self._store.put(taken)]
+        for one, _ in refused:
+            self._untake(one, changes)
+        # Step 8. roll up
+        self._roll_up(changes, written)
+        points = sum(len(one.series) for one in taken)
+        return points, changes.late, [(one.series[0].partition, one.reading, detail) for one, detail in refused]
 
     @contextmanager
     def _transaction(self, epochs: Mapping[int, int]) -> Iterator[None]:
@@ -202,15 +234,12 @@ class Engine:
         series.minute = Window(start)
         series.end = start + MINUTE
 
-    def _learn(self, changes: _Changes, written: Written) -> None:
-        """Compute the open windows of series of which nothing is known from what is stored; then take their points."""
-        stale = self._find_newest(list(changes.held))
+    def _learn(self, unknown: list[Series], written: Written) -> None:
+        """Compute the open windows of series of which nothing is known from what is stored."""
+        stale = self._find_newest(unknown)
         written.recomputed[Stale.UNKNOWN] += len(stale)
         for tier, windows in _stale_windows(stale, {}).items():
             self._anew(tier, windows)
-        for series, points in changes.held.items():
-            for ts, value in points:
-                self._place(series, ts, value, changes)
 
     def _untake(self, taken: Taken, changes: _Changes) -> None:
         """Do as if a reading that the store has refused had never been counted."""
@@ -231,12 +260,12 @@ class Engine:
         for tier, windows in _stale_windows(changes.stale, changes.days).items():
             anew = self._anew(tier, windows)
             store.put_windows(tier, anew)
-            written.closed[tier] = _but(changes.left[tier], windows) + anew
+            written.closed[tier] += _but(changes.left[tier], windows) + anew
             changes.open.update((series, None) for series, start in windows if _open(series, tier).start == start)
         still_there = [series for series in changes.open if series.newest != NEVER]
         store.put_open(still_there)
         self._clock.touch(still_there)
-        written.extended = len(still_there)
+        written.extended += len(still_there)
         written.recomputed += Counter(changes.stale.values())
 
     def _find_newest(self, unknown: list[Series]) -> list[tuple[Series, int]]:
@@ -302,11 +331,6 @@ class Engine:
                     *_with_open(edges.get(after, []), after, series.minute),
                 ],
             )
-
-
-def _find(known: Mapping[str | tuple[str, Kind], Series], metric: str, kind: Kind) -> Series | None:
-    series = known.get(metric)
-    return series if series is not None and series.kind is kind else known.get((metric, kind))
 
 
 def _open(series: Series, tier: Tier) -> Window:

@@ -1,10 +1,33 @@
 """The series that are known in memory: a bounded cache that forgets what was not used for longest. Pure."""
 
-from contracts.timeseries import Kind
+from collections.abc import Iterator
+
+from contracts.timeseries import KINDS, Kind
 from processor.series import Series
 
-Metrics = dict[str | tuple[str, Kind], Series]
-"""The series of one device: by metric, or by metric and kind where the metric has several kinds."""
+
+class Metrics(dict[str | tuple[str, Kind], Series]):
+    """The series of one device: by metric, or by metric and kind where the metric has several kinds.
+
+    `whole` is for whom all series that there are have been looked up: what is not here does not exist for them.
+    """
+
+    __slots__ = ("whole",)
+
+    def __init__(self) -> None:
+        self.whole: object = None
+
+    def find(self, metric: str, kind: Kind) -> Series | None:
+        """Give the series of that kind, if it is known."""
+        series = self.get(metric)
+        return series if series is not None and series.kind is kind else self.get((metric, kind))
+
+    def kinds(self, metric: str) -> Iterator[Series]:
+        """Give the series of every kind that are known of a metric: numbers first, then booleans, then texts."""
+        for kind in KINDS.values():
+            series = self.find(metric, kind)
+            if series is not None:
+                yield series
 
 
 class Known:
@@ -32,7 +55,7 @@ class Known:
         key = (profile, device)
         series = self._young.get(key)
         if series is None:
-            series = self._young[key] = self._old.pop(key, {})
+            series = self._young[key] = self._old.pop(key, Metrics())
             self._count += len(series)
         return series
 

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from contracts.sqlite_layout import (
     to_kind,
     views,
 )
-from contracts.timeseries import DAY, KIND_NAMES, MINUTE, WIDTHS, Kind, Tier, days_of
+from contracts.timeseries import DAY, KIND_NAMES, KINDS, MINUTE, WIDTHS, Kind, Tier, days_of
 from processor.series import NEVER, Series
 from processor.store import NewerSchemaError, Refusal, Span, StoreUnavailableError, Taken
 from processor.windows import Window
@@ -49,7 +49,11 @@ VALUES ({", ".join("?" * (3 + len(OPEN_COLUMNS)))})
 # No flags are bound as '': Python's sqlite3 looks for an adapter of each None, which costs more than the rest of it.
 _POINT = "INSERT OR REPLACE INTO {} (minute, series, ts, value, received, flags) VALUES (?, ?, ?, ?, ?, nullif(?, ''))"
 _CLOSED = f"INSERT OR REPLACE INTO {{}} (series, {', '.join(AGGREGATES)}) VALUES ({', '.join('?' * 9)})"
-_POINTS = "SELECT ts, value FROM {} WHERE minute = ? AND series = ? ORDER BY ts"
+_METRICS = "SELECT metric, kind FROM series WHERE device = ? AND profile = ?"
+_POINTS = """
+WITH RECURSIVE wanted (at) AS (VALUES (?) UNION ALL SELECT at + 1 FROM wanted WHERE at + 1 < ?)
+SELECT ts, value FROM wanted CROSS JOIN {} ON minute = at AND series = ? WHERE ts >= ? AND ts < ? ORDER BY ts
+"""
 _WINDOWS = f"""
 WITH RECURSIVE wanted (at) AS (VALUES (?) UNION ALL SELECT at + ? FROM wanted WHERE at + ? < ?)
 SELECT {", ".join(AGGREGATES)} FROM wanted CROSS JOIN {{}} ON start = at AND series = ?
@@ -115,6 +119,12 @@ class SqliteStore:
                 minute, hour, day = (_window(row[at : at + 8], series.kind) for at in (3, 11, 19))
                 series.days = days_of(zone)
                 series.learn(newest, minute, hour, day, series.days.of(newest)[1])
+
+    def find(self, profile: str, device: str, metrics: Collection[str]) -> Collection[tuple[str, Kind]]:
+        """Return which series of these metrics there are."""
+        with self._failing():
+            found = self._opened.execute(_METRICS, (device, profile)).fetchall()
+        return [(metric, KINDS[kind]) for metric, kind in found if metric in metrics]
 
     def put(self, taken: Sequence[Taken]) -> list[Refusal]:
         """Write points; none is refused."""
@@ -206,12 +216,14 @@ class SqliteStore:
         return self._db
 
     def _points_of(self, span: Span) -> list[tuple[int, Value]]:
-        series, found = span.series, []
-        for minute in range(span.start // MINUTE, -(-span.end // MINUTE)):
-            name = self._partitions.get((Tier.RAW, series.place, minute * MINUTE // DAY * DAY))
+        series, start, end = span
+        found: list[tuple[int, Value]] = []
+        for day in range(start // DAY, -(-end // DAY)):
+            name = self._partitions.get((Tier.RAW, series.place, day * DAY))
             if name is not None:
-                found += self._opened.execute(_POINTS.format(name), (minute, series.id)).fetchall()
-        return [(ts, to_kind(series.kind, value)) for ts, value in found if span.start <= ts < span.end]
+                first, last = max(start, day * DAY) // MINUTE, -(-min(end, (day + 1) * DAY) // MINUTE)
+                found += self._opened.execute(_POINTS.format(name), (first, last, series.id, start, end))
+        return [(ts, to_kind(series.kind, value)) for ts, value in found]
 
     def _windows_of(self, tier: Tier, span: Span) -> list[Window]:
         series, start, end = span

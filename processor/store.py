@@ -1,10 +1,10 @@
 """What a time-series store has to be able to do for the engine; sqlite.py, influx.py and victoria.py each do it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from contracts.readings import Reading, Value
-from contracts.timeseries import Tier
+from contracts.timeseries import Kind, Tier
 from processor.series import Series
 from processor.windows import Window
 
@@ -68,6 +68,9 @@ class Store(Protocol):
 
     def learn(self, series: Series) -> None:
         """Make a series known: give it its `id`, and tell it what is stored, or that this is not known."""
+
+    def find(self, profile: str, device: str, metrics: Collection[str]) -> Collection[tuple[str, Kind]]:
+        """Return which series of these metrics there are, or may be: also one of which a point was put by halves."""
 
     def put(self, taken: Sequence[Taken]) -> list[Refusal]:
         """Write points. What comes twice is stored once; of one point, the last that was put counts."""

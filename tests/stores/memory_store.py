@@ -1,9 +1,9 @@
 """A time-series store in memory, with the behaviour of a server that knows no transactions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from contracts.readings import Value
-from contracts.timeseries import Tier
+from contracts.timeseries import KINDS, Kind, Tier
 from processor.series import NEVER, UNKNOWN, Series
 from processor.store import Refusal, Span, StoreUnavailableError, Taken
 from processor.windows import Window
@@ -62,6 +62,14 @@ class MemoryStore:
 
     def learn(self, series: Series) -> None:
         series.newest = UNKNOWN
+
+    def find(
+        self,
+        profile: str,  # noqa: ARG002 - a server that cannot tell without reading says that all may be there
+        device: str,  # noqa: ARG002 - as above
+        metrics: Collection[str],
+    ) -> Collection[tuple[str, Kind]]:
+        return [(metric, kind) for metric in metrics for kind in KINDS.values()]
 
     def put(self, taken: Sequence[Taken]) -> list[Refusal]:
         for reading, series in taken:
