@@ -2,7 +2,7 @@
 
 import pytest
 from hypothesis import settings
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis.stateful import invariant, run_state_machine_as_test
 
 from contracts.devices import DeviceRecord
 from contracts.readings import Reading, Value
@@ -78,6 +78,7 @@ class Computing(Law):
         super().write(engine, group)
         self.once |= computed_of(self.points).keys()
 
+    @invariant()
     def the_law_holds(self) -> None:
         points, rollups = self.read_back()
         for key, value in (self.points | computed_of(self.points)).items():
