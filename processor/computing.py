@@ -46,7 +46,7 @@ class Verdict(NamedTuple):
 
 
 class Computing:
-    """The computed metrics of one write: `begin`, `read` before the readings are taken, `evaluate` once they are stored.
+    """The computed metrics of one write: `begin` and `read` before readings are taken, `evaluate` after they are put.
 
     Points of a series within one `tick` (ns) are one point to the store.
     """

@@ -148,8 +148,8 @@ class Engine:
             self._untake(one, changes)
         # Step 8. roll up
         self._roll_up(changes, written)
-        points = sum(len(one.series) for one in taken)
-        return points, changes.late, [(one.series[0].partition, one.reading, detail) for one, detail in refused]
+        number = sum(len(one.series) for one in taken)
+        return number, changes.late, [(one.series[0].partition, one.reading, detail) for one, detail in refused]
 
     @contextmanager
     def _transaction(self, epochs: Mapping[int, int]) -> Iterator[None]:

@@ -14,7 +14,7 @@ from tests.unit.processor.test_processor_law import Law, MemoryLaw, SqliteLaw
 COMPUTED = {"p": "m * n", "r": "rate(m)", "d": "delta(n)"}
 RECORDS = {
     "a": DeviceRecord(1, "a", enabled=True, profile="default", computed=COMPUTED),
-    "b": DeviceRecord(1, "b", enabled=True, profile="pump", computed=COMPUTED),
+    "b": DeviceRecord(1, "b", enabled=True, profile="pump", computed={"p": "m * n"}),
     "c": DeviceRecord(1, "c", enabled=True, profile="default"),
 }
 
@@ -27,7 +27,7 @@ def computed_of(points: Points) -> dict[tuple[Name, int], Value]:
             m, n = (distinct(points, record.profile, device, metric) for metric in ("m", "n"))
             for ts in m.keys() | n.keys():
                 for name, value in (("p", product(ts, m, n)), ("r", change(ts, m)), ("d", change(ts, n))):
-                    if value is not None:
+                    if value is not None and name in record.computed:
                         seconds = (ts - max(at for at in m if at < ts)) / 1_000_000_000 if name == "r" else 1.0
                         found[(record.profile, device, name, float), ts] = value / seconds
     return found
@@ -61,14 +61,14 @@ def number(series: dict[int, Value], at: int, ts: int) -> float | None:
     return value if isinstance(value, float) and at >= ts - DAY else None
 
 
-class Computing(Law):
+class ComputedLaw(Law):
     """What is computed is stored too, with its windows.
 
     A value that the points give no longer, because a newer point of an input is text, stays: nothing deletes points.
     """
 
     def new_engine(self, most_series: int = 1000) -> Engine:
-        return Engine(self.new_store(), most_series, lambda _: self.days, RECORDS.get)
+        return Engine(self.new_store(), most_series, lambda _: self.days, record_of=RECORDS.get)
 
     def prepare(self) -> None:
         super().prepare()
@@ -88,11 +88,11 @@ class Computing(Law):
         assert not differences(rollups, rollups_of(stored, self.days))
 
 
-class SqliteComputing(Computing, SqliteLaw):
+class SqliteComputing(ComputedLaw, SqliteLaw):
     pass
 
 
-class MemoryComputing(Computing, MemoryLaw):
+class MemoryComputing(ComputedLaw, MemoryLaw):
     pass
 
 

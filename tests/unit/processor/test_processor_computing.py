@@ -7,7 +7,7 @@ import pytest
 from contracts.devices import DeviceRecord
 from contracts.readings import Reading, Value
 from contracts.timeseries import DAY, Days, Tier
-from processor import derive
+from processor import computing
 from processor.engine import Engine, Written
 from processor.store import Refusal, Span, Taken
 from tests.stores.memory_store import Kept, MemoryStore
@@ -42,7 +42,7 @@ class Site:
         self.kept = kept or Kept()
         self.store = Server(self.kept)
         self.records = {"d": DeviceRecord(1, "d", enabled=True, profile="default", computed=dict(computed))}
-        self.engine = Engine(self.store, 1000, lambda _: Days(), self.records.get)
+        self.engine = Engine(self.store, 1000, lambda _: Days(), record_of=self.records.get)
 
     def write(self, *readings: Reading) -> Written:
         return self.engine.write([(3, readings)], {3: 1})
@@ -133,21 +133,21 @@ def test_after_a_restart_the_inputs_are_looked_up_once() -> None:
 
 
 def test_beyond_a_bound_moments_keep_their_value_and_that_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(derive, "MOST_MOMENTS", 3)
+    monkeypatch.setattr(computing, "MOST_MOMENTS", 3)
     site = Site(POWER)
     site.write(at(0, volts=1.0), *(at(second, amps=1.0) for second in range(1, 9)))
     written = site.write(at(0, volts=2.0), at(6, volts=3.0, amps=1.0))
     assert site.stored("power") == {1: 2.0, 2: 2.0, 3: 2.0, 4: 1.0, 5: 1.0, 6: 3.0, 7: 1.0, 8: 1.0}
-    assert written.missed == {derive.TOO_MANY: 1, derive.REFUSED: 0}
+    assert written.missed == {computing.TOO_MANY: 1}
 
 
 def test_a_backfill_is_bounded_by_what_is_written_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(derive, "MOST_MOMENTS", 1)
+    monkeypatch.setattr(computing, "MOST_MOMENTS", 1)
     site = Site(POWER)
     site.write(at(100_000, volts=1.0, amps=1.0))
     written = site.write(*(at(1000 * number, volts=1.0, amps=float(number)) for number in range(50)))
     assert len(site.stored("power")) == 51
-    assert written.missed[derive.TOO_MANY] == 0
+    assert written.missed[computing.TOO_MANY] == 0
 
 
 def test_what_the_device_sends_itself_is_kept() -> None:
@@ -171,7 +171,7 @@ def test_a_computed_reading_that_is_refused_is_counted() -> None:
     site.store.bad = 36.0
     written = site.write(at(0, volts=6.0, amps=6.0))
     assert written.refused == []
-    assert written.missed[derive.REFUSED] == 1
+    assert written.missed[computing.REFUSED] == 1
 
 
 def test_of_a_device_that_has_another_profile_by_now_nothing_is_computed() -> None:
