@@ -77,6 +77,14 @@ class Metrics:
             " server takes (too_large)",
             "reason",
         )
+        self._computed = self._counter("computed_points", "Moves by one for each computed value written and committed")
+        self._computed_missed = self._counter(
+            "computed_missed",
+            "Moves by one each time computed values are not what the points give: for a device whose late points"
+            " influence more moments than one write evaluates (too_many), and for a reading of computed values that"
+            " the store never takes (refused)",
+            "reason",
+        )
         self.commit_seconds = Histogram(
             "processor_commit_seconds",
             "Moves with each try to write a transaction, by how long it took",
@@ -107,6 +115,9 @@ class Metrics:
         self._extended.inc(written.extended)
         for cause, number in written.recomputed.items():
             self._recomputed.labels(cause).inc(number)
+        self._computed.inc(sum(len(one.values) for _, computed in written.computed for one in computed))
+        for reason, number in written.missed.items():
+            self._computed_missed.labels(reason).inc(number)
         self._count_late(written)
         tally: Tally[str] = Tally()
         for reading in readings:
