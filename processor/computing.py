@@ -36,12 +36,12 @@ Meet = Callable[[int, Reading, str, Kind], Series]
 
 
 class Verdict(NamedTuple):
-    """What came of one moment's expressions: those that have a value, and why others failed; for `Failures.note`."""
+    """Which expressions have a value at a moment, and why others failed; of several moments, if none did."""
 
     profile: str
     expressions: Mapping[str, str]
     device: str
-    worked: Iterable[str]
+    worked: set[str]
     errors: Mapping[str, str]
 
 
@@ -219,11 +219,10 @@ class _Device:
     ) -> None:
         values, errors = self.compiled.evaluate(own, newest, previous, ts)
         self._values[ts] = values
-        verdict = Verdict(self.profile, self._expressions, self.device, values, errors)
-        if self.verdicts and not errors and not self.verdicts[-1].errors:
-            self.verdicts[-1] = verdict  # one that worked after another tells nothing new
-        else:
-            self.verdicts.append(verdict)
+        if errors or not self.verdicts or self.verdicts[-1].errors:
+            self.verdicts.append(Verdict(self.profile, self._expressions, self.device, set(values), errors))
+        else:  # nothing failed, as before
+            self.verdicts[-1].worked.update(values)
 
 
 def _order(point: Point) -> tuple[int, int]:
