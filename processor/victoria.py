@@ -5,10 +5,10 @@ either the same or loses against what knows more. So an owner is fenced without 
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from contracts.readings import Value
-from contracts.timeseries import Tier
+from contracts.timeseries import KINDS, Kind, Tier
 from contracts.victoria_layout import (
     MOST_TEXT,
     TICK,
@@ -117,6 +117,15 @@ class VictoriaStore:
     def learn(self, series: Series) -> None:
         """Tell the series that nothing is known of it."""
         series.newest = UNKNOWN
+
+    def find(
+        self,
+        profile: str,  # noqa: ARG002 - `newest` tells at once which of them there are
+        device: str,  # noqa: ARG002 - as above
+        metrics: Collection[str],
+    ) -> Collection[tuple[str, Kind]]:
+        """Say that all may be there."""
+        return [(metric, kind) for metric in metrics for kind in KINDS.values()]
 
     def put(self, taken: Sequence[Taken]) -> list[Refusal]:
         """Write points, the windows that they close before them. What the server would leave out is refused."""

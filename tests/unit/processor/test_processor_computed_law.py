@@ -8,8 +8,9 @@ from contracts.devices import DeviceRecord
 from contracts.readings import Reading, Value
 from contracts.timeseries import DAY, KINDS
 from processor.engine import Engine
+from tests.stores.law import Law
 from tests.stores.oracle import Name, Points, differences, rollups_of
-from tests.unit.processor.test_processor_law import Law, MemoryLaw, SqliteLaw
+from tests.unit.processor.test_processor_law import ClosedWindowsLaw, MemoryLaw, SqliteLaw
 
 COMPUTED = {"p": "m * n", "r": "rate(m)", "d": "delta(n)"}
 RECORDS = {
@@ -96,6 +97,10 @@ class MemoryComputing(ComputedLaw, MemoryLaw):
     pass
 
 
-@pytest.mark.parametrize("law", [SqliteComputing, MemoryComputing])
+class ClosedWindowsComputing(ComputedLaw, ClosedWindowsLaw):
+    pass
+
+
+@pytest.mark.parametrize("law", [SqliteComputing, MemoryComputing, ClosedWindowsComputing])
 def test_the_law_holds(law: type[Law]) -> None:
     run_state_machine_as_test(law, settings=settings(max_examples=60, stateful_step_count=15, deadline=None))
