@@ -37,7 +37,7 @@ $(PEERS): $(VENV)/%.stamp: requirements-%.lock $(VENV)/run.stamp
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: $(VENV)/run.stamp ## Create .venv with the pinned packages and the sensorium command
@@ -73,6 +73,10 @@ bench: $(VENV)/dev.stamp ## Flat-out throughput, latency and CPU per message of 
 .PHONY: bench-ingest
 bench-ingest: $(VENV)/dev.stamp ## CPU of a message in ingest alone, beside a simple loop over well-known libraries
 	@$(BIN)/python tests/bench/ingest.py $(ARGS)
+
+.PHONY: bench-processor
+bench-processor: $(VENV)/dev.stamp ## How fast processor empties a stream into its store, and what a point costs it
+	@$(BIN)/python -m tests.bench.processor $(ARGS)
 
 .PHONY: lock
 lock: $(VENV)/dev.stamp ## Compile the lock files anew from pyproject.toml

@@ -1,0 +1,26 @@
+"""The benchmark of processor in a short form: that it runs, and that what it says can be true."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.mark.alone
+def test_the_benchmark_of_processor_stores_every_point_once() -> None:
+    command = [sys.executable, "-m", "tests.bench.processor", "--rounds", "1", "--points", "40000"]
+    command += ["--scenario", "in order", "--scenario", "late and repeated"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])["scenarios"]
+    assert set(told) == {"in order", "late and repeated"}
+    for scenario in told.values():
+        assert scenario["lost"] == 0
+        assert 0 < scenario["us"] < 1000
+        assert scenario["points_per_s"] > 1000
+        assert 20 < scenario["bytes"] < 1000
+        assert scenario["rss_mib"] > 20
