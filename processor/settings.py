@@ -18,7 +18,7 @@ class Settings(StreamSettings):
         default=Path("data/timeseries.sqlite3"), description="File of the time-series store; its folder is made"
     )
     commit_points: int = Field(
-        default=20_000, ge=1, le=1_000_000, description="Points after which a transaction takes no further batch"
+        default=50_000, ge=1, le=1_000_000, description="Points after which a transaction takes no further batch"
     )
     series_in_memory: int = Field(
         default=200_000, ge=2, le=100_000_000, description="Most series whose open window is kept in memory"

@@ -1,6 +1,7 @@
 """Aggregates of the points of one series in one window. Pure."""
 
 from collections.abc import Iterable, Sequence
+from math import inf, isfinite
 
 from contracts.readings import Value
 from contracts.timeseries import Kind, merged_m2, or_infinite
@@ -27,33 +28,39 @@ class Window:
 
     def extend(self, value: Value) -> None:
         """Take in one newer point."""
-        if value.__class__ is float and self.count:
-            number: float = value
-            apart = number - self.sum / self.count
-            self.m2 = or_infinite(self.m2 + apart * apart * self.count / (self.count + 1))
-            self.sum = or_infinite(self.sum + number)
-            if number < self.min:
-                self.min = number
-            elif number > self.max:
-                self.max = number
-        elif value.__class__ is float:
-            self.sum = self.min = self.max = self.first = value
-        self.count += 1
+        count = self.count
+        self.count = count + 1
         self.last = value
+        if value.__class__ is not float:
+            return
+        number: float = value
+        if not count:
+            self.sum = self.min = self.max = self.first = number
+            return
+        apart = number - self.sum / count
+        m2 = self.m2 + apart * apart * count / (count + 1)
+        total = self.sum + number
+        # Without `or_infinite`, here and below: three windows of each series in a commit, and a call costs as much.
+        self.m2 = m2 if isfinite(m2) else inf
+        self.sum = total if isfinite(total) else inf
+        if number < self.min:
+            self.min = number
+        elif number > self.max:
+            self.max = number
 
     def absorb(self, later: "Window") -> None:
         """Take in a window of the same kind, all of whose points are newer."""
-        if not self.count:
-            self.count, self.sum, self.m2 = later.count, later.sum, later.m2
-            self.min, self.max, self.first, self.last = later.min, later.max, later.first, later.last
-            return
-        if later.last.__class__ is float:
-            self.m2 = merged_m2(self.count, self.sum, self.m2, (later.count, later.sum, later.m2))
-            self.sum = or_infinite(self.sum + later.sum)
+        before, more = self.count, later.count
+        self.count = before + more
+        self.last = later.last
+        if not before:
+            self.sum, self.m2, self.min, self.max, self.first = later.sum, later.m2, later.min, later.max, later.first
+        elif later.last.__class__ is float:
+            self.m2 = merged_m2(before, self.sum, self.m2, (more, later.sum, later.m2))
+            total = self.sum + later.sum
+            self.sum = total if isfinite(total) else inf
             self.min = min(self.min, later.min)
             self.max = max(self.max, later.max)
-        self.count += later.count
-        self.last = later.last
 
 
 def aggregate(start: int, kind: Kind, values: Sequence[Value]) -> Window:
