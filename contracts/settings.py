@@ -1,12 +1,25 @@
 """Settings that every service has, and how a wrong one is reported: one line a variable, then exit 2."""
 
 import sys
-from typing import NoReturn, TypeVar
+from typing import Annotated, NoReturn, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from contracts.stores import parse_store
+
 S = TypeVar("S", bound="ServiceSettings")
+
+
+def _known_store(text: str) -> str:
+    parse_store(text)
+    return text
+
+
+StoreSetting = Annotated[str, BeforeValidator(str), AfterValidator(_known_store)]
+"""A time-series store, as contracts.stores reads it."""
+
+STORE = "a file, influxdb+http://HOST:PORT/BUCKET?org=ORG or victoria+http://HOST:PORT"
 
 
 class ServiceSettings(BaseSettings):

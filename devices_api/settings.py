@@ -5,8 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from contracts.settings import StreamSettings
-from contracts.stores import parse_store
+from contracts.settings import STORE, StoreSetting, StreamSettings
 from contracts.streams import GIB
 
 _SCHEMES = ("sqlite+aiosqlite:///", "postgresql+asyncpg://", "postgresql+psycopg://")
@@ -16,11 +15,6 @@ def _known_scheme(url: SecretStr) -> SecretStr:
     if not url.get_secret_value().startswith(_SCHEMES):
         raise ValueError(f"the URL has to start with one of {', '.join(_SCHEMES)}")
     return url
-
-
-def _known_store(text: str) -> str:
-    parse_store(text)
-    return text
 
 
 class Settings(StreamSettings):
@@ -34,10 +28,8 @@ class Settings(StreamSettings):
         default=SecretStr("sqlite+aiosqlite:///data/registry.sqlite3"),
         description="SQLAlchemy URL of the registry database",
     )
-    store: Annotated[str, BeforeValidator(str), AfterValidator(_known_store)] = Field(
-        default="data/timeseries.sqlite3",
-        description="The time-series store, which processor writes: a file, influxdb+http://HOST:PORT/BUCKET?org=ORG "
-        "or victoria+http://HOST:PORT",
+    store: StoreSetting = Field(
+        default="data/timeseries.sqlite3", description=f"The time-series store, which processor writes: {STORE}"
     )
     store_token: SecretStr = Field(default=SecretStr(""), description="Token for that store, where it wants one")
     deadletter_days: float = Field(

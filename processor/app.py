@@ -14,22 +14,28 @@ from contracts.jetstream import Link
 from contracts.lease import LeaseBucket
 from contracts.logs import Log
 from contracts.settings import fail
+from contracts.stores import StoreKind, parse_store
 from contracts.timeseries import Days, days_of
 from processor.derived import Derived
 from processor.engine import Engine
+from processor.failures import Failures
+from processor.influx import InfluxStore
 from processor.metrics import Metrics
 from processor.ownership import Ownership, times
 from processor.reader import Reader
 from processor.retention import Retentions
 from processor.settings import Settings
 from processor.sqlite import SqliteStore, check
-from processor.store import NewerSchemaError
+from processor.store import NewerSchemaError, Store
 from processor.stream import Stream
 from processor.tidying import Tidying
 from processor.upgrade import upgrade
+from processor.victoria import VictoriaStore
+from processor.victoria_client import Access, VictoriaClient
 from processor.writer import Writer
 
 _LEASES = "processor_leases"
+_STORE_TIMEOUT_S = 10.0
 
 
 class App:
@@ -38,20 +44,17 @@ class App:
     api = None
 
     def __init__(self, settings: Settings, log: Log) -> None:
-        try:
-            check(settings.store)
-        except NewerSchemaError as error:
-            fail(f"PROCESSOR_STORE: {error}; use the program that wrote it, or another file")
         self._log, self._rng = log, SystemRandom()
+        self._address = parse_store(settings.store)
         self._metrics = Metrics()
         self._link = Link(settings.nats_url, settings.nats_token.get_secret_value(), "processor", log)
         self._retentions = Retentions()
         self._directory = Directory(self._link, log, self._registered)
-        store = SqliteStore(settings.store, token=self._rng.getrandbits(62))
-        self._settings = settings
-        self._engine = engine = Engine(store, settings.series_in_memory, self._days)
-        self._writer = Writer(engine, store, self._metrics, self._rng, log)
         now = time.time_ns  # noqa: TID251 - the composition root reads the clock
+        store, tick = self._store(settings.store_token.get_secret_value(), now)
+        self._engine = engine = Engine(store, settings.series_in_memory, self._days, tick, self._directory.get)
+        self._writer = Writer(engine, store, self._metrics, self._rng, log)
+        self._failures = Failures(self._link, self._metrics, now, log)
         self._tidying = Tidying(self._writer, self._retentions, now, settings.tidy_seconds, self._metrics, log)
         self._derived = Derived(self._link, metrics=self._metrics, rng=self._rng, log=log)
         me = self._rng.randbytes(8).hex()
@@ -76,6 +79,7 @@ class App:
             reader,
             self._writer,
             self._derived,
+            self._failures,
             self._retentions,
             records=self._directory.heard,
             now=now,
@@ -118,6 +122,7 @@ class App:
             self._keep("lag", self._stream.watch_lag),
             self._keep("clock", self._stream.watch_clock),
             self._keep("directory", self._follow_directory),
+            self._keep("failures", self._failures.run),
             self._keep("tidying", self._tidying.run),
         ]
 
@@ -137,9 +142,26 @@ class App:
     async def _open(self) -> None:
         """Open the store, and bring it into its present form."""
         await self._writer.open()
-        points = await self._writer.run(partial(upgrade, self._settings.store, self._engine))
-        if points:
-            self._log.info("store.upgraded", points=points)
+        if self._address.kind is StoreKind.SQLITE:
+            points = await self._writer.run(partial(upgrade, self._address.path, self._engine))
+            if points:
+                self._log.info("store.upgraded", points=points)
+
+    def _store(self, token: str, now: Callable[[], int]) -> tuple[Store, int]:
+        """Build the store; returns it, and within how many ns two points of a series are one to it."""
+        address = self._address
+        match address.kind:
+            case StoreKind.INFLUXDB:
+                return InfluxStore(address.url, token, address.org, address.bucket), 1
+            case StoreKind.VICTORIA:
+                client = VictoriaClient(address.url, Access(token=token), _STORE_TIMEOUT_S)
+                return VictoriaStore(client, now, self._retentions.longest), VictoriaStore.tick
+            case StoreKind.SQLITE:
+                try:
+                    check(address.path)
+                except NewerSchemaError as error:
+                    fail(f"PROCESSOR_STORE: {error}; use the program that wrote it, or another file")
+                return SqliteStore(address.path, token=self._rng.getrandbits(62)), 1
 
     async def _follow_directory(self) -> None:
         await self._link.connect()

@@ -28,6 +28,11 @@ class Retentions:
         retention = self._of.get(profile)
         return now - retention.raw * DAY if retention is not None and retention.raw else 0
 
+    def longest(self) -> int:
+        """Return for how long, in ns, anything has to be kept that is not kept for ever."""
+        days = [days for kept in self._of.values() for days in (kept.raw, kept.m1, kept.h1, kept.d1)]
+        return max(days, default=0) * DAY
+
     def due(self, now: int) -> list[tuple[str, Tier, int]]:
         """List `(profile, tier, before)`: what ended before `before` need not be kept."""
         return [

@@ -1,11 +1,9 @@
 """What processor can be told, by its environment."""
 
-from pathlib import Path
-
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from contracts.settings import StreamSettings
+from contracts.settings import STORE, StoreSetting, StreamSettings
 
 
 class Settings(StreamSettings):
@@ -14,9 +12,8 @@ class Settings(StreamSettings):
     model_config = SettingsConfigDict(env_prefix="PROCESSOR_")
 
     port: int = Field(default=8083, ge=0, le=65535, description="Port of the same; 0 takes a free one")
-    store: Path = Field(
-        default=Path("data/timeseries.sqlite3"), description="File of the time-series store; its folder is made"
-    )
+    store: StoreSetting = Field(default="data/timeseries.sqlite3", description=f"The time-series store: {STORE}")
+    store_token: SecretStr = Field(default=SecretStr(""), description="Token for that store, where it wants one")
     commit_points: int = Field(
         default=50_000, ge=1, le=1_000_000, description="Points after which a transaction takes no further batch"
     )

@@ -13,12 +13,14 @@ from contracts.deadletters import Reason
 from contracts.derived import Window as ClosedWindow
 from contracts.jetstream import Link, Publisher, ensure_stream
 from contracts.logs import Log
+from contracts.readings import Reading
 from contracts.streams import DEADLETTERS, TELEMETRY
 from contracts.wire import SchemaError
 from processor.announce import windows_of
 from processor.deadletters import DeadLetters
 from processor.derived import Derived
 from processor.engine import Batch
+from processor.failures import Failures
 from processor.metrics import Metrics
 from processor.ownership import Ownership
 from processor.reader import Delivery, Reader
@@ -55,6 +57,7 @@ class Stream:
         reader: Reader,
         writer: Writer,
         derived: Derived,
+        failures: Failures,
         retentions: Retentions,
         *,
         records: asyncio.Event,
@@ -66,7 +69,7 @@ class Stream:
         rest: float,
     ) -> None:
         self._link, self._ownership, self._reader = link, ownership, reader
-        self._writer, self._derived, self._retentions = writer, derived, retentions
+        self._writer, self._derived, self._failures, self._retentions = writer, derived, failures, retentions
         self._now, self._metrics = now, metrics
         self._rng, self._log, self._commit_points, self._rest = rng, log, commit_points, rest
         self._publisher = Publisher(link)
@@ -189,7 +192,10 @@ class Stream:
                     await self._letters.bury_reading(delivery.partition, reading, Reason.TOO_LATE, _TOO_LATE)
         outcome = await self._writer.write(batches, {delivery.partition: delivery.epoch for delivery, _, _ in group})
         await self._bury(group, outcome)
-        await self._tell(pair for written in outcome.written for pair in windows_of(written.closed))
+        for written in outcome.written:
+            for verdict in written.verdicts:
+                self._failures.note(*verdict)
+            await self._tell(windows_of(written.closed), written.computed)
         # Step 9. acknowledge
         for delivery, last in {delivery: message for delivery, message, _ in group}.items():
             await self._reader.acknowledge(delivery, last, self._ownership.epochs)
@@ -212,13 +218,15 @@ class Stream:
             for partition, reading, detail in written.refused:
                 await self._letters.bury_reading(partition, reading, Reason.NOT_STORED, detail)
 
-    async def _tell(self, windows: Iterable[tuple[int, ClosedWindow]]) -> None:
-        """Publish closed windows."""
-        told: dict[int, list[ClosedWindow]] = {}
+    async def _tell(self, windows: Iterable[tuple[int, ClosedWindow]], computed: Iterable[Batch] = ()) -> None:
+        """Publish closed windows and computed values."""
+        told: dict[int, tuple[list[ClosedWindow], list[Reading]]] = {}
         for partition, window in windows:
-            told.setdefault(partition, []).append(window)
+            told.setdefault(partition, ([], []))[0].append(window)
+        for partition, readings in computed:
+            told.setdefault(partition, ([], []))[1].extend(readings)
         for partition, of_partition in told.items():
-            await self._derived.publish(partition, of_partition, [])
+            await self._derived.publish(partition, *of_partition)
 
     async def _pause(self, seconds: float) -> None:
         """Wait. Raises StoppedError if the service stops meanwhile."""
