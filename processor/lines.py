@@ -5,7 +5,7 @@ only for JSON: so all numbers of a request are written as one JSON array, which 
 into one format string. A boolean in JSON is one in line protocol too.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -74,12 +74,16 @@ class LineWriter:
             numbers.append(reading.ts)
         return _fill(parts, numbers)
 
-    def windows(self, rows: Iterable[Row], fence: int) -> bytes:
-        """Write windows; those of one device and start that come one after the other share a line."""
+    def windows(self, rows: Iterable[Row], fences: Mapping[int, int]) -> bytes:
+        """Write windows, each with the fence of its partition.
+
+        Those of one device and start that come one after the other share a line.
+        """
         parts: list[str] = []
         numbers: list[Value | int] = []
         measurements, tags, formats = self._measurements, self._tags, self._windows
         tier = profile = device = start = None
+        fence = 0
         for tier_, series, window in rows:
             if window.start == start and series.device == device and tier_ is tier and series.profile == profile:
                 parts.append(",")
@@ -88,6 +92,7 @@ class LineWriter:
                     parts.append(" %s\n")
                     numbers.append(row_time(start, fence))
                 tier, profile, device, start = tier_, series.profile, series.device, window.start
+                fence = fences[series.partition]
                 parts.append(measurements.get((tier, profile)) or self._measurement(tier, profile))
                 parts.append(tags.get(device) or self._tag(device))
             name = (series.metric, series.kind)

@@ -1,14 +1,17 @@
 """Reads a whole store back, as another program would, in the oracle's form."""
 
 import sqlite3
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 
+from contracts import line_layout
+from contracts.influxql import Result, identifier
 from contracts.readings import Value
 from contracts.sqlite_layout import to_kind
-from contracts.timeseries import KINDS, ROLLUPS
+from contracts.timeseries import KINDS, ROLLUPS, Kind, Tier
 from tests.stores.memory_store import Kept
-from tests.stores.oracle import Name, Rollups
+from tests.stores.oracle import Aggregates, Name, Rollups
 
 
 def of_memory(kept: Kept) -> tuple[dict[tuple[Name, int], Value], Rollups]:
@@ -40,3 +43,43 @@ def of_sqlite(path: Path) -> tuple[dict[tuple[Name, int], Value], Rollups]:
                 rest[-1] = to_kind(KINDS[kind], rest[-1])
                 rollups[key] = tuple(rest)
     return points, rollups
+
+
+def of_influx(
+    query: Callable[[str], list[Result]], profiles: Iterable[str]
+) -> tuple[dict[tuple[Name, int], Value], Rollups]:
+    """Read every field of the profiles' measurements; of a window's rows, the last one."""
+    points: dict[tuple[Name, int], Value] = {}
+    found: dict[tuple[Tier, Name, int], dict[str, Value | int]] = {}
+    measurements = [(profile, tier) for profile in profiles for tier in Tier]
+    names = [identifier(line_layout.measurement_of(*measurement)) for measurement in measurements]
+    for result in query("; ".join(f"SELECT * FROM {name} GROUP BY *" for name in names)):
+        profile, tier = measurements[result.statement_id]
+        for table in result.series:
+            device = line_layout.from_name(table.tags[line_layout.TAG])
+            for time, *row in table.values:
+                assert isinstance(time, int)
+                fields = {name: value for name, value in zip(table.columns[1:], row, strict=True) if value is not None}
+                if tier is Tier.RAW:
+                    for (metric, kind), value in _values(fields).items():
+                        points[(profile, device, metric, kind), time] = kind(value)
+                    continue
+                start = line_layout.start_of_row(time)
+                windows: dict[tuple[Tier, Name, int], dict[str, Value | int]] = {}
+                for field, value in fields.items():
+                    metric, kind, aggregate = line_layout.aggregate_of(field)
+                    windows.setdefault((tier, (profile, device, metric, kind), start), {})[aggregate] = value
+                found.update(windows)
+    return points, {key: _aggregates(key[1][3], window) for key, window in found.items()}
+
+
+def _values(fields: dict[str, Value | int]) -> dict[tuple[str, Kind], Value | int]:
+    return {metric: value for field, value in fields.items() if (metric := line_layout.metric_of(field)) is not None}
+
+
+def _aggregates(kind: Kind, window: dict[str, Value | int]) -> Aggregates:
+    count = int(window["count"])
+    if kind is not float:
+        return count, None, None, None, None, None, kind(window["last"])
+    mean, stddev, least, most, first, last = (float(window[name]) for name in line_layout.NUMBER_AGGREGATES[1:])
+    return count, line_layout.sum_of(mean, count), line_layout.m2_of(stddev, count), least, most, first, last

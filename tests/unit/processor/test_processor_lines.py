@@ -25,7 +25,7 @@ stored_texts = texts.map(lambda text: text.replace("\0", ""))
 """What the other parser takes; servers also take NUL, and subnormal numbers."""
 numbers = st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False)
 values: st.SearchStrategy[Value] = st.one_of(numbers, st.booleans(), stored_texts)
-times = st.integers(0, (1 << 63) - 1)
+times = st.integers(0, (1 << 63) - 2)
 readings = st.builds(
     Reading,
     device=texts,
@@ -120,7 +120,7 @@ def window_of(line: dict[str, Any], metric: str, kind: Kind) -> Window:
 def test_windows_come_back(points: list[Value], profile: str, device: str, metric: str, fence: int) -> None:
     series = series_of(device, metric, points[0].__class__, profile)
     sent = aggregate(5 * MINUTE, series.kind, points)
-    (line,) = parsed(LineWriter().windows([(Tier.M1, series, sent)], fence))
+    (line,) = parsed(LineWriter().windows([(Tier.M1, series, sent)], {0: fence}))
     assert line_layout.profile_of(line["measurement"]) == (profile, Tier.M1)
     assert line_layout.from_name(line["tags"][line_layout.TAG]) == device
     assert line["time"] == 5 * MINUTE + fence
@@ -138,7 +138,7 @@ def test_windows_of_one_device_and_start_share_a_line() -> None:
     a, b, other = series_of("d", "a", float), series_of("d", "b", str), series_of("e", "a", float)
     text = aggregate(HOUR, str, ["x"])
     rows: list[Row] = [(Tier.M1, a, minute), (Tier.M1, b, text), (Tier.M1, other, minute), (Tier.H1, other, hour)]
-    lines = parsed(LineWriter().windows(rows, 3))
+    lines = parsed(LineWriter().windows(rows, {0: 3}))
     assert [(line["measurement"], line["tags"]["device"], len(line["fields"])) for line in lines] == [
         ("pump:1m", "d", 9),
         ("pump:1m", "e", 7),
@@ -150,7 +150,7 @@ def test_windows_of_one_device_and_start_share_a_line() -> None:
 
 
 def test_nothing_is_nothing() -> None:
-    assert LineWriter().points([]) == LineWriter().windows([], 1) == b""
+    assert LineWriter().points([]) == LineWriter().windows([], {}) == b""
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
