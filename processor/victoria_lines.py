@@ -11,6 +11,7 @@ import msgspec
 from contracts.line_layout import (
     FLAGS,
     TAG,
+    aggregates_of,
     field_of,
     m2_of,
     mean_of,
@@ -29,7 +30,7 @@ from processor.windows import Window
 _MOST_CACHED = 200_000
 """Devices whose part of a line is remembered; when there are more, all are forgotten. About 60 MB."""
 _MOST_FORMATS = 20_000
-"""The same for sets of metrics."""
+"""The same for sets of metrics, and for metrics."""
 _MOST_FIELDS = 1000
 """Most fields in a line: the server leaves out lines that are longer than 256 KB, without an error."""
 
@@ -47,6 +48,7 @@ class VictoriaLines:
         self._numbers: list[Value | int] = []
         self._heads: dict[tuple[Tier, str, str], str] = {}
         self._fields: dict[tuple[str | Kind, ...], str | None] = {}
+        self._windows: dict[tuple[str, Kind], str] = {}
 
     def __bool__(self) -> bool:
         return bool(self._parts)
@@ -84,16 +86,13 @@ class VictoriaLines:
     def add_window(self, tier: Tier, series: Series, window: Window, at: int) -> None:
         """Write a window as the row at a time in ms."""
         head = self._head(tier, series.profile, series.device)
-        names, values = [], []
-        for aggregate, value in row_of(window).items():
-            name = _key(window_field_of(series.metric, series.kind, aggregate))
-            if isinstance(value, str):
-                self._add_text(head, value, name, at)
-            else:
-                names.append(name)
-                values.append(value)
-        self._parts.append(head + "=%s,".join(names) + "=%s %s\n")
-        self._numbers += values
+        name = series.metric, series.kind
+        fields = self._windows.get(name) or self._window(*name)
+        if series.kind is str:
+            self._add_text(head, str(window.last), _key(window_field_of(*name, "last")), at)
+        self._parts.append(head)
+        self._parts.append(fields)
+        self._numbers += [value for value in row_of(window).values() if value.__class__ is not str]
         self._numbers.append(at)
 
     def _add_texts(self, head: str, reading: Reading) -> None:
@@ -128,6 +127,16 @@ class VictoriaLines:
             self._heads[tier, profile, device] = head
         return head
 
+    def _window(self, metric: str, kind: Kind) -> str:
+        """Give the format of the fields and time of a window's row, without a text."""
+        if len(self._windows) >= _MOST_FORMATS:
+            self._windows.clear()
+        aggregates = ("count",) if kind is str else aggregates_of(kind)
+        names = [_key(window_field_of(metric, kind, aggregate)) for aggregate in aggregates]
+        fields = ",".join([f"{name}=%s" for name in names]) + " %s\n"
+        self._windows[metric, kind] = fields
+        return fields
+
     def _format(self, kinds: tuple[str | Kind, ...], values: dict[str, Value]) -> str | None:
         """Give the format of a line's fields and time; None if they are not all numbers, or too many."""
         if len(self._fields) >= _MOST_FORMATS:
@@ -141,7 +150,7 @@ class VictoriaLines:
 
 
 def row_of(window: Window) -> dict[str, Value]:
-    """Give the aggregates of a window, by the names that they are stored under."""
+    """Give the aggregates of a window, by the names that they are stored under, in the order of line_layout."""
     count, last = window.count, window.last
     if last.__class__ is not float:
         return {"count": float(count), "last": last}
