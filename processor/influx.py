@@ -6,13 +6,13 @@ it (see contracts.line_layout.row_time): of what comes late, nothing overwrites 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from contracts.devices import DEFAULT_PROFILE
 from contracts.influxql import Table, identifier
 from contracts.line_layout import measurement_of
 from contracts.readings import Reading, Value
-from contracts.timeseries import DAY, MINUTE, WIDTHS, Tier
+from contracts.timeseries import DAY, KINDS, MINUTE, WIDTHS, Kind, Tier
 from processor.influx_client import InfluxClient, RejectedError, TooLargeError
 from processor.influx_reads import Plan, Statement, newest_statements, points_of, requests, windows_of
 from processor.lines import LineWriter, Row
@@ -71,6 +71,15 @@ class InfluxStore:
     def learn(self, series: Series) -> None:
         """Say that what is stored of the series is not known: many are read together later."""
         series.newest = UNKNOWN
+
+    def find(
+        self,
+        profile: str,  # noqa: ARG002 - `newest` tells at once which of them there are
+        device: str,  # noqa: ARG002 - as above
+        metrics: Collection[str],
+    ) -> Collection[tuple[str, Kind]]:
+        """Say that all may be there."""
+        return [(metric, kind) for metric in metrics for kind in KINDS.values()]
 
     def put(self, taken: Sequence[Taken]) -> list[Refusal]:
         """Write points; what the server rejects is found by halves, and the rest is written."""
