@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import httpx
 import pytest
 
 from contracts.readings import Reading, Value
 from contracts.stores import parse_store
 from contracts.timeseries import DAY, HOUR, MINUTE, Days
+from contracts.victoria_layout import TICK
 from devices_api.errors import UnavailableError
 from devices_api.influx import InfluxTimeSeries
 from devices_api.sqlite import SqliteTimeSeries
@@ -18,9 +20,11 @@ from devices_api.timeseries import TimeSeries
 from devices_api.victoria import VictoriaTimeSeries
 from devices_api.windows import Aggregate, Every, Grid, Query
 from processor.engine import Engine
+from processor.influx import InfluxStore
 from processor.sqlite import SqliteStore
 from tests.conftest import free_port
-from tests.integration.victoria_server import engine_at, now, url_of, victoria_server
+from tests.integration.victoria_server import now, store_at, url_of, victoria_server
+from tests.stores.influx_server import TOKEN, InfluxServer
 from tests.stores.oracle_of_queries import slowly
 
 BEGIN = 1_774_742_400_000_000_000
@@ -49,12 +53,26 @@ class File:
 
 
 @dataclass
+class Influx:
+    url: str
+    bucket: str
+    reader: TimeSeries
+
+    def write(self, readings: Sequence[Reading], days: Days) -> None:
+        """Write as two owners of the partition, one after the other."""
+        for epoch in (1, 2):
+            engine = Engine(InfluxStore(self.url, TOKEN, "plant", self.bucket), 1000, lambda _: days)
+            engine.write([(0, readings)], {0: epoch})
+            engine.close()
+
+
+@dataclass
 class Victoria:
     url: str
     reader: TimeSeries
 
     def write(self, readings: Sequence[Reading], days: Days) -> None:
-        engine = engine_at(self.url, days)
+        engine = Engine(store_at(self.url), 1000, lambda _: days, TICK)
         engine.write([(0, readings)], {0: 1})
         engine.close()
 
@@ -65,15 +83,23 @@ def victoria() -> Iterator[str]:
         yield url_of(server)
 
 
-@pytest.fixture(params=["sqlite", "victoria"])
+@pytest.fixture(params=["sqlite", "influxdb", "victoria"])
 async def filled(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Filled]:
     """Give an empty store."""
     store: Filled
     if request.param == "sqlite":
         store = File(tmp_path / "store", SqliteTimeSeries(tmp_path / "store"))
-    else:
+    elif request.param == "victoria":
         url = request.getfixturevalue("victoria")
         store = Victoria(url, VictoriaTimeSeries(parse_store(f"victoria+{url}"), "", now))
+    else:
+        influx: InfluxServer = request.getfixturevalue("influx")
+        bucket = f"reads-{tmp_path.name}"
+        async with httpx.AsyncClient(headers={"Authorization": f"Token {TOKEN}"}) as client:
+            statement = f'CREATE DATABASE "{bucket}"'
+            (await client.post(f"{influx.url}/query", data={"q": statement})).raise_for_status()
+        reader = InfluxTimeSeries(parse_store(f"influxdb+{influx.url}/{bucket}?org=plant"), TOKEN)
+        store = Influx(influx.url, bucket, reader)
     yield store
     await store.reader.close()
 
