@@ -46,7 +46,7 @@ _Found = dict[str, list[tuple[dict[str, str], list[tuple[int, float]]]]]
 """By device: the labels of each of its series, and the samples as (ms, value)."""
 
 _FIXED = {
-    "dedup.minScrapeInterval": "0s|0|1ms",
+    "dedup.minScrapeInterval": "0s|0",
     "influxTrimTimestamp": "1ms",
     "influxMeasurementFieldSeparator": "_",
     "influxSkipMeasurement": "false",
