@@ -6,6 +6,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from contracts.timeseries import Days
+from contracts.victoria_layout import TICK
+from processor.engine import Engine
 from processor.victoria import VictoriaStore
 from processor.victoria_client import Access, VictoriaClient
 from tests.conftest import Server, free_port, need
@@ -42,3 +45,7 @@ def now() -> int:
 
 def store_at(url: str, timeout: float = 10.0) -> VictoriaStore:
     return VictoriaStore(VictoriaClient(url, Access(), timeout), now)
+
+
+def engine_at(url: str, days: Days | None = None, most_series: int = 1000) -> Engine:
+    return Engine(store_at(url), most_series, lambda _: days or Days(), TICK)
