@@ -9,6 +9,7 @@ Afterwards the points in the store are counted.
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 import platform
@@ -18,7 +19,6 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -30,6 +30,7 @@ from contracts.consumers import consumers_of
 from contracts.jetstream import Link, Publisher, ensure_stream
 from contracts.streams import ALERTING, PROCESSOR, TELEMETRY, partition_and_epoch, telemetry_subject
 from deploy.local import ports, servers
+from tests.bench.backfill import Told, disturbed
 from tests.bench.stores import STORES, Store
 from tests.bench.telemetry import SCENARIOS, Batch, batches
 
@@ -41,7 +42,7 @@ POLL_S = 0.02
 DRAINS_S = 600.0
 
 
-@dataclass
+@dataclasses.dataclass
 class Bench:
     """A stream server, and what processor is told; `core` is the one that processor has for itself."""
 
@@ -128,6 +129,17 @@ async def drain(running: Bench, made: Sequence[Batch]) -> dict[str, float]:
     return {"points_per_s": points / took, "us": used / points * 1e6, "rss_mib": rss / (1 << 20)}
 
 
+async def lively(running: Bench, store: Store, seconds: float, days: int) -> Told:
+    """Measure publish → queryable without and with a backfill; processor has no core for itself."""
+    async with stream(running.nats_url) as link:
+
+        async def left() -> int:
+            return (await progress(link))[1]
+
+        with running.processor():
+            return await disturbed(link, store.look(running.directory), PARTITIONS, seconds, days, left)
+
+
 async def still(process: psutil.Process, deadline: float) -> None:
     """Wait a moment. Raises TimeoutError or ChildProcessError if there is nothing to wait for."""
     if process.status() == psutil.STATUS_ZOMBIE:
@@ -169,6 +181,18 @@ def measure(name: str, store: Store, points: int, rounds: int, more: dict[str, s
     return {key: round(median(one[key] for one in found), 2) for key in found[0]} | {"series": scenario.series}
 
 
+def beside(store: Store, seconds: float, days: int, more: dict[str, str]) -> dict[str, object]:
+    """Run the backfill once, and print what it did."""
+    with tempfile.TemporaryDirectory(prefix="sensorium-bench-") as directory:
+        at = Path(directory)
+        with bench(at, store, more) as running:
+            told = asyncio.run(lively(running, store, seconds, days))
+    print(f"  {told.points} points backfilled at {told.points_per_s} points/s; ms from publish to queryable:")
+    for when, latencies in (("without", told.without), ("with", told.meanwhile)):
+        print(f"    {when:<10}" + "  ".join(f"{name} {value}" for name, value in latencies.items()), flush=True)
+    return dataclasses.asdict(told)
+
+
 def line(name: str, told: dict[str, float]) -> str:
     """Give a line of the table."""
     return (
@@ -197,11 +221,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scenario", choices=SCENARIOS, action="append", help="one of them; again for more")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a variable of processor")
+    parser.add_argument("--backfill", action="store_true", help="what a backfill does to live devices, instead")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of live readings before the backfill")
+    parser.add_argument("--days", type=int, default=90, help="of the backfill")
     given = parser.parse_args()
     more = dict(one.split("=", 1) for one in given.set)
     where = about()
     print(f"{where['machine']}, Python {where['python']}, commit {where['commit']}, {given.store}")
     print("  ".join(f"{name} {number}" for name, number in dict(where["versions"]).items()))  # type: ignore[call-overload]
+    if given.backfill:
+        found = [beside(STORES[given.store], given.seconds, given.days, more) for _ in range(given.rounds)]
+        print(json.dumps({"store": given.store, "set": more, "rounds": found} | where))
+        return
     title = f"{given.points} points"
     print(f"  {title:<20}   points/s   CPU µs a point   bytes a point    RSS MiB    lost")
     result = {
