@@ -1,6 +1,7 @@
 """Closed windows and computed values on their way to DERIVED, for alerting."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from random import Random
 
@@ -86,5 +87,5 @@ class Derived:
 
     def _count(self, batch: DerivedBatch) -> None:
         self._metrics.readings_published.inc(len(batch.readings))
-        for window in batch.windows:
-            self._metrics.windows_published.labels(window.tier).inc()
+        for tier, number in Counter(window.tier for window in batch.windows).items():
+            self._metrics.windows_published.labels(tier).inc(number)
