@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
@@ -22,6 +22,10 @@ _READ_S = 1.0
 _RETRY_S = 0.5
 _AHEAD, _LEAST_AHEAD = 256, 8
 """Messages that may wait here of all partitions, and of each: batches of ingest, most of them below 100 kB."""
+_MUCH = 256 << 10
+"""Bytes read at once from which on a partition lags: several full batches, more than live devices send in a rest."""
+_SHARE = 64 << 10
+"""Bytes of a partition that lags for one write, while others do not lag and wait for it: about one full batch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +41,8 @@ class Delivery:
 class Reader:
     """Reads TELEMETRY for the partitions that `ownership` has at the moment.
 
-    Of each it asks for its part of 256 messages; as many more may wait to be handed out, and as many be in hand.
+    Of each it asks for its part of 256 messages; as many more may wait to be handed out, and as many be in hand. A
+    partition that lags, because of a backfill for instance, is handed out little by little unless all of them lag.
     """
 
     def __init__(self, link: Link, me: str, rng: Random, log: Log) -> None:
@@ -52,6 +57,11 @@ class Reader:
         """Tell whether anything of `partition` was handed out and is not settled."""
         return bool(self._in_hand.get(partition))
 
+    @property
+    def more(self) -> bool:
+        """Whether there is more of a partition from which `read` did not hand out everything."""
+        return any(part.waiting for part in self._parts.values())
+
     def wake(self) -> None:
         """Let `read` return, so that its next call sees what is owned now."""
         self._arrived.set()
@@ -62,19 +72,20 @@ class Reader:
         `settle` has to be called for each. Raises nats errors and TimeoutError if the server or the stream is away.
         """
         self._follow(ownership)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait):
-                await self._arrived.wait()
+        if self.more:
+            await asyncio.sleep(0)  # what others have sent meanwhile comes in
+        else:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._arrived.wait()
         self._arrived.clear()
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
         epochs = ownership.epochs
-        deliveries = [
-            delivery
-            for partition, part in self._parts.items()
-            if epochs.get(partition) == part.epoch and (delivery := part.take()) is not None
-        ]
+        parts = [part for partition, part in self._parts.items() if epochs.get(partition) == part.epoch]
+        live = not all(part.lags for part in parts)
+        deliveries = [delivery for part in parts if (delivery := part.take(_SHARE if live else None)) is not None]
         for delivery in deliveries:
             self._in_hand[delivery.partition] = self._in_hand.get(delivery.partition, 0) + 1
         return deliveries
@@ -174,11 +185,17 @@ class _Part:
         self._reader: OrderedReader | None = None
         self._waiting: Delivery | None = None
         self._free = asyncio.Event()
+        self.lags = False
 
     @property
     def attached(self) -> bool:
         """Whether we have our consumer."""
         return self._reader is not None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether anything waits to be handed out."""
+        return self._waiting is not None
 
     @property
     def resets(self) -> int:
@@ -196,12 +213,19 @@ class _Part:
             messages = await self._reader.read(_READ_S)
             if messages:
                 self._free.clear()
+                self.lags = sum(len(message.data) for message in messages) > _MUCH
                 self._waiting = Delivery(self.partition, self.epoch, messages, self._reader.resets)
                 arrived()
 
-    def take(self) -> Delivery | None:
-        """Hand out what waits."""
+    def take(self, most: int | None) -> Delivery | None:
+        """Hand out what waits; if it lags, about `most` bytes of that."""
         delivery, self._waiting = self._waiting, None
+        if delivery is not None and self.lags and most is not None:
+            first, rest = divide_bytes(delivery.messages, most)
+            delivery = replace(delivery, messages=first)
+            if rest:
+                self._waiting = replace(delivery, messages=rest)
+                return delivery
         self._free.set()
         return delivery
 
@@ -209,3 +233,13 @@ class _Part:
         """Stop reading."""
         if self._reader is not None:
             await self._reader.close()
+
+
+def divide_bytes(messages: list[Msg], most: int) -> tuple[list[Msg], list[Msg]]:
+    """Divide where the first part, of at least one message, would become larger than `most` bytes."""
+    size = 0
+    for number, message in enumerate(messages):
+        size += len(message.data)
+        if number and size > most:
+            return messages[:number], messages[number:]
+    return messages, []

@@ -159,7 +159,8 @@ class Stream:
         finally:
             for delivery in deliveries:
                 self._reader.settle(delivery)
-        if points < self._commit_points and sum(len(delivery.messages) for delivery in deliveries) < _MANY:
+        much = points >= self._commit_points or sum(len(delivery.messages) for delivery in deliveries) >= _MANY
+        if not (much or self._reader.more):
             # A commit writes each page that it touches once: of points that come while it rests, several share one.
             await self._pause(min(self._rest, _RESTS * (loop.time() - began)))
 
