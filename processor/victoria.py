@@ -246,7 +246,7 @@ class VictoriaStore:
         found: _Found = {}
         for devices in chunks(near):
             for labels, samples in self._client.export([selector(names, profile, devices)], start, end):
-                found.setdefault(device_of(labels), []).append((labels, list(samples)))
+                found.setdefault(device_of(labels), []).append((labels, samples))
         return found
 
 

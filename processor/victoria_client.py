@@ -7,13 +7,23 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlencode, urlsplit
+
+import msgspec
 
 from processor.store import StoreUnavailableError
 
 _FLAG = re.compile(r'^-([\w.]+)="(.*)"$', re.MULTILINE)
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+class _Series(msgspec.Struct):
+    metric: dict[str, str]
+    values: list[float]
+    timestamps: list[int]
+
+
+_exported = msgspec.json.Decoder(_Series)
 
 
 @dataclass(frozen=True)
@@ -83,13 +93,14 @@ class VictoriaClient:
         """Return the flags that the server was started with."""
         return dict(_FLAG.findall(self._request("GET", "/flags").decode()))
 
-    def export(self, selectors: Sequence[str], start: int, end: int) -> Iterator[tuple[dict[str, str], Any]]:
+    def export(
+        self, selectors: Sequence[str], start: int, end: int
+    ) -> Iterator[tuple[dict[str, str], list[tuple[int, float]]]]:
         """Return the labels of each series, and its samples as (ms, value), with `start` <= ms < `end`."""
         form = [("match[]", one) for one in selectors] + [("start", _seconds(start)), ("end", _seconds(end - 1))]
         answer = self._request("POST", "/api/v1/export", urlencode(form).encode(), _FORM)
-        for line in answer.splitlines():
-            series = json.loads(line)
-            yield series["metric"], zip(series["timestamps"], series["values"], strict=True)
+        for series in _exported.decode_lines(answer):
+            yield series.metric, list(zip(series.timestamps, series.values, strict=True))
 
     def query(self, query: str, at: int) -> list[tuple[dict[str, str], float]]:
         """Evaluate MetricsQL at a time in ms; return the labels and the value of each series."""
