@@ -302,6 +302,10 @@ class Engine:
 
     def _from_points(self, spans: list[Span]) -> Iterator[Window]:
         for span, points in zip(spans, self._store.points(spans), strict=True):
+            series = span.series
+            if points and span.start == series.minute.start and points[-1][0] > series.newest:
+                # Written by an owner that does not know yet that it is none: when it comes to us, it is a repetition.
+                series.newest = points[-1][0]
             values = [value for _, value in points]
             yield aggregate(span.start, span.series.kind, values) if values else Window(span.start)
 
