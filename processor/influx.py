@@ -12,7 +12,7 @@ from contracts.devices import DEFAULT_PROFILE
 from contracts.influxql import Table, identifier
 from contracts.line_layout import measurement_of
 from contracts.readings import Reading, Value
-from contracts.timeseries import DAY, KINDS, MINUTE, WIDTHS, Kind, Tier
+from contracts.timeseries import DAY, HOUR, KINDS, WIDTHS, Kind, Tier
 from processor.influx_client import InfluxClient, RejectedError, TooLargeError
 from processor.influx_reads import Plan, Statement, newest_statements, points_of, requests, windows_of
 from processor.lines import LineWriter, Row
@@ -22,11 +22,11 @@ from processor.windows import Window
 
 TIMEOUT_S = 30.0
 
-_MOST_BYTES = 8_000_000
-"""Largest request, before it is compressed."""
+_MOST_BYTES = 1_000_000
+"""Largest request, before it is compressed: a busy server gives up on one that takes it longer than ten seconds."""
 _UNSURE_BITS = 14
 """Of a row's time, so many bits tell the requests apart of which it is not known what became of them."""
-_LONGEST_DAY = DAY + 2 * MINUTE * 60
+_LONGEST_DAY = DAY + 2 * HOUR
 _DROPPED = re.compile(r"dropped=([0-9]+)")
 
 
