@@ -19,6 +19,16 @@ def delays(rng: Random, first: float = FIRST_S, cap: float = CAP_S) -> Iterator[
         ceiling = min(cap, ceiling * 2)
 
 
+async def stops_within(stopping: asyncio.Event, seconds: float) -> bool:
+    """Wait; True at once when `stopping` is set, False after `seconds`."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
 async def keep_running(name: str, work: Callable[[], Awaitable[None]], rng: Random, log: Log) -> None:
     """Run `work` until it returns. An exception from it is logged as `task.failed`, and it is begun again.
 

@@ -11,8 +11,6 @@ from enum import StrEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from contracts.readings import Value
-
 MINUTE = 60_000_000_000
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
@@ -84,11 +82,6 @@ def _local_day(ts: int, zone: ZoneInfo) -> tuple[int, int]:
 def start_of(tier: Tier, ts: int, days: Days) -> int:
     """Return the start of the window of `tier`, which is none of raw, that `ts` belongs to."""
     return days.of(ts)[0] if tier is Tier.D1 else ts - ts % WIDTHS[tier]
-
-
-def kind_of(value: Value) -> Kind:
-    """Return the kind of a value, which is also its class."""
-    return value.__class__
 
 
 def merged_m2(count: int, total: float, m2: float, later: tuple[int, float, float]) -> float:

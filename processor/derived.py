@@ -7,7 +7,7 @@ from random import Random
 
 from nats.errors import Error as NatsError
 
-from contracts.backoff import delays
+from contracts.backoff import delays, stops_within
 from contracts.consumers import partitions_of
 from contracts.derived import DerivedBatch, Window, split
 from contracts.jetstream import Link, NoStreamError, NotAcknowledgedError, Publisher, ensure_stream
@@ -78,12 +78,8 @@ class Derived:
         self._made = True
 
     async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
-        raise StoppedError
+        if await stops_within(self._stopping, seconds):
+            raise StoppedError
 
     def _count(self, batch: DerivedBatch) -> None:
         self._metrics.readings_published.inc(len(batch.readings))

@@ -12,12 +12,12 @@ from contracts.devices import DEFAULT_PROFILE
 from contracts.influxql import Table, identifier
 from contracts.line_layout import measurement_of
 from contracts.readings import Reading, Value
-from contracts.timeseries import DAY, HOUR, KINDS, WIDTHS, Kind, Tier
+from contracts.timeseries import DAY, HOUR, WIDTHS, Kind, Tier
 from processor.influx_client import InfluxClient, RejectedError, TooLargeError
 from processor.influx_reads import Plan, Statement, newest_statements, points_of, requests, windows_of
 from processor.lines import LineWriter, Row
 from processor.series import NEVER, UNKNOWN, Series
-from processor.store import Refusal, Span, Taken
+from processor.store import Refusal, Span, Taken, any_of
 from processor.windows import Window
 
 TIMEOUT_S = 30.0
@@ -79,7 +79,7 @@ class InfluxStore:
         metrics: Collection[str],
     ) -> Collection[tuple[str, Kind]]:
         """Say that all may be there."""
-        return [(metric, kind) for metric in metrics for kind in KINDS.values()]
+        return any_of(metrics)
 
     def put(self, taken: Sequence[Taken]) -> list[Refusal]:
         """Write points; what the server rejects is found by halves, and the rest is written."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from contracts.readings import Reading, Value
-from contracts.timeseries import Kind, Tier
+from contracts.timeseries import KINDS, Kind, Tier
 from processor.series import Series
 from processor.windows import Window
 
@@ -102,3 +102,8 @@ class Store(Protocol):
 
     def drop(self, profile: str, tier: Tier, before: int) -> int:
         """Drop what of a profile is in parts that ended before `before`; returns how many parts. Outside a write."""
+
+
+def any_of(metrics: Collection[str]) -> list[tuple[str, Kind]]:
+    """Name every series that there may be: for a store that does not tell cheaply which of them there are."""
+    return [(metric, kind) for metric in metrics for kind in KINDS.values()]

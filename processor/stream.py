@@ -8,6 +8,7 @@ from random import Random
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
+from contracts.backoff import stops_within
 from contracts.consumers import partitions_of
 from contracts.deadletters import Reason
 from contracts.derived import Window as ClosedWindow
@@ -231,9 +232,5 @@ class Stream:
 
     async def _pause(self, seconds: float) -> None:
         """Wait. Raises StoppedError if the service stops meanwhile."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
-        raise StoppedError
+        if await stops_within(self._stopping, seconds):
+            raise StoppedError

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from contracts.readings import Value
-from contracts.timeseries import KINDS, Kind, Tier
+from contracts.timeseries import Kind, Tier
 from contracts.victoria_layout import (
     MOST_TEXT,
     TICK,
@@ -23,7 +23,7 @@ from contracts.victoria_layout import (
     window_names_of,
 )
 from processor.series import NEVER, UNKNOWN, Series
-from processor.store import Refusal, Span, StoreUnavailableError, Taken
+from processor.store import Refusal, Span, StoreUnavailableError, Taken, any_of
 from processor.victoria_client import VictoriaClient
 from processor.victoria_lines import VictoriaLines, row_of, window_of
 from processor.victoria_spans import by_name, chunks, together
@@ -125,7 +125,7 @@ class VictoriaStore:
         metrics: Collection[str],
     ) -> Collection[tuple[str, Kind]]:
         """Say that all may be there."""
-        return [(metric, kind) for metric in metrics for kind in KINDS.values()]
+        return any_of(metrics)
 
     def put(self, taken: Sequence[Taken]) -> list[Refusal]:
         """Write points, the windows that they close before them. What the server would leave out is refused."""

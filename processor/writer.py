@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
-from contracts.backoff import delays
+from contracts.backoff import delays, stops_within
 from contracts.derived import Window as ClosedWindow
 from contracts.logs import Log
 from contracts.timeseries import Tier
@@ -125,11 +125,7 @@ class Writer:
             else:
                 self._release()
                 return done
-            try:
-                async with asyncio.timeout(wait):
-                    await self._stopping.wait()
-            except TimeoutError:
-                continue
+            await stops_within(self._stopping, wait)
         raise StoppedError
 
     def _hold(self, error: StoreUnavailableError) -> None:
