@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -18,14 +18,16 @@ from contracts import logs, streams
 from contracts.consumers import consumers_of
 from contracts.jetstream import Link, Publisher, ensure_stream
 from contracts.lease import Entry, LeaseBucket, entry_of
-from contracts.readings import READING_BATCH, Reading, ReadingBatch
-from contracts.timeseries import Days
+from contracts.readings import READING_BATCH, Reading, ReadingBatch, Value
 from tests.conftest import TOKEN, Server, free_port
-from tests.stores.oracle import differences, rollups_of
-from tests.stores.reading_back import of_sqlite
+from tests.integration.victoria_server import url_of, victoria_server
+from tests.stores import real_stores
+from tests.stores.oracle import Name
+from tests.stores.real_stores import RealStore
 
 ROOT = Path(__file__).parents[2]
 PARTITIONS = 6
+PROFILE = "shared"
 LEASE_S = 1.0
 START = 1_767_225_600_000_000_000
 DEVICES = [f"pump-{number}" for number in range(24)]
@@ -34,19 +36,19 @@ DEVICES = [f"pump-{number}" for number in range(24)]
 class Plant:
     """Processors that are killed and started, and what is around them."""
 
-    def __init__(self, link: Link, server: Server, store: Path) -> None:
-        self.link, self.store, self._server = link, store, server
+    def __init__(self, link: Link, server: Server, store: RealStore, profile: str) -> None:
+        self.link, self.store, self._server, self._profile = link, store, server, profile
         self._publisher = Publisher(link)
         self._leases = LeaseBucket(link, "processor_leases")
         self.processes: list[subprocess.Popen[bytes]] = []
-        self.sent: dict[tuple[str, str, int], float] = {}
+        self.sent: dict[tuple[Name, int], Value] = {}
 
     def start(self) -> None:
         """Start one more."""
         about = {
             "PROCESSOR_NATS_URL": self._server.nats_url,
             "PROCESSOR_NATS_TOKEN": TOKEN,
-            "PROCESSOR_STORE": str(self.store),
+            **self.store.environment(),
             "PROCESSOR_PORT": str(free_port()),
             "PROCESSOR_LEASE_SECONDS": str(LEASE_S),
             "PROCESSOR_REST_SECONDS": "0.02",
@@ -80,8 +82,8 @@ class Plant:
         batches: dict[int, list[Reading]] = {}
         for index, device in enumerate(DEVICES):
             ts, value = START + number * 1_000_000_000, float(number * 100 + index)
-            self.sent[device, "flow", ts] = value
-            reading = Reading(device, ts, ts + 1_000_000, {"flow": value})
+            self.sent[(self._profile, device, "flow", float), ts] = value
+            reading = Reading(device, ts, ts + 1_000_000, {"flow": value}, {}, self._profile)
             batches.setdefault(streams.partition_of(device, PARTITIONS), []).append(reading)
         for partition, readings in batches.items():
             body = READING_BATCH.encode(ReadingBatch(1, START, readings))
@@ -103,11 +105,11 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: fl
 
 
 @asynccontextmanager
-async def running(server: Server, store: Path) -> AsyncIterator[Plant]:
+async def running(server: Server, store: RealStore, profile: str) -> AsyncIterator[Plant]:
     """Three processors."""
     link = await Link(server.nats_url, TOKEN, "test", logs.quiet()).connect()
     await ensure_stream(link.js, streams.TELEMETRY, PARTITIONS)
-    plant = Plant(link, server, store)
+    plant = Plant(link, server, store, profile)
     for _ in range(3):
         plant.start()
     try:
@@ -119,8 +121,21 @@ async def running(server: Server, store: Path) -> AsyncIterator[Plant]:
 
 
 @pytest.fixture
-async def plant(stream: Server, tmp_path: Path) -> AsyncIterator[Plant]:
-    async with running(stream, tmp_path / "store.sqlite3") as plant:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RealStore]:
+    """Give the embedded store, or the one that a test names."""
+    match getattr(request, "param", "sqlite"):
+        case "influxdb":
+            yield real_stores.influxdb(request.getfixturevalue("influx").url, PROFILE)
+        case "victoria":
+            with victoria_server() as server:
+                yield real_stores.victoria(url_of(server))
+        case _:
+            yield real_stores.sqlite(tmp_path / "store.sqlite3")
+
+
+@pytest.fixture
+async def plant(stream: Server, store: RealStore) -> AsyncIterator[Plant]:
+    async with running(stream, store, PROFILE) as plant:
         yield plant
 
 
@@ -135,7 +150,7 @@ async def test_three_share_the_partitions_and_take_over_those_of_one_that_is_kil
     sys.stdout.write(f"taken over {taken:.2f} s after the kill, with a lease of {LEASE_S} s\n")
     assert left < before
     await until(plant.settled, "all is stored")
-    assert points(plant) == plant.sent
+    assert not plant.store.differences(plant.sent)
     plant.start()
     await until(lambda: plant.shared_by(3), "one that comes gets its share")
     plant.processes[0].terminate()
@@ -143,10 +158,14 @@ async def test_three_share_the_partitions_and_take_over_those_of_one_that_is_kil
     assert plant.processes.pop(0).wait(10) == 0
 
 
+@pytest.mark.parametrize(
+    "store", ["sqlite", "influxdb", pytest.param("victoria", marks=pytest.mark.soak)], indirect=True
+)
+@pytest.mark.parametrize("seed", [20, *(pytest.param(seed, marks=pytest.mark.soak) for seed in (21, 22))])
 async def test_whichever_is_killed_or_stopped_and_woken_every_point_is_stored_once_and_every_rollup_is_right(
-    plant: Plant,
+    plant: Plant, seed: int
 ) -> None:
-    rng = Random(20)
+    rng = Random(seed)
     await until(lambda: plant.shared_by(3), "each has two")
     for number in range(240):
         await plant.publish(number)
@@ -161,10 +180,4 @@ async def test_whichever_is_killed_or_stopped_and_woken_every_point_is_stored_on
         await asyncio.sleep(rng.random() * 0.03)
     await until(lambda: plant.shared_by(3), "those that are left share evenly")
     await until(plant.settled, "all is stored")
-    assert points(plant) == plant.sent
-    found, rollups = of_sqlite(plant.store)
-    assert not differences(rollups, rollups_of(found, Days()))
-
-
-def points(plant: Plant) -> dict[tuple[str, str, int], object]:
-    return {(name[1], name[2], ts): value for (name, ts), value in of_sqlite(plant.store)[0].items()}
+    assert not plant.store.differences(plant.sent)
