@@ -63,7 +63,7 @@ fuzz: $(VENV)/dev.stamp ## Fuzz the topic router and every decoder (SECONDS=600 
 	@$(BIN)/python -m tests.fuzz.run --seconds $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),5) $(NAMES)
 
 .PHONY: soak
-soak: $(VENV)/dev.stamp ## The long tests: the stream stands still for a minute at full load
+soak: $(VENV)/dev.stamp ## The long tests: a minute without the stream, many kills, troubles of stores, the laws at length
 	@$(BIN)/python -m pytest -m soak $(ARGS)
 
 .PHONY: bench

@@ -171,10 +171,11 @@ def test_an_operator_is_told_what_to_do_and_no_token(
     client.close()
 
 
-def test_the_law_holds_through_failures(influx: InfluxServer) -> None:
+@pytest.mark.parametrize("examples", [5, pytest.param(60, marks=[pytest.mark.soak, pytest.mark.timeout(600)])])
+def test_the_law_holds_through_failures(influx: InfluxServer, examples: int) -> None:
     bucket = Bucket(influx.url, TOKEN, "plant", BUCKET)
     machine: type[TroubledLaw] = type("TroubledLaw", (TroubledLaw,), {"bucket": bucket, "server": influx})
-    run_state_machine_as_test(machine, settings=settings(max_examples=5, stateful_step_count=10, deadline=None))
+    run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=10, deadline=None))
 
 
 def test_a_server_that_is_away_is_waited_for() -> None:

@@ -1,6 +1,5 @@
 """The law of rollups on a VictoriaMetrics server."""
 
-import os
 from collections.abc import Iterator
 
 import msgspec
@@ -66,9 +65,9 @@ def _moderate(value: Value) -> Value:
 
 
 @pytest.mark.parametrize("zone", ["", "Europe/Berlin", "Asia/Kolkata"])
-def test_the_law_holds_on_victoria_metrics(server: Server, zone: str) -> None:
+@pytest.mark.parametrize("examples", [6, pytest.param(30, marks=[pytest.mark.soak, pytest.mark.timeout(600)])])
+def test_the_law_holds_on_victoria_metrics(server: Server, zone: str, examples: int) -> None:
     machine = type("Machine", (VictoriaLaw,), {"zone": zone, "url": url_of(server)})
-    examples = int(os.environ.get("LAW_EXAMPLES", "6"))
     run_state_machine_as_test(
         machine, settings=settings(max_examples=examples, stateful_step_count=8, deadline=None, database=None)
     )

@@ -76,6 +76,7 @@ class ClosedWindowsLaw(MemoryLaw):
 
 @pytest.mark.parametrize("zone", ["", "Europe/Berlin", "Asia/Kolkata"])
 @pytest.mark.parametrize("law", [SqliteLaw, MemoryLaw, ClosedWindowsLaw])
-def test_the_law_holds(law: type[Law], zone: str) -> None:
+@pytest.mark.parametrize("examples", [25, pytest.param(300, marks=[pytest.mark.soak, pytest.mark.timeout(600)])])
+def test_the_law_holds(law: type[Law], zone: str, examples: int) -> None:
     machine: type[Law] = type(law.__name__, (law,), {"zone": zone})
-    run_state_machine_as_test(machine, settings=settings(max_examples=25, stateful_step_count=15, deadline=None))
+    run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=15, deadline=None))
