@@ -6,8 +6,9 @@ stale minute is computed anew from the points that are stored, a stale hour from
 hours. Memory is forgotten whenever it may not be what is stored: after a failed write, and after another writer.
 
 So that a store without transactions need not keep open windows, two things come before the points of a write: what is
-not known of a series is learned from what is stored, and the windows that its new points leave are written. Whatever
-of a failed write is stored then, each window older than the newest point's is stored, or will be touched again.
+not known of a series is learned from what is stored, and the windows that its new points leave are written, unless all
+their points are new. Whatever of a failed write is stored then, each window older than the newest point's is stored, or
+will be touched again. A window of new points alone waits for them: what the store refuses makes none.
 """
 
 from collections import Counter
@@ -59,13 +60,21 @@ class _Changes:
 
     def __init__(self) -> None:
         self.touched: list[Series] = []  # have points in `values`
-        self.left: dict[Tier, list[Made]] = {Tier.M1: [], Tier.H1: [], Tier.D1: []}  # no longer open
+        self.left: dict[Tier, dict[Series, Window]] = {tier: {} for tier in ROLLUPS}  # no longer open
+        self.fresh: dict[Tier, list[Made]] = {tier: [] for tier in ROLLUPS}  # the same, with points of this write alone
         self.stale: dict[tuple[Series, int], Stale] = {}  # by series and start of the minute
         self.days: Stales = {}  # stale days
         self.late: list[tuple[Stale, int]] = []
         self.held: dict[Series, list[tuple[int, Value]]] = {}  # points of series that are to be learned first
         self.unknown: set[Series] = set()  # whose newest point was refused
         self.open: dict[Series, None] = {}  # whose open windows have changed
+
+    def leave(self, tier: Tier, series: Series, window: Window) -> None:
+        """Note a window that is no longer open: the first of each series has the points from before this write."""
+        if series in self.left[tier]:
+            self.fresh[tier].append((series, window))
+        else:
+            self.left[tier][series] = window
 
 
 class Engine:
@@ -141,11 +150,14 @@ class Engine:
                 self._place(series, ts, value, changes)
         stale = _stale_windows(changes.stale, changes.days)
         for tier in ROLLUPS:
-            self._store.put_windows(tier, _but(changes.left[tier], stale[tier]))
+            self._store.put_windows(tier, _but(changes.left[tier].items(), stale[tier]), anew=False)
         # Step 7. write the points
         refused = [(taken[index], detail) for index, detail in self._store.put(taken)]
         for one, _ in refused:
             self._untake(one, changes)
+        stale = _stale_windows(changes.stale, changes.days)
+        for tier in ROLLUPS:
+            self._store.put_windows(tier, _but(changes.fresh[tier], stale[tier]), anew=False)
         # Step 8. roll up
         self._roll_up(changes, written)
         number = sum(len(one.series) for one in taken)
@@ -219,13 +231,12 @@ class Engine:
         """Leave the open minute for the one of `ts`, a newer point."""
         series.fold()
         start = ts - ts % MINUTE
-        left = changes.left
-        left[Tier.M1].append((series, series.minute))
+        changes.leave(Tier.M1, series, series.minute)
         if not series.hour.start <= start < series.hour.start + HOUR:
-            left[Tier.H1].append((series, series.hour))
+            changes.leave(Tier.H1, series, series.hour)
             series.hour = Window(ts - ts % HOUR)
         if not series.day.start <= start < series.day_end:
-            left[Tier.D1].append((series, series.day))
+            changes.leave(Tier.D1, series, series.day)
             series.days = self._days(series.device)
             day, end = series.days.of(ts)
             if day < series.day_end:  # the zone has changed: the new day begins within the old one
@@ -259,8 +270,8 @@ class Engine:
             changes.stale.setdefault((series, start), Stale.UNKNOWN)
         for tier, windows in _stale_windows(changes.stale, changes.days).items():
             anew = self._anew(tier, windows)
-            store.put_windows(tier, anew)
-            written.closed[tier] += _but(changes.left[tier], windows) + anew
+            store.put_windows(tier, anew, anew=True)
+            written.closed[tier] += _but([*changes.left[tier].items(), *changes.fresh[tier]], windows) + anew
             changes.open.update((series, None) for series, start in windows if _open(series, tier).start == start)
         still_there = [series for series in changes.open if series.newest != NEVER]
         store.put_open(still_there)
@@ -341,7 +352,7 @@ def _open(series: Series, tier: Tier) -> Window:
     return {Tier.M1: series.minute, Tier.H1: series.hour, Tier.D1: series.day}[tier]
 
 
-def _but(left: list[Made], stale: Stales) -> list[Made]:
+def _but(left: Iterable[Made], stale: Stales) -> list[Made]:
     """Give the windows that were left, but for those that are stale."""
     return [(series, window) for series, window in left if window.count and (series, window.start) not in stale]
 

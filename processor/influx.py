@@ -112,15 +112,21 @@ class InfluxStore:
                 found[profile, device, metric, kind] = int(table.values[0][0] or 0)
         return [found.get((one.profile, one.device, one.metric, one.kind), NEVER) for one in series]
 
-    def put_windows(self, tier: Tier, windows: Sequence[tuple[Series, Window]]) -> None:
+    def put_windows(
+        self,
+        tier: Tier,
+        windows: Sequence[tuple[Series, Window]],
+        *,
+        anew: bool,  # noqa: ARG002 - what was written before is replaced
+    ) -> None:
         """Write windows; they are sent when they are read, or with the commit."""
         self._rows += [(tier, series, window) for series, window in windows if window.count]
 
     def put_open(self, series: Sequence[Series]) -> None:
         """Write open windows."""
-        self.put_windows(Tier.M1, [(one, one.minute) for one in series])
-        self.put_windows(Tier.H1, [(one, one.hour) for one in series])
-        self.put_windows(Tier.D1, [(one, one.day) for one in series])
+        self.put_windows(Tier.M1, [(one, one.minute) for one in series], anew=True)
+        self.put_windows(Tier.H1, [(one, one.hour) for one in series], anew=True)
+        self.put_windows(Tier.D1, [(one, one.day) for one in series], anew=True)
 
     def commit(self) -> None:
         """Send the windows."""

@@ -163,7 +163,13 @@ class SqliteStore:
         with self._failing():
             return [self._newest_of(one) for one in series]
 
-    def put_windows(self, tier: Tier, windows: Sequence[tuple[Series, Window]]) -> None:
+    def put_windows(
+        self,
+        tier: Tier,
+        windows: Sequence[tuple[Series, Window]],
+        *,
+        anew: bool,  # noqa: ARG002 - what was written before is replaced
+    ) -> None:
         """Write closed windows."""
         tables: dict[tuple[int, int], list[tuple[Any, ...]]] = {}
         span = SPANS[tier]

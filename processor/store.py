@@ -84,11 +84,11 @@ class Store(Protocol):
     def newest(self, series: Sequence[Series]) -> list[int]:
         """Return the time of the newest point of each series, or NEVER. Only asked where memory does not tell."""
 
-    def put_windows(self, tier: Tier, windows: Sequence[tuple[Series, Window]]) -> None:
+    def put_windows(self, tier: Tier, windows: Sequence[tuple[Series, Window]], *, anew: bool) -> None:
         """Write windows that are not, or no longer, those of their series' newest point.
 
-        Before `put`: those that are left for a newer point, for the first time. After it: those that were computed
-        anew, and may have been written before.
+        `anew`: they were computed anew, and may have been written before. Else they are left for a newer point, for the
+        first time: before `put` those that have earlier points, after it those that have points of this write alone.
         """
 
     def put_open(self, series: Sequence[Series]) -> None:

@@ -71,7 +71,6 @@ class VictoriaStore:
         self._lines = VictoriaLines()
         self._seen = True  # queries see all that was sent
         self._durable = True  # all that was sent in this write is on disk
-        self._has_put = False
 
     def open(self) -> None:
         """Look at how the server was started. Raises StoreUnavailableError if it would lose something silently."""
@@ -111,7 +110,7 @@ class VictoriaStore:
         self._client.connect()
         mine = all(self._owned.get(partition) == epoch for partition, epoch in epochs.items())
         self._owned.update(epochs)
-        self._seen, self._durable, self._has_put = False, True, False
+        self._seen, self._durable = False, True
         return mine
 
     def learn(self, series: Series) -> None:
@@ -131,7 +130,6 @@ class VictoriaStore:
         """Write points, the windows that they close before them. What the server would leave out is refused."""
         self._send()
         self._make_durable()
-        self._has_put = True
         now = self._now() // TICK
         oldest, newest = max(0, now - self._retention + _DAY), now + _AHEAD - _DAY // 24
         refusals, lines = [], self._lines
@@ -180,10 +178,10 @@ class VictoriaStore:
                         found[one] = max(found.get(one, 0), round(at * 1000))
         return [found[one] * TICK if one in found else NEVER for one in series]
 
-    def put_windows(self, tier: Tier, windows: Sequence[tuple[Series, Window]]) -> None:
+    def put_windows(self, tier: Tier, windows: Sequence[tuple[Series, Window]], *, anew: bool) -> None:
         """Write closed windows, those that may be there already behind the rows that are."""
         rows: Iterable[dict[int, Row]] = ({} for _ in windows)
-        if self._has_put and windows:
+        if anew and windows:
             rows = self._rows(tier, [Span(one, window.start, window.start + 1) for one, window in windows])
         for (one, window), there in zip(windows, rows, strict=True):
             start = window.start // TICK

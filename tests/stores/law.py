@@ -82,8 +82,9 @@ class Law(RuleBasedStateMachine):
         group = [self.adapted(reading) for reading in group]
         written = engine.write([(0, group)], {0: self.epoch})
         assert written.points == sum(len(reading.values) for reading in group)
+        refused = [reading for _, reading, _ in written.refused]
         for reading in group:
-            for metric, value in reading.values.items():
+            for metric, value in reading.values.items() if reading not in refused else ():
                 self.keep((reading.profile, reading.device, metric, value.__class__), reading.ts, value)
 
     @rule(group=groups)

@@ -10,6 +10,8 @@ from processor.windows import Window
 
 Name = tuple[str, str, str, type]
 
+REFUSED = "refused"
+
 
 def name_of(series: Series) -> Name:
     return series.profile, series.device, series.metric, series.kind
@@ -38,7 +40,10 @@ class Kept:
 
 
 class MemoryStore:
-    """A client of `kept`. It does not trust that windows are those of the points, as no client of a server can."""
+    """A client of `kept`. It does not trust that windows are those of the points, as no client of a server can.
+
+    It never takes a reading that has the flag REFUSED.
+    """
 
     def __init__(self, kept: Kept) -> None:
         self.kept = kept
@@ -72,11 +77,15 @@ class MemoryStore:
         return [(metric, kind) for metric in metrics for kind in KINDS.values()]
 
     def put(self, taken: Sequence[Taken]) -> list[Refusal]:
-        for reading, series in taken:
+        refusals = []
+        for at, (reading, series) in enumerate(taken):
             self.kept.alive()
+            if REFUSED in reading.flags:
+                refusals.append(Refusal(at, "as the test has it"))
+                continue
             for one, value in zip(series, reading.values.values(), strict=True):
                 self.kept.points.setdefault(name_of(one), {})[reading.ts] = value
-        return []
+        return refusals
 
     def points(self, spans: Sequence[Span]) -> list[list[tuple[int, Value]]]:
         return [
@@ -97,15 +106,21 @@ class MemoryStore:
     def newest(self, series: Sequence[Series]) -> list[int]:
         return [max(self.kept.points.get(name_of(one), {}), default=NEVER) for one in series]
 
-    def put_windows(self, tier: Tier, windows: Sequence[tuple[Series, Window]]) -> None:
+    def put_windows(
+        self,
+        tier: Tier,
+        windows: Sequence[tuple[Series, Window]],
+        *,
+        anew: bool,  # noqa: ARG002 - what was written before is replaced
+    ) -> None:
         for series, window in windows:
             self.kept.alive()
             self.kept.windows.setdefault((tier, name_of(series)), {})[window.start] = copy_of(window)
 
     def put_open(self, series: Sequence[Series]) -> None:
-        self.put_windows(Tier.M1, [(one, one.minute) for one in series])
-        self.put_windows(Tier.H1, [(one, one.hour) for one in series])
-        self.put_windows(Tier.D1, [(one, one.day) for one in series])
+        self.put_windows(Tier.M1, [(one, one.minute) for one in series], anew=True)
+        self.put_windows(Tier.H1, [(one, one.hour) for one in series], anew=True)
+        self.put_windows(Tier.D1, [(one, one.day) for one in series], anew=True)
 
     def drop(self, profile: str, tier: Tier, before: int) -> int:
         raise NotImplementedError

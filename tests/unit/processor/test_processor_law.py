@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
+from msgspec.structs import replace
 
 from contracts.readings import Reading, Value
 from processor.sqlite import SqliteStore
@@ -14,7 +15,7 @@ from processor.store import Store, StoreUnavailableError
 from tests.stores import reading_back
 from tests.stores.closed_windows import ClosedWindowsStore, with_open_windows
 from tests.stores.law import Law, groups
-from tests.stores.memory_store import Kept, MemoryStore
+from tests.stores.memory_store import REFUSED, Kept, MemoryStore
 from tests.stores.oracle import Name, Rollups
 
 
@@ -47,6 +48,15 @@ class MemoryLaw(Law):
 
     def read_back(self) -> tuple[dict[tuple[Name, int], Value], Rollups]:
         return reading_back.of_memory(self.kept)
+
+    @rule(group=groups, refused=st.sets(st.integers(0, 11), min_size=1), in_order=st.booleans())
+    def some_are_refused(self, group: list[Reading], refused: set[int], *, in_order: bool) -> None:
+        if in_order:
+            group = sorted(group, key=lambda reading: reading.ts)
+        flags = [{REFUSED: ""} if number in refused else {} for number in range(len(group))]
+        group = [replace(reading, flags=flag) for reading, flag in zip(group, flags, strict=True)]
+        self.write(self.engine, group)
+        self.log.append(group)
 
     @rule(group=groups, after=st.integers(0, 20), restart=st.booleans())
     def the_store_fails_half_way(self, group: list[Reading], after: int, *, restart: bool) -> None:
