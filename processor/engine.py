@@ -12,7 +12,7 @@ will be touched again. A window of new points alone waits for them: what the sto
 """
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -95,6 +95,7 @@ class Engine:
         self._store, self._days, self._tick, self._record_of = store, days, tick, record_of
         self._known = Known(most_series)
         self._clock = Clock()
+        self._epochs: dict[int, int] = {}  # in which each partition was last written to
 
     @property
     def series_known(self) -> int:
@@ -114,8 +115,13 @@ class Engine:
         self._forget()
         self._store.close()
 
-    def due(self, now: int, owned: Container[int]) -> list[tuple[int, ClosedWindow]]:
-        """Return the open windows of the partitions `owned` that are over by the clock, each with its partition."""
+    def due(self, now: int, epochs: Mapping[int, int]) -> list[tuple[int, ClosedWindow]]:
+        """Return the open windows that are over by the clock, each with its partition.
+
+        Only of partitions that are owned with `epochs` and were last written to in the same epoch: if another owner was
+        there in between, memory does not hold.
+        """
+        owned = {partition for partition, epoch in epochs.items() if self._epochs.get(partition) == epoch}
         return self._clock.due(now, owned)
 
     def write(self, batches: Sequence[Batch], epochs: Mapping[int, int]) -> Written:
@@ -169,6 +175,7 @@ class Engine:
             if not self._store.begin(epochs):
                 self._forget()
             self._clock.forget(self._known.age())
+            self._epochs.update(epochs)
             yield
         except BaseException:
             self._forget()

@@ -119,9 +119,9 @@ class Stream:
             async with self._busy:
                 if self._stopping.is_set():
                     return
-                now, owned = self._now(), self._ownership.epochs
+                now, epochs = self._now(), self._ownership.epochs
                 with contextlib.suppress(StoppedError):
-                    await self._tell(await self._writer.due(now, owned))
+                    await self._tell(await self._writer.due(now, epochs))
 
     async def watch_lag(self) -> None:
         """Look up for ever how many batches of the partitions that are ours are not acknowledged."""

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import traceback
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from random import Random
@@ -81,9 +81,9 @@ class Writer:
         """Drop what is older than it has to be kept; see Store.drop. Raises StoreUnavailableError."""
         return await self.run(lambda: self._store.drop(profile, tier, before))
 
-    async def due(self, now: int, owned: Container[int]) -> list[tuple[int, ClosedWindow]]:
+    async def due(self, now: int, epochs: Mapping[int, int]) -> list[tuple[int, ClosedWindow]]:
         """Return the windows that the clock closes; see Engine.due."""
-        return await self.run(lambda: self._engine.due(now, owned))
+        return await self.run(lambda: self._engine.due(now, epochs))
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do other work on the store, between two writes."""

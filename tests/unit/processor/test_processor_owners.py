@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from contracts.readings import Reading, Value
-from contracts.timeseries import MINUTE, Days
+from contracts.timeseries import DAY, MINUTE, Days
 from processor.engine import Engine
 from tests.stores import reading_back
 from tests.stores.memory_store import Kept, MemoryStore
@@ -55,3 +55,14 @@ def test_what_an_older_owner_writes_is_counted_once_when_it_comes_to_the_newer_o
     points, rollups = reading_back.of_memory(kept)
     assert points == expected
     assert not differences(rollups, rollups_of(expected, Days()))
+
+
+def test_the_clock_closes_nothing_of_a_partition_that_another_had_meanwhile() -> None:
+    kept = Kept()
+    engine, other = (Engine(FencedStore(kept), 100, lambda _: Days()) for _ in range(2))
+    engine.write([(0, [reading(0), reading(1)])], {0: 1})
+    other.write([(0, [reading(2)])], {0: 2})
+    assert engine.due(BEGIN + DAY, {0: 3}) == []
+    engine.write([(0, [reading(3)])], {0: 3})
+    ((_, window),) = [due for due in engine.due(BEGIN + 2 * DAY, {0: 3}) if due[1].tier == "1m"]
+    assert window.count == 4
