@@ -73,6 +73,7 @@ class SqliteStore:
         self._path, self._token = path, token
         self._db: sqlite3.Connection | None = None
         self._file = (0, 0)
+        self._written = False  # a write was begun on this connection
         self._profiles: dict[str, int] = {}
         self._partitions: dict[tuple[Tier, int, int], str] = {}
 
@@ -84,6 +85,7 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close the file."""
+        self._written = False
         self._profiles.clear()
         self._partitions.clear()
         if self._db is not None:
@@ -95,7 +97,7 @@ class SqliteStore:
         self.close()
 
     def begin(self, epochs: Mapping[int, int]) -> bool:
-        """Begin; False if another process has written to one of these partitions."""
+        """Begin; False if another process has written to one of these partitions, or the file may be another one."""
         self.open()
         with self._failing():
             db = self._still_there()
@@ -106,7 +108,8 @@ class SqliteStore:
                 rows = [(partition, self._token) for partition in others]
                 db.executemany("INSERT OR REPLACE INTO writer (partition, token) VALUES (?, ?)", rows)
                 self._read_catalog(db)
-            return not others
+            known, self._written = self._written, True
+            return known and not others
 
     def learn(self, series: Series) -> None:
         """Find the series, or make it. What is committed of it is true: points and windows were written together."""

@@ -213,6 +213,22 @@ def test_a_file_that_was_removed_is_not_written_on(store: TimeSeries, path: Path
     assert rows(path, "SELECT count(*) FROM point") == [(1,)]
 
 
+def test_memory_does_not_outlive_a_file_that_an_earlier_copy_replaces(store: TimeSeries, path: Path) -> None:
+    store.write([at(1)])
+    store.close()
+    copy = path.with_name("copy")
+    copy.write_bytes(path.read_bytes())
+    store.write([at(2)])
+    for name in (path, *path.parent.glob(f"{path.name}-*")):
+        name.unlink()
+    copy.rename(path)
+    with pytest.raises(StoreUnavailableError, match="replaced"):
+        store.store.drop("default", Tier.RAW, 0)
+    assert store.store.drop("default", Tier.RAW, 0) == 0
+    store.write([at(3)])
+    assert rows(path, "SELECT count FROM rollup_1m") == [(2,)]
+
+
 def test_a_file_that_is_no_database_makes_it_unavailable(store: TimeSeries, path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"no database at all, by any means" * 100)
