@@ -244,7 +244,10 @@ class Engine:
             series.hour = Window(ts - ts % HOUR)
         if not series.day.start <= start < series.day_end:
             changes.leave(Tier.D1, series, series.day)
-            series.days = self._days(series.device)
+            days, series.days = series.days, self._days(series.device)
+            if days is not series.days:  # what is stale already lies in days of the zone before
+                late = [minute for one, minute in changes.stale if one is series]
+                changes.days |= {(series, day): end for day, end in map(days.of, late)}
             day, end = series.days.of(ts)
             if day < series.day_end:  # the zone has changed: the new day begins within the old one
                 changes.days[series, day] = end
