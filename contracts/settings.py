@@ -6,17 +6,20 @@ from typing import Annotated, NoReturn, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from contracts.stores import parse_store
+from contracts.stores import StoreKind, parse_store
 
 S = TypeVar("S", bound="ServiceSettings")
 
 
-def _known_store(text: str) -> str:
-    parse_store(text)
+def known_store(text: str) -> str:
+    """Return `text` if it names a time-series store that may be there. Raises ValueError with what is wrong."""
+    address = parse_store(text)
+    if address.kind is StoreKind.SQLITE and address.path.is_dir():
+        raise ValueError("it is a folder: it has to be a file, which is made if it is not there")
     return text
 
 
-StoreSetting = Annotated[str, BeforeValidator(str), AfterValidator(_known_store)]
+StoreSetting = Annotated[str, BeforeValidator(str), AfterValidator(known_store)]
 """A time-series store, as contracts.stores reads it."""
 
 STORE = "a file, influxdb+http://HOST:PORT/BUCKET?org=ORG or victoria+http://HOST:PORT"

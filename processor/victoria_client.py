@@ -51,6 +51,7 @@ class VictoriaClient:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
             raise ValueError("the address of VictoriaMetrics is http(s)://HOST:PORT, without a name or password")
+        self._url = url
         self._kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._host, self._port, self._prefix = parts.hostname, parts.port, parts.path.rstrip("/")
         self._headers, self._timeout = access.headers(), timeout
@@ -86,7 +87,7 @@ class VictoriaClient:
         """
         answer = json.loads(self._request("GET", "/snapshot/create"))
         if answer.get("status") != "ok":
-            raise StoreUnavailableError(f"VictoriaMetrics makes no snapshot: {answer}")
+            raise StoreUnavailableError(f"{self._url}: makes no snapshot: {answer}")
         self._request("GET", f"/snapshot/delete?{urlencode({'snapshot': answer['snapshot']})}")
 
     def flags(self) -> dict[str, str]:
@@ -116,7 +117,7 @@ class VictoriaClient:
                 self._connection.connect()
             except OSError as error:
                 self.close()
-                raise StoreUnavailableError(f"VictoriaMetrics: {error or type(error).__name__}") from error
+                raise StoreUnavailableError(f"{self._url}: {error or type(error).__name__}") from error
         return self._connection
 
     def _request(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
@@ -127,7 +128,7 @@ class VictoriaClient:
             content = response.read()
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            raise StoreUnavailableError(f"VictoriaMetrics: {error or type(error).__name__}") from error
+            raise StoreUnavailableError(f"{self._url}: {error or type(error).__name__}") from error
         except BaseException:
             self.close()
             raise
@@ -135,7 +136,7 @@ class VictoriaClient:
             wait = response.headers.get("Retry-After", "")
             said = content[:200].decode(errors="replace")
             raise StoreUnavailableError(
-                f"VictoriaMetrics: {path.partition('?')[0]} answers {response.status}: {said}",
+                f"{self._url}: {path.partition('?')[0]} answers {response.status}: {said}",
                 float(wait) if wait.isdecimal() else 0.0,
             )
         return content

@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from contracts.settings import STORE
 from deploy.local.demo import demo as run_demo
 from deploy.local.ports import PortInUseError
-from deploy.local.stack import Options, Stack, StackError
+from deploy.local.stack import STORE_TOKEN, Options, Stack, StackError
 from deploy.local.up import up as run_up
 from ingest.cli import decode
 from simulators.cli import simulate
@@ -22,6 +23,13 @@ app.command()(decode)
 
 DataDir = Annotated[Path, typer.Option(help="Where everything is kept.")]
 Broker = Annotated[str, typer.Option(help="nats, mosquitto, or mqtt://HOST:PORT of a broker that runs already.")]
+Store = Annotated[
+    str,
+    typer.Option(
+        help=f"Where time series are kept: {STORE}; its token in {STORE_TOKEN}.",
+        show_default="timeseries.sqlite3 in the data directory",
+    ),
+]
 Port = typer.Option(min=1, max=65535)
 
 
@@ -29,13 +37,14 @@ Port = typer.Option(min=1, max=65535)
 def up(
     data_dir: DataDir = Path("data"),
     broker: Broker = "nats",
+    store: Store = "",
     mqtt_port: Annotated[int, Port] = 1883,
     api_port: Annotated[int, Port] = 8080,
     alerting_port: Annotated[int, Port] = 8081,
     nats_port: Annotated[int, Port] = 4222,
 ) -> None:
     """Run the whole stack on this machine, on loopback, until Ctrl-C."""
-    options = Options(data_dir, broker, mqtt_port, api_port, alerting_port, nats_port)
+    options = Options(data_dir, broker, mqtt_port, api_port, alerting_port, nats_port, store)
     console = Console(highlight=False, soft_wrap=True)
     asyncio.run(run_up(Stack(options), console, SystemRandom()))
 

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from contracts.settings import known_store
 from deploy.local import keys, ports, servers
 from deploy.local.supervisor import Program
 
 HOST = "127.0.0.1"
 PARTITIONS = 4
 """On one machine each partition costs an fsync a batch, and there is one processor to share them: see decision 0004."""
+
+STORE_TOKEN = "SENSORIUM_STORE_TOKEN"  # noqa: S105 - the variable that has it
+"""Where the token for the time-series store is found: what commands are given, other users of the machine can read."""
 
 SERVERS, SERVICES, INTAKE, LOAD = range(4)
 """Tiers, in the order of starting; stopping goes the other way."""
@@ -24,7 +28,11 @@ class StackError(Exception):
 
 @dataclass(frozen=True)
 class Options:
-    """What `sensorium up` was asked for. `broker` is `nats`, `mosquitto`, or `mqtt://HOST:PORT` of one that runs."""
+    """What `sensorium up` was asked for.
+
+    `broker` is `nats`, `mosquitto`, or `mqtt://HOST:PORT` of one that runs. `store` is a time-series store, as
+    contracts.stores reads it, or nothing for a file in `data_dir`.
+    """
 
     data_dir: Path
     broker: str = "nats"
@@ -32,6 +40,7 @@ class Options:
     api_port: int = 8080
     alerting_port: int = 8081
     nats_port: int = 4222
+    store: str = ""
 
 
 class Stack:
@@ -45,6 +54,7 @@ class Stack:
         self.options = options
         self.directory = options.data_dir.resolve()
         self.mqtt_host, self.mqtt_port = _broker_address(options)
+        self.store = _store(options, self.directory)
         self._check_ports()
         os.umask(0o077)  # for the databases and logs of every process that is started: they are nobody else's
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -76,7 +86,6 @@ class Stack:
             found.append(self._server("broker", servers.broker_config(self.directory / "broker", HOST, self.mqtt_port)))
         elif self.options.broker == "mosquitto":
             found.append(self._mosquitto())
-        store = str(self.directory / "timeseries.sqlite3")
         found += [
             self._service(
                 "ingest",
@@ -91,13 +100,13 @@ class Stack:
                     "INGEST_PARTITIONS": str(PARTITIONS),
                 },
             ),
-            self._service("processor", SERVICES, self._stream("PROCESSOR_") | {"PROCESSOR_STORE": store}),
+            self._service("processor", SERVICES, self._stream("PROCESSOR_") | self._series("PROCESSOR_")),
             self._service(
                 "devices_api",
                 SERVICES,
                 self._stream("DEVICES_API_")
+                | self._series("DEVICES_API_")
                 | {
-                    "DEVICES_API_STORE": store,
                     "DEVICES_API_DATABASE_URL": f"sqlite+aiosqlite:///{self.directory / 'registry.sqlite3'}",
                     "DEVICES_API_KEY": self.key,
                 },
@@ -131,6 +140,11 @@ class Stack:
         url = f"nats://{HOST}:{self.options.nats_port}"
         return {f"{prefix}NATS_URL": url, f"{prefix}NATS_TOKEN": self._token}
 
+    def _series(self, prefix: str) -> dict[str, str]:
+        """Give processor, which writes the store, and devices_api, which reads it, the same one."""
+        token = os.environ.get(STORE_TOKEN)
+        return {f"{prefix}STORE": self.store} | ({f"{prefix}STORE_TOKEN": token} if token else {})
+
     def _service(self, name: str, tier: int, env: dict[str, str]) -> Program:
         prefix = f"{name.upper()}_"
         port = self.urls[name].rpartition(":")[2]
@@ -152,6 +166,13 @@ class Stack:
         path = self.directory / "mosquitto.conf"
         path.write_text(servers.mosquitto_config(store, HOST, self.mqtt_port))
         return Program("broker", [program, "-c", str(path)], SERVERS)
+
+
+def _store(options: Options, directory: Path) -> str:
+    try:
+        return known_store(options.store or str(directory / "timeseries.sqlite3"))
+    except ValueError as error:
+        raise StackError(f"--store: {error} (its token is read from {STORE_TOKEN})") from error
 
 
 def _broker_address(options: Options) -> tuple[str, int]:

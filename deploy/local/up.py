@@ -99,6 +99,7 @@ def addresses(stack: Stack) -> str:
         f"  devices publish to   mqtt://{stack.mqtt_host}:{stack.mqtt_port}  on devices/DEVICE/telemetry\n"
         f"  devices API          {stack.urls['devices_api']}/docs\n"
         f"  alerting API         {stack.urls['alerting']}/docs\n"
+        f"  time series          {stack.store}\n"
         f"  stream server        nats://127.0.0.1:{options.nats_port}\n"
         f"  API key              {stack.key_file}\n"
         "Try:\n"

@@ -47,6 +47,35 @@ def test_a_broker_it_does_not_know_is_refused(broker: str, tmp_path: Path) -> No
     assert "use nats, mosquitto or mqtt://HOST[:PORT]" in refusal("up", "--data-dir", str(tmp_path), "--broker", broker)
 
 
+@pytest.mark.parametrize(
+    "store", ["influxdb+ftp://x", "influxdb+http://h/b?token=a-secret", "victoria+http://u:a-secret@h", "."]
+)
+def test_a_store_that_cannot_be_is_refused_before_anything_is_made(store: str, tmp_path: Path) -> None:
+    message = refusal("up", "--data-dir", str(tmp_path / "data"), "--store", store)
+    assert message.startswith("sensorium: --store: ")
+    assert "SENSORIUM_STORE_TOKEN" in message
+    assert "a-secret" not in message
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_store_that_is_chosen_is_written_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENSORIUM_STORE_TOKEN", "a-secret")
+    chosen = tmp_path / "elsewhere" / "series.sqlite3"
+    running = up(tmp_path / "data", "--store", str(chosen))
+    try:
+        paho.mqtt.publish.single("devices/kept/telemetry", '{"soil": 31.4}', qos=1, port=running.mqtt_port)
+        wait_until(lambda: latest(running) == {"soil": 31.4}, "the reading can be queried")
+        assert chosen.exists()
+        assert not (running.directory / "timeseries.sqlite3").exists()
+        given = {name: psutil.Process(pid) for name, pid in running.pids().items()}
+        assert given["processor"].environ()["PROCESSOR_STORE_TOKEN"] == "a-secret"
+        assert given["devices_api"].environ()["DEVICES_API_STORE_TOKEN"] == "a-secret"
+        assert not any("a-secret" in part for process in given.values() for part in process.cmdline())
+        assert not any("a-secret" in log.read_text() for log in (running.directory / "logs").glob("*.log"))
+    finally:
+        assert down(running) == 0
+
+
 def test_data_survives_a_restart_and_nothing_else_does(tmp_path: Path) -> None:
     first = up(tmp_path)
     pids = list(first.pids().values())
