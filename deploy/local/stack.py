@@ -172,7 +172,7 @@ def _store(options: Options, directory: Path) -> str:
     try:
         return known_store(options.store or str(directory / "timeseries.sqlite3"))
     except ValueError as error:
-        raise StackError(f"--store: {error} (its token is read from {STORE_TOKEN})") from error
+        raise StackError(f"--store: {error}; a token is read from {STORE_TOKEN}") from error
 
 
 def _broker_address(options: Options) -> tuple[str, int]:

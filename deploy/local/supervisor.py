@@ -19,6 +19,7 @@ STOP_SECONDS = 8.0
 """How long all processes together may take to stop before they are killed."""
 
 _LOG_BYTES = 10 << 20
+_LINES_LOOKED_AT = 1000
 _PR_SET_PDEATHSIG = 1
 
 
@@ -61,6 +62,13 @@ class Supervisor:
         with contextlib.suppress(FileNotFoundError):
             return "\n".join(self._log(name).read_text(errors="replace").splitlines()[-lines:])
         return ""
+
+    def complaint(self, name: str) -> str:
+        """Return the last line in which a program that runs warned of something, or its last line if it did not."""
+        lines = self.log_tail(name, _LINES_LOOKED_AT).splitlines()
+        began = max((at for at, line in enumerate(lines) if '"service.started"' in line), default=0)
+        warned = [line for line in lines[began:] if '"level": "warning"' in line or '"level": "error"' in line]
+        return (warned or lines[-1:] or [""])[-1]
 
     async def stop(self, *names: str) -> None:
         """End the named programs, or all: SIGTERM, highest tier first, and SIGKILL to what is left at the end."""

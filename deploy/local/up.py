@@ -40,7 +40,7 @@ async def ready(stack: Stack, supervisor: Supervisor, services: Sequence[str] = 
                 await asyncio.sleep(0.05)
     except TimeoutError:
         waits = "\n".join(
-            f"{name} waits for {what}; its log ends with\n  {supervisor.log_tail(name, 1)}"
+            f"{name} waits for {what}; what it says is\n  {supervisor.complaint(name)}"
             for name, what in missing.items()
         )
         raise StackError(f"not ready after {READY_SECONDS:.0f} s (logs: {stack.directory / 'logs'})\n{waits}") from None

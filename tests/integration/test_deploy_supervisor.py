@@ -55,6 +55,20 @@ async def test_output_goes_to_a_log(supervisor: Supervisor) -> None:
     await until(lambda: supervisor.log_tail("sleeper") == "here")
 
 
+async def test_of_a_log_the_last_warning_of_the_last_start_is_told(supervisor: Supervisor, tmp_path: Path) -> None:
+    said = [
+        '{"event": "store.unavailable", "error": "of long ago", "level": "warning"}',
+        '{"event": "service.started", "level": "info"}',
+        '{"event": "store.unavailable", "error": "refused", "level": "warning"}',
+        '{"event": "lease.taken", "level": "info"}',
+    ]
+    log = tmp_path / "logs" / "service.log"
+    log.write_text("\n".join(said[:2]))
+    assert supervisor.complaint("service") == said[1]
+    log.write_text("\n".join(said))
+    assert supervisor.complaint("service") == said[2]
+
+
 async def test_stopping_ends_everything_and_starts_nothing_again(supervisor: Supervisor, tmp_path: Path) -> None:
     for name in ("one", "two"):
         supervisor.start(Program(name, SLEEPER, tier=0))
