@@ -61,6 +61,13 @@ CREATE TABLE IF NOT EXISTS writer (
 );
 """
 
+DROPPED = """
+CREATE TABLE IF NOT EXISTS dropped (
+    profile INTEGER PRIMARY KEY,
+    before  INTEGER NOT NULL
+)
+"""
+"""Up to when a profile's points were dropped, whatever it keeps now: older windows cannot be computed anew."""
 
 FROM_EARLIER = """
 DROP VIEW IF EXISTS rollup_1m;

@@ -12,6 +12,7 @@ import msgspec
 from contracts.readings import Value
 from contracts.sqlite_layout import (
     AGGREGATES,
+    DROPPED,
     FROM_EARLIER,
     OPEN_COLUMNS,
     SCHEMA,
@@ -40,6 +41,8 @@ PRAGMA cache_size = -65536;
 PRAGMA wal_autocheckpoint = {(16 << 20) // _PAGE_BYTES};
 PRAGMA journal_size_limit = 67108864;
 """
+_AROUND = 2 * DAY
+"""So long after what was dropped, the hour or day of a point may be made of what was."""
 _SERIES = f"""
 SELECT id, newest, zone, {", ".join(OPEN_COLUMNS)} FROM series LEFT JOIN open ON series = id
 WHERE device = ? AND metric = ? AND kind = ? AND profile = ?
@@ -54,6 +57,7 @@ INSERT INTO {} (minute, series, ts, value, received, flags) VALUES (?, ?, ?, ?, 
 ON CONFLICT DO UPDATE SET value = excluded.value, received = excluded.received, flags = excluded.flags
 """
 _CLOSED = f"INSERT OR REPLACE INTO {{}} (series, {', '.join(AGGREGATES)}) VALUES ({', '.join('?' * 9)})"
+_DROP = "INSERT INTO dropped VALUES (?, ?) ON CONFLICT DO UPDATE SET before = max(before, excluded.before)"
 _METRICS = "SELECT metric, kind FROM series WHERE device = ? AND profile = ?"
 _POINTS = """
 WITH RECURSIVE wanted (at) AS (VALUES (?) UNION ALL SELECT at + 1 FROM wanted WHERE at + 1 < ?)
@@ -76,6 +80,7 @@ class SqliteStore:
         self._written = False  # a write was begun on this connection
         self._profiles: dict[str, int] = {}
         self._partitions: dict[tuple[Tier, int, int], str] = {}
+        self._dropped: dict[int, int] = {}  # by profile
 
     def open(self) -> None:
         """Open the file, or make it. Raises NewerSchemaError if its schema is newer than ours."""
@@ -135,10 +140,14 @@ class SqliteStore:
         return [(metric, KINDS[kind]) for metric, kind in found if metric in metrics]
 
     def put(self, taken: Sequence[Taken]) -> list[Refusal]:
-        """Write points; none is refused."""
+        """Write points; refused are those around which points have been dropped."""
+        refusals: list[Refusal] = []
         tables: dict[tuple[int, int], list[tuple[int, int, int, Value, int, str]]] = {}
-        for reading, series in taken:
+        for at, (reading, series) in enumerate(taken):
             ts, received = reading.ts, reading.received
+            if self._dropped and ts < self._dropped.get(series[0].place, 0):
+                refusals.append(Refusal(at, "points of that time have been dropped: its windows would lose them"))
+                continue
             flags = msgspec.json.encode(reading.flags).decode() if reading.flags else ""
             minute = ts // MINUTE
             rows = tables.setdefault((series[0].place, ts // DAY), [])
@@ -149,7 +158,7 @@ class SqliteStore:
         with self._failing():
             for (profile, day), rows in tables.items():
                 self._opened.executemany(_POINT.format(self._partition(Tier.RAW, profile, day * DAY)), rows)
-        return []
+        return refusals
 
     def points(self, spans: Sequence[Span]) -> list[list[tuple[int, Value]]]:
         """Return the points of each span."""
@@ -209,8 +218,10 @@ class SqliteStore:
             for key, name in old:
                 db.execute(f"DROP TABLE {name}")
                 db.execute("DELETE FROM partition WHERE name = ?", (name,))
-                del self._partitions[key]
+                if tier is Tier.RAW:
+                    db.execute(_DROP, (key[1], key[2] + DAY))
             if old:
+                self._read_catalog(db)
                 self._make_view(db, tier)
             db.execute("COMMIT")
         return len(old)
@@ -280,6 +291,7 @@ class SqliteStore:
 
     def _read_catalog(self, db: sqlite3.Connection) -> None:
         self._profiles = dict(db.execute("SELECT name, id FROM profile"))
+        self._dropped = {profile: at + _AROUND for profile, at in db.execute("SELECT profile, before FROM dropped")}
         rows = db.execute("SELECT tier, profile, start, name FROM partition")
         self._partitions = {(Tier(tier), profile, start): name for tier, profile, start, name in rows}
 
@@ -298,6 +310,7 @@ class SqliteStore:
                 for tier in Tier:
                     self._make_view(db, tier)
                 db.execute("COMMIT")
+            db.execute(DROPPED)
             self._read_catalog(db)
             self._file = self._identity()
         except BaseException:

@@ -136,11 +136,35 @@ def test_points_of_many_days_are_in_partitions_that_are_dropped_as_a_whole(store
         ("other", 1.0),
     ]
     assert rows(path, "SELECT count(*) FROM rollup_1d") == [(6,)]
-    store.write([Reading("d", day + 1, NOW, {"m": 9.0})])
-    assert rows(path, "SELECT count(*) FROM point") == [(5,)]
+    store.write([Reading("d", day + 4 * DAY, NOW, {"m": 9.0})])
+    assert rows(path, "SELECT count(*) FROM point") == [(4,)]
+
+
+def test_windows_of_points_that_were_dropped_are_not_computed_anew(store: TimeSeries, path: Path) -> None:
+    day = NOW - NOW % DAY
+    store.write([Reading("d", day + second, NOW, {"m": 1.0}) for second in (1, 2, 3, 9 * DAY)])
+    store.store.drop("default", Tier.RAW, day + DAY)
+    for _ in range(2):
+        late = Reading("d", day + 4, NOW, {"m": 1.0})
+        written = store.write([late, Reading("d", day + 3 * DAY, NOW, {"m": 1.0})])
+        assert [reading for _, reading, _ in written.refused] == [late]
+        assert rows(path, "SELECT count FROM rollup_1h ORDER BY start") == [(3,), (1,), (1,)]
+        store.close()
 
 
 def test_what_another_process_has_dropped_is_made_again(store: TimeSeries, path: Path) -> None:
+    day = NOW - NOW % DAY
+    store.write([Reading("d", day, NOW, {"m": 1.0}), Reading("d", day + 9 * DAY, NOW, {"m": 2.0})])
+    other = TimeSeries(path)
+    assert other.store.drop("default", Tier.M1, day + 7 * DAY) == 1
+    other.close()
+    with pytest.raises(StoreUnavailableError, match="no such table"):
+        store.write([Reading("d", day + 1, NOW, {"m": 3.0})])
+    store.write([Reading("d", day + 1, NOW, {"m": 3.0})])
+    assert rows(path, "SELECT value FROM point ORDER BY ts") == [(1.0,), (3.0,), (2.0,)]
+
+
+def test_what_another_process_has_dropped_is_noticed(store: TimeSeries, path: Path) -> None:
     day = NOW - NOW % DAY
     store.write([Reading("d", day, NOW, {"m": 1.0}), Reading("d", day + 9 * DAY, NOW, {"m": 2.0})])
     other = TimeSeries(path)
@@ -148,8 +172,8 @@ def test_what_another_process_has_dropped_is_made_again(store: TimeSeries, path:
     other.close()
     with pytest.raises(StoreUnavailableError, match="no such table"):
         store.write([Reading("d", day + 1, NOW, {"m": 3.0})])
-    store.write([Reading("d", day + 1, NOW, {"m": 3.0})])
-    assert rows(path, "SELECT value FROM point ORDER BY ts") == [(3.0,), (2.0,)]
+    assert store.write([Reading("d", day + 1, NOW, {"m": 3.0})]).refused
+    assert rows(path, "SELECT value FROM point ORDER BY ts") == [(2.0,)]
 
 
 def test_memory_is_bounded(path: Path) -> None:
