@@ -382,7 +382,7 @@ def _stale_windows(minutes: Iterable[tuple[Series, int]], days: Stales) -> dict[
 def _with_open(parts: list[Window], span: Span, open_: Window) -> list[Window]:
     """Put the open window in its place, if it lies in the span, and leave out what the store holds of it.
 
-    What the store holds of later ones is left out too: it is of a write that failed before its points were stored.
+    What the store holds of later ones is left out too: it is an older owner's, whose points have yet to come to us.
     """
     if not open_.count:
         return parts

@@ -66,3 +66,14 @@ def test_the_clock_closes_nothing_of_a_partition_that_another_had_meanwhile() ->
     engine.write([(0, [reading(3)])], {0: 3})
     ((_, window),) = [due for due in engine.due(BEGIN + 2 * DAY, {0: 3}) if due[1].tier == "1m"]
     assert window.count == 4
+
+
+def test_windows_that_an_older_owner_has_stored_are_not_counted_before_their_points_come() -> None:
+    kept = Kept()
+    old, new = (Engine(FencedStore(kept), 100, lambda _: Days()) for _ in range(2))
+    new.write([(0, [reading(0)])], {0: 2})
+    old.write([(0, [reading(MINUTE), reading(2 * MINUTE)])], {0: 1})
+    for offset in (0, MINUTE, 2 * MINUTE):
+        new.write([(0, [reading(offset)])], {0: 2})
+    points, rollups = reading_back.of_memory(kept)
+    assert not differences(rollups, rollups_of(points, Days()))
