@@ -38,7 +38,7 @@ def stamped(seed: int) -> list[list[Reading]]:
     return [[Reading(r.device, r.ts, r.received, r.values, {}, profile_of(seed)) for r in g] for g in groups(seed)]
 
 
-@pytest.mark.parametrize("seed", [*range(2), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 10))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 10))])
 def test_what_was_committed_survives_a_kill_of_the_writer(influx: InfluxServer, seed: int) -> None:
     rng = Random(seed)
     bucket = Bucket(influx.url, TOKEN, "plant", BUCKET)

@@ -20,7 +20,7 @@ from tests.stores.oracle import Name, rollups_of
 from tests.stores.reading_back_victoria import of_victoria, point_differences, rollup_differences
 
 ROOT = Path(__file__).parents[2]
-SEEDS = [*range(3), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(3, 10))]
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 10))]
 DAYS = Days("Asia/Kolkata")
 BEGIN = 1_774_742_400_000_000_000
 PROGRAM = """
