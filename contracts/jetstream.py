@@ -306,11 +306,11 @@ class OrderedReader:
             if missing.err_code == _NO_CONSUMER:
                 raise ConsumerGoneError(missing.code, missing.description, missing.err_code) from missing
             raise
+        self.resets += 1  # before the answer: what is acknowledged meanwhile would be counted in the new order
         answer = await client.request(f"$JS.API.CONSUMER.RESET.{self._stream}.{self._consumer}", b"", timeout=5)
         if (error := json.loads(answer.data).get("error")) is not None:
             raise NotFoundError(code=error.get("code"), description=error.get("description"))
         self._queue, self._asked, self._last = asyncio.Queue(), 0, 0
-        self.resets += 1
         self._inbox = client.new_inbox()
         queue = self._queue
 
