@@ -50,7 +50,7 @@ class Writer:
         self._engine, self._store, self._metrics, self._rng, self._log = engine, store, metrics, rng, log
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="processor-store")
         self._stopping = asyncio.Event()
-        self._held = False
+        self._error = ""  # why the store is unavailable, while it is
         self.missing: str | None = NAME
         """The store's name while it is unavailable, with what an operator has to do about it if that is known."""
 
@@ -130,17 +130,16 @@ class Writer:
 
     def _hold(self, error: StoreUnavailableError) -> None:
         newer = isinstance(error, NewerSchemaError)
-        missing = f"{NAME} ({error})" if newer else NAME
-        if not self._held or self.missing != missing:
+        if str(error) != self._error:
             report = self._log.error if newer else self._log.warning
             report("store.unavailable", error=str(error))
-        self.missing = missing
-        self._held = True
+        self._error = str(error)
+        self.missing = f"{NAME} ({error})" if newer else NAME
         self._metrics.hold()
 
     def _release(self) -> None:
-        if self._held:
+        if self._error:
             self._log.info("store.available")
         self.missing = None
-        self._held = False
+        self._error = ""
         self._metrics.release()
