@@ -23,9 +23,9 @@ from processor.engine import Engine
 from processor.influx import InfluxStore
 from processor.sqlite import SqliteStore
 from tests.conftest import free_port
-from tests.integration.victoria_server import now, store_at, url_of, victoria_server
 from tests.stores.influx_server import TOKEN, InfluxServer
 from tests.stores.oracle_of_queries import slowly
+from tests.stores.victoria_server import now, store_at, url_of, victoria_server
 
 BEGIN = 1_774_742_400_000_000_000
 """2026-03-29 00:00 UTC: the night in which Berlin's clocks go forward."""

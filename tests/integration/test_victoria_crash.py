@@ -15,9 +15,9 @@ from contracts.victoria_layout import TICK
 from processor.engine import Engine
 from processor.store import StoreUnavailableError
 from tests.conftest import Server
-from tests.integration.victoria_server import store_at, url_of, victoria_server
 from tests.stores.oracle import Name, rollups_of
 from tests.stores.reading_back_victoria import of_victoria, point_differences, rollup_differences
+from tests.stores.victoria_server import store_at, url_of, victoria_server
 
 ROOT = Path(__file__).parents[2]
 SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 10))]

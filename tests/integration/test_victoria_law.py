@@ -12,10 +12,10 @@ from contracts.victoria_layout import TICK
 from processor.engine import Engine
 from processor.store import Store
 from tests.conftest import Server
-from tests.integration.victoria_server import store_at, url_of, victoria_server
 from tests.stores.law import Law
 from tests.stores.oracle import Name, Points, Rollups, rollups_of
 from tests.stores.reading_back_victoria import of_victoria, point_differences, rollup_differences
+from tests.stores.victoria_server import store_at, url_of, victoria_server
 
 
 @pytest.fixture(scope="module")

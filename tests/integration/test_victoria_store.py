@@ -15,9 +15,9 @@ from processor.store import StoreUnavailableError
 from processor.victoria import VictoriaStore
 from processor.victoria_client import Access, VictoriaClient
 from tests.conftest import Server
-from tests.integration.victoria_server import now, store_at, url_of, victoria_server
 from tests.stores.oracle import rollups_of
 from tests.stores.reading_back_victoria import exported, of_victoria, point_differences, rollup_differences
+from tests.stores.victoria_server import now, store_at, url_of, victoria_server
 
 BEGIN = 1_774_742_400_000_000_000
 DAYS = Days()

@@ -6,6 +6,7 @@ The layer also does what servers do in trouble, as tests tell it.
 import contextlib
 import gzip
 import ssl
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -130,6 +131,7 @@ dir = "{directory}/meta"
 [data]
 dir = "{directory}/data"
 wal-dir = "{directory}/wal"
+cache-snapshot-write-cold-duration = "{cold}"
 query-log-enabled = false
 [monitor]
 store-enabled = false
@@ -142,12 +144,15 @@ log-enabled = false
 
 
 @contextlib.contextmanager
-def influxdb_engine(directory: Path) -> Iterator[str]:
-    """Run Debian's influxd; gives its URL. It has a database BUCKET."""
+def influxdb_engine(directory: Path, cold: str = "10m") -> Iterator[str]:
+    """Run Debian's influxd; gives its URL. It has a database BUCKET.
+
+    It packs what it has been sent when nothing has come for as long as `cold`.
+    """
     program = need("influxd", "influxdb")
     port, rpc = free_port(), free_port()
     configuration = directory / "influxdb.conf"
-    configuration.write_text(_CONFIGURATION.format(directory=directory, port=port, rpc=rpc))
+    configuration.write_text(_CONFIGURATION.format(directory=directory, port=port, rpc=rpc, cold=cold))
     server = Server([program, "-config", str(configuration)], port)
     server.start()
     url = f"http://127.0.0.1:{port}"
@@ -163,9 +168,7 @@ def influxdb_server(engine: str) -> Iterator[InfluxServer]:
     """Run the layer before an engine."""
     port = free_port()
     layer = InfluxServer(engine, port)
-    server = uvicorn.Server(
-        uvicorn.Config(layer, "127.0.0.1", port, log_level="critical", lifespan="off", ws="none", http="h11")
-    )
+    server = _serving(layer, port)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
@@ -174,3 +177,25 @@ def influxdb_server(engine: str) -> Iterator[InfluxServer]:
     finally:
         server.should_exit = server.force_exit = True
         thread.join(10)
+
+
+@contextlib.contextmanager
+def influxdb_process(engine: str) -> Iterator[str]:
+    """Run the layer in a process of its own, whose CPU is not this one's; gives its URL."""
+    port = free_port()
+    server = Server([sys.executable, "-m", __name__, engine, str(port)], port)
+    server.start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.kill()
+
+
+def _serving(layer: InfluxServer, port: int) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(layer, "127.0.0.1", port, log_level="critical", lifespan="off", ws="none", http="h11")
+    )
+
+
+if __name__ == "__main__":
+    _serving(InfluxServer(sys.argv[1], int(sys.argv[2])), int(sys.argv[2])).run()

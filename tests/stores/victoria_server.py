@@ -25,14 +25,19 @@ def command(directory: Path, port: int, *flags: str) -> list[str]:
 
 @contextlib.contextmanager
 def victoria_server(*flags: str) -> Iterator[Server]:
-    with tempfile.TemporaryDirectory() as directory:
-        port = free_port()
-        server = Server(command(Path(directory), port, *flags), port)
-        server.start()
-        try:
-            yield server
-        finally:
-            server.kill()
+    with tempfile.TemporaryDirectory() as directory, victoria_server_at(Path(directory), *flags) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def victoria_server_at(directory: Path, *flags: str) -> Iterator[Server]:
+    port = free_port()
+    server = Server(command(directory, port, *flags), port)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
 
 
 def url_of(server: Server) -> str:
