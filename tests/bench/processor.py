@@ -244,7 +244,7 @@ def main() -> None:
         elif not given.send:
             found[name] = measured(name, given)
         elif STORES[name].program:
-            found[name] = sent(STORES[name], name, given.points, given.rounds)
+            found[name] = sent(STORES[name], name, given.points, given.rounds, given.scenario)
     print(json.dumps({"set": given.set, "rounds": given.rounds, "stores": found} | where))
 
 

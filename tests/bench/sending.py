@@ -7,6 +7,7 @@ time of this process, all threads; the server, and what stands before it, run in
 import gc
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
@@ -24,11 +25,11 @@ YOUNG = (100_000, 50, 50)
 """When garbage is looked for, as in processor."""
 
 
-def sent(store: Store, name: str, points: int | None, rounds: int) -> dict[str, object]:
+def sent(store: Store, name: str, points: int | None, rounds: int, chosen: Sequence[str] | None) -> dict[str, object]:
     """Measure some scenarios, each several times in an empty store, and print a table; gives the medians."""
     print(f"  {name}, {points or POINTS} points   µs a point to encode and send   until durable   points/s    lost")
     found = {}
-    for scenario in CHOSEN:
+    for scenario in chosen or CHOSEN:
         metrics = SCENARIOS[scenario].metrics
         readings = list(arriving(SCENARIOS[scenario], (points or POINTS) // metrics))
         told = [_measure(store, readings, metrics) for _ in range(rounds)]

@@ -180,12 +180,15 @@ class Victoria:
 
 
 def size_of(directory: Path) -> int:
-    """Add up what the files in a directory take on disk; a file that goes meanwhile counts nothing."""
+    """Add up what the files in a directory take on disk, not what is reserved and empty.
+
+    A file that goes meanwhile counts nothing.
+    """
     total = 0
     for path in directory.rglob("*"):
         with contextlib.suppress(FileNotFoundError):
             if path.is_file():
-                total += path.stat().st_size
+                total += path.stat().st_blocks * 512
     return total
 
 
@@ -205,6 +208,6 @@ def _victoria(directory: Path) -> Iterator[Victoria]:
 
 STORES = {
     "sqlite": Store(lambda directory: contextlib.nullcontext(Sqlite(directory)), 2_000_000),
-    "influxdb": Store(_influx, 200_000, "influxd"),
-    "victoria": Store(_victoria, 400_000, "victoria-metrics"),
+    "influxdb": Store(_influx, 100_000, "influxd"),
+    "victoria": Store(_victoria, 100_000, "victoria-metrics"),
 }

@@ -15,11 +15,11 @@ PROJECT = Path(__file__).parents[2]
 @pytest.mark.alone
 def test_the_benchmark_of_processor_stores_every_point_once() -> None:
     command = [sys.executable, "-m", "tests.bench.processor", "--store", "sqlite", "--rounds", "1"]
-    command += ["--points", "40000", "--scenario", "in order", "--scenario", "late and repeated"]
+    command += ["--points", "40000", "--scenario", "late and repeated"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])["stores"]["sqlite"]["scenarios"]
-    assert set(told) == {"in order", "late and repeated"}
+    assert set(told) == {"late and repeated"}
     for scenario in told.values():
         assert scenario["lost"] == 0
         assert 0 < scenario["us"] < 1000
@@ -30,7 +30,8 @@ def test_the_benchmark_of_processor_stores_every_point_once() -> None:
 
 @pytest.mark.alone
 def test_the_benchmark_of_sending_stores_every_point_once_in_each_server_that_is_installed() -> None:
-    command = [sys.executable, "-m", "tests.bench.processor", "--send", "--rounds", "1", "--points", "40000"]
+    command = [sys.executable, "-m", "tests.bench.processor", "--send", "--rounds", "1"]
+    command += ["--points", "40000", "--scenario", "in order"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])["stores"]

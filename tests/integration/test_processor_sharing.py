@@ -20,10 +20,10 @@ from contracts.jetstream import Link, Publisher, ensure_stream
 from contracts.lease import Entry, LeaseBucket, entry_of
 from contracts.readings import READING_BATCH, Reading, ReadingBatch, Value
 from tests.conftest import TOKEN, Server, free_port
-from tests.integration.victoria_server import url_of, victoria_server
 from tests.stores import real_stores
 from tests.stores.oracle import Name
 from tests.stores.real_stores import RealStore
+from tests.stores.victoria_server import url_of, victoria_server
 
 ROOT = Path(__file__).parents[2]
 PARTITIONS = 6

@@ -16,12 +16,12 @@ from processor.app import App
 from processor.influx import InfluxStore
 from tests.conftest import Server
 from tests.integration.test_processor_stream import NOW, Pipeline, until
-from tests.integration.victoria_server import url_of, victoria_server
 from tests.stores import real_stores
 from tests.stores.faulty_proxy import Fault, FaultyProxy
 from tests.stores.influx_server import InfluxServer
 from tests.stores.oracle import Name
 from tests.stores.real_stores import RealStore
+from tests.stores.victoria_server import url_of, victoria_server
 
 SECOND = 1_000_000_000
 TIMEOUT_S = 0.6
