@@ -22,7 +22,7 @@ def test_the_commands_publish_and_query(stack: Running, tmp_path: Path) -> None:
     found = commands()
     assert any(command.endswith("make demo") for command in found), "which the tests of the demo run"
     assert ".venv/bin/sensorium up" in found, "which is what this stack was started with"
-    key, simulate, query, decode = found[-4:]
+    *_, key, simulate, query, decode = (command for command in found if " up --store " not in command)
     script = "\n".join(
         [
             key.replace("data/", f"{stack.directory}/"),
