@@ -102,10 +102,6 @@ class Engine:
         """How many series are known in memory."""
         return len(self._known)
 
-    def known(self, profile: str, device: str, metric: str, kind: Kind) -> Series | None:
-        """Give a series that is known in memory."""
-        return self._known.of(profile, device).find(metric, kind)
-
     def open(self) -> None:
         """Open the store."""
         self._store.open()
