@@ -1,6 +1,5 @@
 """What of a write is told on DERIVED: closed windows, by partition. Pure."""
 
-import math
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
 from contracts.derived import Window as ClosedWindow
@@ -12,11 +11,6 @@ from processor.windows import Window
 Made = tuple[Series, Window]
 Closed = Mapping[Tier, Iterable[Made]]
 
-_OPEN: dict[Tier, Callable[[Series], Window]] = {
-    Tier.M1: lambda series: series.minute,
-    Tier.H1: lambda series: series.hour,
-    Tier.D1: lambda series: series.day,
-}
 _ENDS: dict[Tier, Callable[[Series], int]] = {
     Tier.M1: lambda series: series.end,
     Tier.H1: lambda series: series.hour.start + HOUR,
@@ -57,7 +51,7 @@ class Clock:
                 self._closing[Tier.H1].touch(series)
             elif tier is Tier.H1:
                 self._closing[Tier.D1].touch(series)
-            made = [(one, _OPEN[tier](one)) for one in series if one.partition in owned]
+            made = [(one, one.open(tier)) for one in series if one.partition in owned]
             closed += windows_of({tier: made})
         return closed
 
@@ -76,6 +70,4 @@ def _told(tier: Tier, series: Series, window: Window) -> ClosedWindow:
     name = (series.device, series.profile, series.metric, tier.value, start, end, window.count, window.last)
     if series.kind is not float:
         return ClosedWindow(*name)
-    total = window.sum if math.isfinite(window.sum) else None
-    m2 = window.m2 if math.isfinite(window.m2) else None
-    return ClosedWindow(*name, total, m2, window.min, window.max, window.first)  # type: ignore[arg-type]  # a number
+    return ClosedWindow(*name, *window.sums(), window.min, window.max, window.first)  # type: ignore[arg-type]  # a number

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from contracts.devices import DeviceRecord
 from contracts.readings import Reading, Value
-from contracts.timeseries import KINDS, Kind
+from contracts.timeseries import Kind
 from processor.computed import Computed, computed
 from processor.known import Known
 from processor.series import UNKNOWN, Series
 from processor.store import Span, Store
-from processor.walk import MOST_AGE, Asking, Point, Walk
+from processor.walk import MOST_AGE, RANK, Asking, Point, Walk
 
 MOST_MOMENTS = 10_000
 """So many moments of a device are evaluated in a write, beside those of the readings that were written."""
@@ -26,8 +26,6 @@ TOO_MANY = "too_many"
 """Why moments keep the value that they have: they are beyond MOST_MOMENTS. Counted once a device and write."""
 REFUSED = "refused"
 """Why a computed reading is not stored: the store never takes it."""
-
-_RANK = {kind: rank for rank, kind in enumerate(KINDS.values())}
 
 RecordOf = Callable[[str], DeviceRecord | None]
 """Gives the record of a device; None if it is not registered."""
@@ -227,7 +225,7 @@ class _Device:
 
 def _order(point: Point) -> tuple[int, int]:
     """Of several points of a metric, the one that counts is the greatest."""
-    return point[0], -_RANK[point[1].__class__]
+    return point[0], -RANK[point[1].__class__]
 
 
 def _answer(store: Store, askings: Iterable[Asking]) -> None:

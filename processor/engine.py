@@ -278,7 +278,7 @@ class Engine:
             anew = self._anew(tier, windows)
             store.put_windows(tier, anew, anew=True)
             written.closed[tier] += _but([*changes.left[tier].items(), *changes.fresh[tier]], windows) + anew
-            changes.open.update((series, None) for series, start in windows if _open(series, tier).start == start)
+            changes.open.update((series, None) for series, start in windows if series.open(tier).start == start)
         still_there = [series for series in changes.open if series.newest != NEVER]
         store.put_open(still_there)
         self._clock.touch(still_there)
@@ -306,7 +306,7 @@ class Engine:
         compute = {Tier.M1: self._from_points, Tier.H1: self._from_minutes, Tier.D1: self._from_hours}[tier]
         for span, window in zip(spans, compute(spans) if spans else (), strict=True):
             series = span.series
-            if _open(series, tier).start != span.start:
+            if series.open(tier).start != span.start:
                 if window.count:
                     closed.append((series, window))
             elif tier is Tier.M1:
@@ -352,10 +352,6 @@ class Engine:
                     *_with_open(edges.get(after, []), after, series.minute),
                 ],
             )
-
-
-def _open(series: Series, tier: Tier) -> Window:
-    return {Tier.M1: series.minute, Tier.H1: series.hour, Tier.D1: series.day}[tier]
 
 
 def _but(left: Iterable[Made], stale: Stales) -> list[Made]:

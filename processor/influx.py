@@ -12,7 +12,7 @@ from contracts.devices import DEFAULT_PROFILE
 from contracts.influxql import Table, identifier
 from contracts.line_layout import measurement_of
 from contracts.readings import Reading, Value
-from contracts.timeseries import DAY, HOUR, WIDTHS, Kind, Tier
+from contracts.timeseries import DAY, HOUR, ROLLUPS, WIDTHS, Kind, Tier
 from processor.influx_client import InfluxClient, RejectedError, TooLargeError
 from processor.influx_reads import Plan, Statement, newest_statements, points_of, requests, windows_of
 from processor.lines import LineWriter, Row
@@ -124,9 +124,8 @@ class InfluxStore:
 
     def put_open(self, series: Sequence[Series]) -> None:
         """Write open windows."""
-        self.put_windows(Tier.M1, [(one, one.minute) for one in series], anew=True)
-        self.put_windows(Tier.H1, [(one, one.hour) for one in series], anew=True)
-        self.put_windows(Tier.D1, [(one, one.day) for one in series], anew=True)
+        for tier in ROLLUPS:
+            self.put_windows(tier, [(one, one.open(tier)) for one in series], anew=True)
 
     def commit(self) -> None:
         """Send the windows."""

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from contracts.readings import Value
-from contracts.timeseries import MINUTE, Days, Kind
+from contracts.timeseries import MINUTE, Days, Kind, Tier
 from processor.windows import Window, aggregate
 
 NEVER = -1
@@ -68,6 +68,12 @@ class Series:
             self.minute.absorb(window)
             self.hour.absorb(window)
             self.day.absorb(window)
+
+    def open(self, tier: Tier) -> Window:
+        """Return the window of `tier`, which is none of raw, that the newest point is in."""
+        if tier is Tier.M1:
+            return self.minute
+        return self.hour if tier is Tier.H1 else self.day
 
     def last(self) -> tuple[int, Value] | None:
         """Return the newest point, or None if it is not known or there is none."""

@@ -354,9 +354,7 @@ def _row(window: Window, kind: Kind) -> tuple[Any, ...]:
     """Give the columns of a window; what is too large for a float is NULL, and so is what a kind does not have."""
     if kind is not float:
         return window.start, window.count, None, None, None, None, None, window.last
-    total = window.sum if math.isfinite(window.sum) else None
-    m2 = window.m2 if math.isfinite(window.m2) else None
-    return window.start, window.count, total, m2, window.min, window.max, window.first, window.last
+    return window.start, window.count, *window.sums(), window.min, window.max, window.first, window.last
 
 
 def _open_row(series: Series) -> tuple[Any, ...]:

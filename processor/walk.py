@@ -21,7 +21,8 @@ Asking = Generator[list[Span], list[list[Point]], None]
 Visit = Callable[[int, Mapping[str, Value], Mapping[str, Value], Mapping[str, Point]], None]
 """Takes a moment: its time, the values of that time, other metrics' newest values, and the points before its values."""
 
-_RANK = {kind: rank for rank, kind in enumerate(KINDS.values())}
+RANK = {kind: rank for rank, kind in enumerate(KINDS.values())}
+"""Of several kinds of a metric at one time, the one of the lowest rank counts."""
 _WIDER = 4
 """How much wider the next part is that is read: what lies near costs little, a day takes seven questions."""
 
@@ -37,7 +38,7 @@ class Walk:
     def __init__(
         self, series: Sequence[Series], changed: Mapping[int, AbstractSet[str]], most: int, visit: Visit
     ) -> None:
-        self._series = sorted((one for one in series if one.newest != NEVER), key=lambda one: _RANK[one.kind])
+        self._series = sorted((one for one in series if one.newest != NEVER), key=lambda one: RANK[one.kind])
         self._end = max((one.newest for one in self._series), default=NEVER) + 1
         self._changed, self._most, self._visit = changed, most, visit
         self._times = sorted(changed)

@@ -48,6 +48,10 @@ class Window:
         elif number > self.max:
             self.max = number
 
+    def sums(self) -> tuple[float | None, float | None]:
+        """Return sum and m2, None where they are too large for a float."""
+        return self.sum if isfinite(self.sum) else None, self.m2 if isfinite(self.m2) else None
+
     def absorb(self, later: "Window") -> None:
         """Take in a window of the same kind, all of whose points are newer."""
         before, more = self.count, later.count

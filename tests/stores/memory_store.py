@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from contracts.readings import Value
-from contracts.timeseries import KINDS, Kind, Tier
+from contracts.timeseries import KINDS, ROLLUPS, Kind, Tier
 from processor.series import NEVER, UNKNOWN, Series
 from processor.store import Refusal, Span, StoreUnavailableError, Taken
 from processor.windows import Window
@@ -118,9 +118,8 @@ class MemoryStore:
             self.kept.windows.setdefault((tier, name_of(series)), {})[window.start] = copy_of(window)
 
     def put_open(self, series: Sequence[Series]) -> None:
-        self.put_windows(Tier.M1, [(one, one.minute) for one in series], anew=True)
-        self.put_windows(Tier.H1, [(one, one.hour) for one in series], anew=True)
-        self.put_windows(Tier.D1, [(one, one.day) for one in series], anew=True)
+        for tier in ROLLUPS:
+            self.put_windows(tier, [(one, one.open(tier)) for one in series], anew=True)
 
     def drop(self, profile: str, tier: Tier, before: int) -> int:
         raise NotImplementedError
