@@ -155,9 +155,10 @@ class Engine:
             self._store.put_windows(tier, _but(changes.left[tier].items(), stale[tier]), anew=False)
         # Step 7. write the points
         refused = [(taken[index], detail) for index, detail in self._store.put(taken)]
-        for one, _ in refused:
-            self._untake(one, changes)
-        stale = _stale_windows(changes.stale, changes.days)
+        if refused:
+            for one, _ in refused:
+                self._untake(one, changes)
+            stale = _stale_windows(changes.stale, changes.days)
         for tier in ROLLUPS:
             self._store.put_windows(tier, _but(changes.fresh[tier], stale[tier]), anew=False)
         # Step 8. roll up
