@@ -21,6 +21,9 @@ Kind = type[float] | type[bool] | type[str]
 KIND_NAMES: dict[Kind, str] = {float: "number", bool: "boolean", str: "text"}
 KINDS: dict[str, Kind] = {name: kind for kind, name in KIND_NAMES.items()}
 
+RANK: dict[Kind, int] = {float: 0, bool: 1, str: 2}
+"""Of several kinds of a metric at one time, the one of the lowest rank counts."""
+
 
 class Tier(StrEnum):
     """What is kept of a series: its points, and windows of three widths."""

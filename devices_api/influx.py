@@ -22,10 +22,10 @@ from contracts.line_layout import (
 )
 from contracts.readings import Value
 from contracts.stores import StoreAddress
-from contracts.timeseries import Kind, Tier
+from contracts.timeseries import RANK, Kind, Tier
 from devices_api.errors import TooMuchError, UnavailableError
 from devices_api.served import MAX_ROWS, MOST_BYTES, TOO_MUCH, Fetched, Span, point_row, windows
-from devices_api.timeseries import MAX_METRICS, NAME, RANK, Found, joined
+from devices_api.timeseries import MAX_METRICS, NAME, Found, joined
 from devices_api.windows import Answer, Query, Row
 
 _STATEMENTS = 200

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from contracts.readings import Value
 from contracts.sqlite_layout import AGGREGATES, OPEN_COLUMNS, SPANS, to_kind
-from contracts.timeseries import KINDS, MINUTE, WIDTHS, Kind, Tier, days_of, merged_m2
-from devices_api.timeseries import MAX_METRICS, RANK, Found, joined
+from contracts.timeseries import KINDS, MINUTE, RANK, WIDTHS, Kind, Tier, days_of, merged_m2
+from devices_api.timeseries import MAX_METRICS, Found, joined
 from devices_api.windows import (
     OF_ANY_KIND,
     Aggregate,

@@ -4,15 +4,11 @@ from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 from contracts.readings import Value
-from contracts.timeseries import Kind
 from devices_api.windows import Answer, Query
 
 NAME = "time-series store"
 MAX_METRICS = 10_000
 """Most metrics of one device that `latest` returns."""
-
-RANK: dict[Kind, int] = {float: 0, bool: 1, str: 2}
-"""Of one metric and one moment, the number goes before the boolean, and that before the text."""
 
 
 class TimeSeries(Protocol):

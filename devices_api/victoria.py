@@ -12,7 +12,7 @@ import msgspec
 from contracts.line_layout import TAG, from_name, m2_of, measurement_of, metric_of, sum_of, to_tag
 from contracts.readings import Value
 from contracts.stores import StoreAddress
-from contracts.timeseries import DAY, HOUR, MINUTE, Days, Kind, Tier
+from contracts.timeseries import DAY, HOUR, MINUTE, RANK, Days, Kind, Tier
 from contracts.victoria_layout import (
     PROFILE,
     TICK,
@@ -24,7 +24,7 @@ from contracts.victoria_layout import (
 )
 from devices_api.errors import TooMuchError, UnavailableError
 from devices_api.served import MAX_ROWS, MOST_BYTES, TOO_MUCH, Fetched, Span, point_row, windows
-from devices_api.timeseries import MAX_METRICS, NAME, RANK, Found, joined
+from devices_api.timeseries import MAX_METRICS, NAME, Found, joined
 from devices_api.windows import Answer, Query, Row
 
 _AHEAD = 2 * DAY

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from contracts.devices import DeviceRecord
 from contracts.readings import Reading, Value
-from contracts.timeseries import Kind
+from contracts.timeseries import RANK, Kind
 from processor.computed import Computed, computed
 from processor.known import Known
 from processor.series import UNKNOWN, Series
 from processor.store import Span, Store
-from processor.walk import MOST_AGE, RANK, Asking, Point, Walk
+from processor.walk import MOST_AGE, Asking, Point, Walk
 
 MOST_MOMENTS = 10_000
 """So many moments of a device are evaluated in a write, beside those of the readings that were written."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from contracts.readings import Value
-from contracts.timeseries import DAY, KINDS, MINUTE
+from contracts.timeseries import DAY, MINUTE, RANK
 from processor.series import NEVER, Series
 from processor.store import Span
 
@@ -21,8 +21,6 @@ Asking = Generator[list[Span], list[list[Point]], None]
 Visit = Callable[[int, Mapping[str, Value], Mapping[str, Value], Mapping[str, Point]], None]
 """Takes a moment: its time, the values of that time, other metrics' newest values, and the points before its values."""
 
-RANK = {kind: rank for rank, kind in enumerate(KINDS.values())}
-"""Of several kinds of a metric at one time, the one of the lowest rank counts."""
 _WIDER = 4
 """How much wider the next part is that is read: what lies near costs little, a day takes seven questions."""
 
