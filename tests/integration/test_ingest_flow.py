@@ -71,7 +71,7 @@ async def test_no_puback_while_the_stream_does_not_answer_and_all_of_it_when_it_
 ) -> None:
     async with ingest(settings(stream, broker)) as app, reading(stream) as stored, device(broker) as client:
         await publish(client, "devices/a/telemetry", b'{"ts": 1767225600000, "values": {"n": 0}}')
-        await until(lambda: len(stored.readings) == 1, "the first reading")
+        await until(lambda: len(stored.readings) == 1 and held(app) == 0, "the first reading")
         assert stream.process is not None
         stream.process.send_signal(signal.SIGSTOP)
         try:
@@ -166,7 +166,7 @@ async def test_a_broker_that_dies_while_messages_are_held_gets_no_puback_for_oth
     async with ingest(settings(stream, broker)) as app, reading(stream) as stored:
         async with device(broker) as client:
             await publish(client, "devices/a/telemetry", b'{"ts": 1767225600000, "values": {"n": 0}}')
-            await until(lambda: len(stored.readings) == 1, "the first reading")
+            await until(lambda: len(stored.readings) == 1 and held(app) == 0, "the first reading")
             assert stream.process is not None
             stream.process.send_signal(signal.SIGSTOP)
             for number in range(1, 31):
@@ -189,7 +189,7 @@ async def test_a_broker_that_dies_while_messages_are_held_gets_no_puback_for_oth
 async def test_a_reading_without_a_time_that_is_sent_again_is_the_same_point(stream: Server, broker: Server) -> None:
     async with ingest(settings(stream, broker)) as app, reading(stream) as stored, device(broker) as client:
         await publish(client, "devices/a/telemetry", b'{"n": 0}')
-        await until(lambda: len(stored.readings) == 1, "the first reading")
+        await until(lambda: len(stored.readings) == 1 and held(app) == 0, "the first reading")
         assert stream.process is not None
         stream.process.send_signal(signal.SIGSTOP)
         await publish(client, "devices/a/telemetry", b'{"n": 1}')
@@ -209,7 +209,7 @@ async def test_copies_that_wait_through_a_stall_are_the_same_points(tmp_path: Pa
         given = settings(stream, broker)
         async with ingest(given) as app, reading(stream) as stored, device(broker) as client:
             await publish(client, "devices/a/telemetry", b'{"n": 0}')
-            await until(lambda: len(stored.readings) == 1, "the first reading")
+            await until(lambda: len(stored.readings) == 1 and held(app) == 0, "the first reading")
             assert stream.process is not None
             stream.process.send_signal(signal.SIGSTOP)
             for number in range(1, 2501):
