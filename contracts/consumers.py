@@ -7,6 +7,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, 
 from nats.js.errors import NotFoundError
 
 from contracts.streams import (
+    ACK_WAIT_S,
     DEFAULT_PARTITIONS,
     PARTITIONS_KEY,
     Stream,
@@ -14,7 +15,6 @@ from contracts.streams import (
     partition_consumer,
 )
 
-ACK_WAIT_S = 300.0
 MAX_ACK_PENDING = 4096
 
 
@@ -41,13 +41,13 @@ async def ensure_consumers(js: JetStreamContext, stream: Stream, partitions: int
     policy = AckPolicy.EXPLICIT if stream.retention == "workqueue" else AckPolicy.ALL
     for consumer in stream.consumers:
         if not consumer.by_partition:
-            await js.add_consumer(stream.name, _config(consumer.name, policy))
+            await js.add_consumer(stream.name, _config(consumer.name, policy, consumer.ack_wait))
             continue
         names = [info.name for info in await consumers_of(js, stream)]
         present = {found[0] for name in names if (found := partition_and_epoch(consumer.name, name))}
         for partition in range(partitions):
             if partition not in present:
-                config = _config(partition_consumer(consumer.name, partition, 0), policy)
+                config = _config(partition_consumer(consumer.name, partition, 0), policy, consumer.ack_wait)
                 await js.add_consumer(stream.name, config, filter_subject=_subject(stream, partition))
         if consumer.name in names:
             await delete_consumers(js, stream, [consumer.name])
@@ -109,7 +109,7 @@ def _subject(stream: Stream, partition: int) -> str:
     return stream.subjects.replace("*", str(partition))
 
 
-def _config(name: str, policy: AckPolicy) -> ConsumerConfig:
+def _config(name: str, policy: AckPolicy, ack_wait: float = ACK_WAIT_S) -> ConsumerConfig:
     return ConsumerConfig(
-        durable_name=name, ack_policy=policy, ack_wait=ACK_WAIT_S, max_ack_pending=MAX_ACK_PENDING, max_deliver=-1
+        durable_name=name, ack_policy=policy, ack_wait=ack_wait, max_ack_pending=MAX_ACK_PENDING, max_deliver=-1
     )

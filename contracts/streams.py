@@ -3,9 +3,13 @@
 Retention by interest keeps a message until every consumer named here has acknowledged it, so these consumers are
 made together with their stream, before the first message. A consumer by partition is one for each: a message waits for
 that of its own partition. No reading is ever discarded to make room: a full stream
-refuses (`discard=new`), and whoever publishes holds what it has. What is no reading must not stop the readings: were
-devices_api or alerting away for so long that PRESENCE or DERIVED is full, the oldest would go. Derived values can be
-computed again, and after a day they are too old to fire anything.
+refuses (`discard=new`), and whoever publishes holds what it has. So does UPLINK, since a device that has its PUBACK
+believes that what it told will be heeded; what nobody has read for a week is too old for that. Nothing else must stop
+the readings: were devices_api or alerting away for so long that PRESENCE, ACTIVITY or DERIVED is full, the oldest would
+go. Derived values can be computed again, and after a day they are too old to fire anything.
+
+A work queue gives each message to one of those who read it, who acknowledges it by itself: several processes may share
+its consumer.
 """
 
 import re
@@ -18,16 +22,24 @@ DEFAULT_PARTITIONS = 16
 MAX_PAYLOAD = 8 << 20
 """What the stream server has to take in one message, in bytes (`max_payload`)."""
 
+HOUR_S = 3_600.0
 DAY_S = 86_400.0
 GIB = 1 << 30
+
+ACK_WAIT_S = 300.0
+"""After so long an unacknowledged message comes again, where its consumer does not say otherwise."""
 
 
 @dataclass(frozen=True)
 class Consumer:
-    """A durable consumer; `by_partition`: one for each partition, named by `partition_consumer` for who owns that."""
+    """A durable consumer; `by_partition`: one for each partition, named by `partition_consumer` for who owns that.
+
+    What its reader leaves unacknowledged for `ack_wait` seconds comes again.
+    """
 
     name: str
     by_partition: bool = False
+    ack_wait: float = ACK_WAIT_S
 
 
 @dataclass(frozen=True)
@@ -60,6 +72,25 @@ DERIVED = Stream("DERIVED", "derived.*", "interest", "old", 4 * GIB, max_age=DAY
 PRESENCE = Stream("PRESENCE", "presence.*", "interest", "old", GIB, consumers=(Consumer(DEVICES_API),))
 DEADLETTERS = Stream("DEADLETTERS", "deadletters.>", "limits", "old", 4 * GIB, max_age=30 * DAY_S)
 REPLAYS = Stream("REPLAYS", "replays", "workqueue", "new", GIB, consumers=(Consumer(INGEST),))
+
+UPLINK = Stream(
+    "UPLINK",
+    "uplink.*",
+    "workqueue",
+    "new",
+    4 * GIB,
+    max_age=7 * DAY_S,
+    consumers=(Consumer(DEVICES_API, ack_wait=30.0),),
+)
+ACTIVITY = Stream(
+    "ACTIVITY",
+    "activity",
+    "workqueue",
+    "old",
+    GIB,
+    max_age=HOUR_S,
+    consumers=(Consumer(DEVICES_API, ack_wait=30.0),),
+)
 
 DEADLETTER_SLOTS = 4096
 """Into how many slots the devices' dead letters fall: anybody may invent a device id, and each subject costs the stream
@@ -107,6 +138,11 @@ def derived_subject(partition: int) -> str:
 def presence_subject(partition: int) -> str:
     """Subject of a partition's Presence messages."""
     return f"presence.{partition}"
+
+
+def uplink_subject(partition: int) -> str:
+    """Subject of a partition's Uplink messages: the device's, or the nonce's where there is no device yet."""
+    return f"uplink.{partition}"
 
 
 def deadletter_slot(device: str) -> int:

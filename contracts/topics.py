@@ -3,7 +3,16 @@
 `devices/{device}/telemetry`            an object, `{"ts", "values"}`, or an array of either
 `devices/{device}/telemetry/{metric}`   one plain value
 `devices/{device}/status`               `online` or `offline`; also the device's will
+`devices/{device}/reported`             its twin's reported state
+`devices/{device}/commands/{command}/response`  its answer to a command
+`provision/{nonce}/request`             a request for a device id and credentials
+
+and those on which it is told something:
+
 `devices/{device}/errors`               what was wrong with its messages, from ingest
+`devices/{device}/desired`              its twin's desired state, from devices_api, retained
+`devices/{device}/commands/{command}`   a command, from devices_api
+`provision/{nonce}/response`            the answer to a request, from devices_api
 """
 
 from collections.abc import Sequence
@@ -27,10 +36,48 @@ def errors(device: str) -> str:
     return f"devices/{device}/errors"
 
 
-def is_errors(levels: Sequence[str]) -> bool:
-    """Whether a topic with these levels is one of those of `errors`."""
+def reported(device: str) -> str:
+    """Topic on which `device` tells the reported state of its twin."""
+    return f"devices/{device}/reported"
+
+
+def desired(device: str) -> str:
+    """Topic on which `device` is told the desired state of its twin."""
+    return f"devices/{device}/desired"
+
+
+def command(device: str, command: str) -> str:
+    """Topic on which `device` is given the command with the id `command`."""
+    return f"devices/{device}/commands/{command}"
+
+
+def command_response(device: str, command: str) -> str:
+    """Topic on which `device` answers the command with the id `command`."""
+    return f"devices/{device}/commands/{command}/response"
+
+
+def provision_request(nonce: str) -> str:
+    """Topic on which whoever chose `nonce` asks to become a device."""
+    return f"provision/{nonce}/request"
+
+
+def provision_response(nonce: str) -> str:
+    """Topic on which whoever asked with `nonce` is answered."""
+    return f"provision/{nonce}/response"
+
+
+def named_in(topic: str) -> str:
+    """Give the command that a topic of `command_response` answers, or the nonce of one of `provision_request`.
+
+    It is the level before the last; empty where there is none.
+    """
+    return topic.rpartition("/")[0].rpartition("/")[2]
+
+
+def is_told(levels: Sequence[str]) -> bool:
+    """Whether a topic with these levels is one on which Sensorium itself tells devices something."""
     match levels:
-        case ["devices", _, "errors"]:
+        case ["devices", _, "errors" | "desired"] | ["devices", _, "commands", _] | ["provision", _, "response"]:
             return True
     return False
 

@@ -8,7 +8,7 @@ from nats.js.kv import KeyValue
 
 from contracts.jetstream import Link, Publisher, ensure_bucket, ensure_stream
 from contracts.logs import Log
-from contracts.streams import DEVICES_BUCKET, PRESENCE, REPLAYS, Stream
+from contracts.streams import ACTIVITY, DEVICES_BUCKET, PRESENCE, REPLAYS, UPLINK, Stream
 from devices_api.errors import UnavailableError
 
 NAME = "stream server"
@@ -73,7 +73,7 @@ class StreamServer:
     async def _ensure(self, found_empty: Callable[[], Awaitable[None]]) -> None:
         generation, js = self.link.generation, self.link.js
         await ensure_stream(js, self._deadletters, limit=True)
-        for stream in (PRESENCE, REPLAYS):
+        for stream in (PRESENCE, UPLINK, ACTIVITY, REPLAYS):
             await ensure_stream(js, stream)
         bucket = await ensure_bucket(js, DEVICES_BUCKET)
         if (await bucket.status()).values == 0:

@@ -8,7 +8,7 @@ import msgspec
 
 from contracts.deadletters import Reason
 from contracts.streams import partition_of
-from contracts.topics import device_id_problem, is_errors
+from contracts.topics import device_id_problem, is_told
 from ingest import filters, formats, table
 from ingest.announcements import FAMILY, MOST_TOPICS
 from ingest.identity import Template
@@ -145,7 +145,7 @@ class Routes:
     def _find(self, arrival: Arrival) -> Route | None:
         topic = arrival.topic
         levels = topic.split("/")
-        if is_errors(levels):  # an operator's wide filter also brings what ingest itself tells devices
+        if is_told(levels):  # an operator's wide filter also brings what devices are told
             return self._remember(topic, None)
         rule = self._rule(levels)
         if rule is None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from contracts.readings import Reading, Value
-from contracts.topics import is_errors
+from contracts.topics import is_told
 from contracts.units import canonical
 from ingest.admit import REFUSED
 from ingest.explain import Explanation, near, off
@@ -81,8 +81,8 @@ def _marks(arrival: Arrival) -> str:
 
 
 def _no_route(rows: Sequence[Row], topic: str) -> Iterator[str]:
-    if is_errors(topic.split("/")):
-        yield "route     none: here ingest tells a device what was wrong, and reads nothing"
+    if is_told(topic.split("/")):
+        yield "route     none: here devices are told something, and nothing is read"
         return
     would = off(rows, topic)
     yield "route     none: no route of the table that is on takes this topic"

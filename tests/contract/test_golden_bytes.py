@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from contracts.activity import ACTIVITY_MESSAGE, MOST_DEVICES, Activity, Heard
 from contracts.alerts import AlertEvent, encode_alert_event
 from contracts.computed import ComputedFailure, decode_failure, encode_failure, failure_key
 from contracts.deadletters import DEAD_LETTER, DeadLetter
@@ -15,6 +16,9 @@ from contracts.derived import DERIVED_BATCH, DerivedBatch, Window
 from contracts.devices import DeviceRecord, decode_record, encode_record
 from contracts.presence import PRESENCE_MESSAGE, Presence
 from contracts.readings import READING_BATCH, Reading, ReadingBatch
+from contracts.streams import MAX_PAYLOAD
+from contracts.topics import MAX_DEVICE_ID
+from contracts.uplink import UPLINK_MESSAGE, Uplink
 from contracts.wire import SchemaError, Wire
 
 TS = 1767225600250000000
@@ -55,6 +59,21 @@ GOLDEN: dict[str, tuple[Wire[Any], msgspec.Struct, str]] = {
         PRESENCE_MESSAGE,
         Presence(1, "orchard-07", "online", TS),
         "9601aa6f7263686172642d3037a66f6e6c696e65cf18867251fce0b280a080",
+    ),
+    "uplink": (
+        UPLINK_MESSAGE,
+        Uplink(1, "orchard-07", "response", TS, "devices/orchard-07/commands/c-1/response", b"{\xff"),
+        "9601aa6f7263686172642d3037a8726573706f6e7365cf18867251fce0b280d928646576696365732f6f7263686172642d30372f636f6d6d616e64732f632d312f726573706f6e7365c4027bff",
+    ),
+    "uplink without a device": (
+        UPLINK_MESSAGE,
+        Uplink(1, "", "provision", TS, "provision/5e0a/request", b"{}"),
+        "9601a0a970726f766973696f6ecf18867251fce0b280b670726f766973696f6e2f356530612f72657175657374c4027b7d",
+    ),
+    "activity": (
+        ACTIVITY_MESSAGE,
+        Activity(1, TS, {"orchard-07": Heard(12, TS - 5), "orchard-08": Heard(1, TS)}),
+        "9301cf18867251fce0b28082aa6f7263686172642d3037920ccf18867251fce0b27baa6f7263686172642d30389201cf18867251fce0b280",
     ),
     "dead_letter": (
         DEAD_LETTER,
@@ -140,6 +159,12 @@ def test_a_failure_of_a_computed_metric_is_json_that_a_person_can_read() -> None
     for other in (b"", b"[]", b"\xff", data.replace(b":1,", b":2,", 1), b"[" * 100_000):
         with pytest.raises(msgspec.DecodeError):
             decode_failure(other)
+
+
+def test_the_largest_activity_is_taken_by_the_stream_server() -> None:
+    ids = (str(number).zfill(MAX_DEVICE_ID) for number in range(MOST_DEVICES))
+    largest = ACTIVITY_MESSAGE.encode(Activity(1, TS, dict.fromkeys(ids, Heard(1 << 40, TS))))
+    assert len(largest) < MAX_PAYLOAD * 0.75
 
 
 def test_an_alert_event_is_the_json_that_receivers_know() -> None:

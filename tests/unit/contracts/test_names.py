@@ -52,3 +52,34 @@ def test_what_fits_a_topic_level_is_a_device_id(device: str) -> None:
 )
 def test_what_does_not_fit_is_none_and_says_why(device: str, problem: str) -> None:
     assert problem in str(topics.device_id_problem(device))
+
+
+@pytest.mark.parametrize(
+    ("topic", "named"),
+    [
+        (topics.command_response("pump-1", "c-7"), "c-7"),
+        (topics.provision_request("5e0a"), "5e0a"),
+        ("request", ""),
+        ("", ""),
+        ("/request", ""),
+    ],
+)
+def test_a_topic_names_its_command_or_nonce(topic: str, named: str) -> None:
+    assert topics.named_in(topic) == named
+
+
+def test_what_devices_are_told_is_told_apart_from_what_they_tell() -> None:
+    told = [
+        topics.errors("d"),
+        topics.desired("d"),
+        topics.command("d", "c"),
+        topics.provision_response("n"),
+    ]
+    tell = [
+        topics.telemetry("d"),
+        topics.status("d"),
+        topics.reported("d"),
+        topics.command_response("d", "c"),
+        topics.provision_request("n"),
+    ]
+    assert [topics.is_told(topic.split("/")) for topic in told + tell] == [True] * len(told) + [False] * len(tell)

@@ -182,7 +182,7 @@ def test_a_topic_with_a_level_too_many_is_near() -> None:
 
 def test_nothing_is_suggested_for_the_topic_on_which_devices_are_told() -> None:
     text = told(explainer().explain(Arrival("devices/a/errors", b"{}", NOW)))
-    assert "tells a device what was wrong" in text
+    assert "here devices are told something" in text
     assert "[[route]]" not in text
 
 
