@@ -1,7 +1,7 @@
 """HTTP interfaces: errors as problem details (RFC 9457), and the bearer key that every request needs."""
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Annotated
 
@@ -23,8 +23,10 @@ MAX_BODY = 256 << 10
 class Problem(HTTPException):
     """An answer that says what is wrong: `title` is constant for its `type`, `detail` is about this request."""
 
-    def __init__(self, status: HTTPStatus, slug: str, title: str, detail: str) -> None:
-        super().__init__(status_code=status, detail=detail)
+    def __init__(
+        self, status: HTTPStatus, slug: str, title: str, detail: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(status_code=status, detail=detail, headers=headers)
         self.slug = slug
         self.title = title
 

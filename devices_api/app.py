@@ -27,6 +27,7 @@ from devices_api.stream import StreamServer
 from devices_api.timeseries import TimeSeries
 from devices_api.victoria import VictoriaTimeSeries
 from devices_api.web import api
+from devices_api.web.access import root_key
 
 if TYPE_CHECKING:
     from devices_api.autoreplay import AutoReplayer
@@ -66,14 +67,16 @@ class App:
         self._replayer: AutoReplayer | None = None
         self._letters = DeadLetters(self._stream, self._metrics)
         self._api = api.build(
-            self._registry,
-            self._timeseries,
-            self._letters,
-            Failures(self._stream).of,
-            self._metrics,
-            changed=self._changed,
-            now=self._now,
-            key=settings.key.get_secret_value(),
+            api.Parts(
+                self._registry,
+                self._timeseries,
+                self._letters,
+                Failures(self._stream).of,
+                self._metrics,
+                changed=self._changed,
+                now=self._now,
+                authenticate=root_key(settings.key.get_secret_value()),
+            )
         )
         self._tasks: list[asyncio.Task[None]] = []
 

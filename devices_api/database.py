@@ -17,7 +17,7 @@ from devices_api.errors import UnavailableError
 
 NAME = "database"
 
-HEAD = "0004"
+HEAD = "0009"
 """The newest migration in migrations/versions. It is named here so that a start without migrations skips Alembic."""
 
 WRITE = {"sqlite_begin": "IMMEDIATE"}

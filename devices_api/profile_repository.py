@@ -29,7 +29,8 @@ class ProfileRepository:
             before = None if row is None else _profile(row)
             if before is not None and NewProfile(**{name: getattr(before, name) for name in vars(new)}) == new:
                 return before, False
-            after = Profile(**vars(new), id=id_, created=now if before is None else before.created, updated=now)
+            created, version = (now, 1) if before is None else (before.created, before.version + 1)
+            after = Profile(**vars(new), id=id_, created=created, updated=now, version=version)
             if before is None:
                 await db.execute(insert(profile).values(vars(after)))
             else:

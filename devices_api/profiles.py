@@ -1,6 +1,7 @@
 """A profile as the registry holds it, and what a device's record says because of it."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -10,7 +11,10 @@ from devices_api.devices import Device
 
 @dataclass(frozen=True)
 class NewProfile:
-    """What a profile says of its devices; see contracts.devices.DeviceRecord."""
+    """What a profile says of its devices; see contracts.devices.DeviceRecord.
+
+    `interval`: seconds between two readings of a device, 0 where nobody knows. `alerts`: rules that they are offered.
+    """
 
     metrics: dict[str, Metric] = field(default_factory=dict)
     zone: str = ""
@@ -19,15 +23,18 @@ class NewProfile:
     point_rate: str = ""
     computed: dict[str, str] = field(default_factory=dict)
     retention: Retention = field(default_factory=Retention)
+    interval: float = 0.0
+    alerts: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Profile(NewProfile):
-    """A profile that is kept. Times in ns since 1970 UTC."""
+    """A profile that is kept. Times in ns since 1970 UTC; each change makes a `version` of it."""
 
     id: str
     created: int
     updated: int
+    version: int = 1
 
 
 def record_of(device: Device, profile: NewProfile | None) -> DeviceRecord:

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from contracts.devices import DeviceRecord
 from contracts.presence import Presence
 from devices_api import autoreplays, hearing
+from devices_api.access import View
 from devices_api.autoreplays import AutoReplays
 from devices_api.database import WRITE, transaction
 from devices_api.devices import Change, Device, NewDevice
@@ -23,6 +24,7 @@ from devices_api.profile_repository import ProfileRepository, profiles_of
 from devices_api.profiles import record_of
 from devices_api.rows import ALL_BUT_FACTS, register, to_device
 from devices_api.tables import device, outbox, presence
+from devices_api.visible import seen
 
 _TOLD: tuple[ColumnElement[Any], ...] = (presence.c.online, presence.c.changed.label("last_changed"), presence.c.reason)
 _TOGETHER = presence.c.device == device.c.id
@@ -57,10 +59,10 @@ class Repository:
         except IntegrityError as error:
             raise ExistsError(new.id) from error
 
-    async def get(self, id_: str) -> Device | None:
-        """Return one device, or None."""
+    async def get(self, id_: str, view: View = None) -> Device | None:
+        """Return one device, or None if there is none that `view` shows."""
         async with transaction(self._engine) as db:
-            row = (await db.execute(_WITH_FACTS.where(device.c.id == id_))).first()
+            row = (await db.execute(_WITH_FACTS.where(device.c.id == id_, seen(view)))).first()
         return to_device(row) if row else None
 
     async def zone(self, id_: str) -> str:
@@ -72,18 +74,19 @@ class Repository:
             made = await profiles_of(db, [row.profile])
         return made[row.profile].zone if row.profile in made else ""
 
-    async def page(self, after: str | None, limit: int) -> list[Device]:
+    async def page(self, after: str | None, limit: int, view: View = None) -> list[Device]:
         """Return the first `limit` devices whose id is greater than `after`, by id."""
-        query = _DEVICES.order_by(device.c.id).limit(limit)
+        query = _DEVICES.where(seen(view)).order_by(device.c.id).limit(limit)
         if after is not None:
             query = query.where(device.c.id > after)
         async with transaction(self._engine) as db:
             return [to_device(row) for row in await db.execute(query)]
 
-    async def change(self, id_: str, change: Change, now: int) -> Device | None:
+    async def change(self, id_: str, change: Change, now: int, view: View = None) -> Device | None:
         """Replace what `change` names; returns the device as it is then, or None if there is none."""
         async with transaction(self._writing) as db:
-            row = (await db.execute(_WITH_FACTS.where(device.c.id == id_).with_for_update(of=device))).first()
+            found = _WITH_FACTS.where(device.c.id == id_, seen(view)).with_for_update(of=device)
+            row = (await db.execute(found)).first()
             if row is None:
                 return None
             before = to_device(row)
@@ -95,10 +98,10 @@ class Repository:
             await db.execute(insert(outbox).values(device=id_))
         return Device(**vars(before) | new)
 
-    async def remove(self, id_: str) -> bool:
+    async def remove(self, id_: str, view: View = None) -> bool:
         """Remove a device and what it told of itself; False if there is none."""
         async with transaction(self._writing) as db:
-            if not (await db.execute(delete(device).where(device.c.id == id_))).rowcount:
+            if not (await db.execute(delete(device).where(device.c.id == id_, seen(view)))).rowcount:
                 return False
             await db.execute(delete(presence).where(presence.c.device == id_))
             await autoreplays.forget(db, id_)

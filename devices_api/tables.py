@@ -3,7 +3,20 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Dialect, Integer, MetaData, String, Table
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+)
 from sqlalchemy.types import TypeDecorator
 
 from contracts.devices import Calibration, Metric, Retention
@@ -43,6 +56,40 @@ device = Table(
     Column("zone", String(64), nullable=False, server_default=""),
     Column("calibration", Typed(dict[str, list[Calibration]]), nullable=False, server_default="{}"),
     Column("facts", JSON, nullable=False, server_default="{}"),  # what it says of itself
+    Column("attributes", JSON, nullable=False, server_default="{}"),  # what operators say of it, of any JSON type
+    Column("latitude", Float, nullable=True),
+    Column("longitude", Float, nullable=True),
+    Column("deleted", BigInteger, nullable=True),  # when, if it is; it can be restored
+    Column("version", Integer, nullable=False, server_default="1"),  # one more with each change
+)
+
+# A tree: `path` is /a/b/ of the ids from the top to this group, so that all below it begin with it.
+group = Table(
+    "group_",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(256), nullable=False),
+    Column("parent", String(64), ForeignKey("group_.id"), nullable=True, index=True),
+    Column("path", String(1024), nullable=False, unique=True),
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+)
+
+member = Table(
+    "member",
+    metadata,
+    Column("device", String(256), ForeignKey("device.id", ondelete="CASCADE"), primary_key=True),
+    Column("group_", String(64), ForeignKey("group_.id"), primary_key=True, index=True),
+)
+
+# The tags of `device.tags` once more, to look devices up by.
+tag = Table(
+    "tag",
+    metadata,
+    Column("device", String(256), ForeignKey("device.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", String(64), primary_key=True),
+    Column("value", String(256), nullable=False),
+    Index("tag_value", "key", "value", "device"),
 )
 
 profile = Table(
@@ -58,6 +105,20 @@ profile = Table(
     Column("retention", Typed(Retention), nullable=False, server_default="{}"),
     Column("created", BigInteger, nullable=False),
     Column("updated", BigInteger, nullable=False),
+    Column("interval", Float, nullable=False, server_default="0"),  # s between two readings of a device; 0: any
+    Column("alerts", JSON, nullable=False, server_default="[]"),  # what alerting offers its devices as rules
+    Column("version", Integer, nullable=False, server_default="1"),
+)
+
+# Each version of each profile as it was put, also of profiles that are gone.
+profile_version = Table(
+    "profile_version",
+    metadata,
+    Column("profile", String(64), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("content", JSON, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("by", String(256), nullable=False),
 )
 
 # A device says that it is online before its first reading registers it, so this table does not depend on `device`.
@@ -71,12 +132,22 @@ presence = Table(
     Column("reason", String(256), nullable=False, server_default=""),
 )
 
-# One row a change, in the change's own transaction: the bucket does not hold this device as it is now.
+# What devices have sent, registered or not: when the last message came, and how many came.
+activity = Table(
+    "activity",
+    metadata,
+    Column("device", String(256), primary_key=True),
+    Column("last_seen", BigInteger, nullable=False),
+    Column("messages", BigInteger, nullable=False),
+)
+
+# One row a change, in the change's own transaction: the bucket does not hold this device, or profile, as it is now.
 outbox = Table(
     "outbox",
     metadata,
     Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("device", String(256), nullable=False),
+    Column("kind", String(16), nullable=False, server_default="device"),  # or profile, whose id stands in `device`
     sqlite_autoincrement=True,
 )
 

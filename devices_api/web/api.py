@@ -1,6 +1,7 @@
 """The whole API: its routes under /api/v1, behind the key; its description at /docs."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from devices_api.errors import UnavailableError
 from devices_api.metrics import Metrics
 from devices_api.timeseries import TimeSeries
 from devices_api.web import deadletters, devices, profiles, sweeps, telemetry
+from devices_api.web.access import Authenticate, described
 from devices_api.web.measure import Measure
 
 if TYPE_CHECKING:
@@ -21,31 +23,40 @@ if TYPE_CHECKING:
 RETRY_AFTER_S = 2
 
 
-def build(  # noqa: PLR0913 - all that the routes stand on
-    registry: "Callable[[], Repository]",
-    timeseries: TimeSeries,
-    letters: DeadLetters,
-    failures: profiles.FailuresOf,
-    metrics: Metrics,
-    *,
-    changed: Callable[[], None],
-    now: Callable[[], int],
-    key: str,
-) -> FastAPI:
-    """Build the application; `registry` raises UnavailableError until the database is there."""
+@dataclass(frozen=True)
+class Parts:
+    """What the routes stand on.
+
+    `registry` raises UnavailableError until the database is there. `changed` is called after each change that the
+    stream server has to be told of; `now` gives ns since 1970 UTC.
+    """
+
+    registry: "Callable[[], Repository]"
+    timeseries: TimeSeries
+    letters: DeadLetters
+    failures: profiles.FailuresOf
+    metrics: Metrics
+    changed: Callable[[], None]
+    now: Callable[[], int]
+    authenticate: Authenticate
+
+
+def build(parts: Parts) -> FastAPI:
+    """Build the application."""
     app = FastAPI(
         title="Sensorium devices API", version="1", docs_url=None, redoc_url=None, separate_input_output_schemas=False
     )
+    app.state.authenticate = parts.authenticate
     problems.install(app)
     description.install(app)
     app.add_exception_handler(UnavailableError, _unavailable)
-    app.add_middleware(Measure, metrics=metrics)
-    api = APIRouter(prefix="/api/v1", dependencies=[Depends(problems.require_key(key))])
-    api.include_router(telemetry.routes(registry, timeseries))
-    api.include_router(devices.routes(registry, changed, now))
-    api.include_router(profiles.routes(registry, failures, changed, now))
-    api.include_router(sweeps.routes(letters))
-    api.include_router(deadletters.routes(letters))
+    app.add_middleware(Measure, metrics=parts.metrics)
+    api = APIRouter(prefix="/api/v1", dependencies=[Depends(described)])
+    api.include_router(telemetry.routes(parts.registry, parts.timeseries))
+    api.include_router(devices.routes(parts.registry, parts.changed, parts.now))
+    api.include_router(profiles.routes(parts.registry, parts.failures, parts.changed, parts.now))
+    api.include_router(sweeps.routes(parts.letters))
+    api.include_router(deadletters.routes(parts.letters))
     app.include_router(api)
     return app
 

@@ -11,6 +11,7 @@ from contracts.computed import ComputedFailure
 from contracts.problems import Problem
 from devices_api.cursors import text_position
 from devices_api.errors import InUseError, UnavailableError
+from devices_api.web.access import Reader, Writer, everywhere
 from devices_api.web.params import Cursor, ProfilesLimit, read
 from devices_api.web.profileschemas import ProfileIn, ProfileOut, ProfilePage, ProfileShown
 
@@ -35,8 +36,9 @@ def routes(
     router = APIRouter(prefix="/profiles", tags=["profiles"])
 
     @router.put("/{profile_id}", responses={HTTPStatus.CREATED: {"model": ProfileOut}})
-    async def put(profile_id: ProfileId, body: ProfileIn, response: Response) -> ProfileOut:
+    async def put(who: Writer, profile_id: ProfileId, body: ProfileIn, response: Response) -> ProfileOut:
         """Make a profile, or replace it as a whole. Ingest applies it to the devices that name it, within seconds."""
+        everywhere(who)
         profile, made = await registry().profiles.put(profile_id, body.content(), now())
         changed()
         if made:
@@ -44,13 +46,13 @@ def routes(
         return ProfileOut.of(profile)
 
     @router.get("")
-    async def list_profiles(limit: ProfilesLimit = 50, cursor: Cursor = None) -> ProfilePage:
+    async def list_profiles(_: Reader, limit: ProfilesLimit = 50, cursor: Cursor = None) -> ProfilePage:
         """List profiles by id."""
         after = None if cursor is None else read("bad-cursor", lambda text: text_position("profiles", text), cursor)
         return ProfilePage.of(await registry().profiles.page(after, limit + 1), limit)
 
     @router.get("/{profile_id}")
-    async def show(profile_id: ProfileId) -> ProfileShown:
+    async def show(_: Reader, profile_id: ProfileId) -> ProfileShown:
         """Show a profile, and which of its computed metrics fail."""
         profile = await registry().profiles.get(profile_id)
         if profile is None:
@@ -61,8 +63,9 @@ def routes(
         return ProfileShown.with_failures(profile, failing)
 
     @router.delete("/{profile_id}", status_code=HTTPStatus.NO_CONTENT)
-    async def remove(profile_id: ProfileId) -> None:
+    async def remove(who: Writer, profile_id: ProfileId) -> None:
         """Remove a profile that no device names."""
+        everywhere(who)
         try:
             removed = await registry().profiles.remove(profile_id)
         except InUseError as error:

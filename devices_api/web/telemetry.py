@@ -13,10 +13,12 @@ from fastapi import Query as Parameter
 from contracts.problems import Problem
 from contracts.readings import Value
 from contracts.timeseries import DAY, Days, days_of
+from devices_api.access import Principal
 from devices_api.cursors import encode_cursor, number_position
 from devices_api.errors import TooMuchError
 from devices_api.times import format_time, parse_interval
 from devices_api.timeseries import TimeSeries
+from devices_api.web.access import Reader
 from devices_api.web.devices import unknown_device
 from devices_api.web.params import MAX_POINTS, Cursor, Interval, PointsLimit, TimeParam, ZoneParam, bad, read
 from devices_api.web.schemas import Latest, Points
@@ -109,14 +111,20 @@ def routes(registry: "Callable[[], Repository]", timeseries: TimeSeries) -> APIR
     """Build the routes on `timeseries`."""
     router = APIRouter(prefix="/devices/{device_id}/telemetry", tags=["telemetry"])
 
+    async def must_see(who: Principal, device: str) -> None:
+        """Answer 404 unless the device is one that `who` sees."""
+        if who.view is not None and await registry().get(device, who.view) is None:
+            raise unknown_device(device)
+
     async def must_exist(device: str) -> None:
         """Answer 404 unless the device is registered or has data."""
         if not await timeseries.has(device) and await registry().get(device) is None:
             raise unknown_device(device)
 
     @router.get("/latest", response_model=Latest)
-    async def latest(device_id: str) -> Response:
+    async def latest(who: Reader, device_id: str) -> Response:
         """Give the newest point of each metric; empty for a registered device without data."""
+        await must_see(who, device_id)
         values = await timeseries.latest(device_id)
         if not values:
             await must_exist(device_id)
@@ -125,6 +133,7 @@ def routes(registry: "Callable[[], Repository]", timeseries: TimeSeries) -> APIR
 
     @router.get("", response_model=Points, response_model_exclude_unset=True)
     async def telemetry(  # noqa: PLR0913 - one parameter each of the query
+        who: Reader,
         device_id: str,
         metric: Annotated[str, Parameter(min_length=1)],
         start: TimeParam,
@@ -143,6 +152,7 @@ def routes(registry: "Callable[[], Repository]", timeseries: TimeSeries) -> APIR
         aggregate, booleans and text only count and last; where a window holds several kinds, numbers are the answer.
         The rollups answer where windows are made of theirs, and raw points where `start` or `end` cuts a minute.
         """
+        await must_see(who, device_id)
         span = _span(start, end, cursor)
         with _bounded():
             if aggregate is None:

@@ -22,6 +22,7 @@ from devices_api.selection import Selection
 from devices_api.sqlite import SqliteTimeSeries
 from devices_api.times import SECOND
 from devices_api.web import api
+from devices_api.web.access import root_key
 from processor.engine import Engine
 from processor.sqlite import SqliteStore
 
@@ -148,14 +149,16 @@ class Service:
         self.metrics = Metrics(lambda: True)
         self.changes = 0
         app = api.build(
-            self._registry,
-            self.timeseries,
-            cast("DeadLetters", self.letters),
-            self._failures,
-            self.metrics,
-            changed=self._changed,
-            now=lambda: NOW,
-            key=KEY,
+            api.Parts(
+                self._registry,
+                self.timeseries,
+                cast("DeadLetters", self.letters),
+                self._failures,
+                self.metrics,
+                changed=self._changed,
+                now=lambda: NOW,
+                authenticate=root_key(KEY),
+            )
         )
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app),

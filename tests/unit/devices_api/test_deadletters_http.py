@@ -17,6 +17,7 @@ from devices_api.repository import Repository
 from devices_api.sqlite import SqliteTimeSeries
 from devices_api.times import SECOND
 from devices_api.web import api
+from devices_api.web.access import root_key
 from tests.unit.devices_api.conftest import FakeLetters, no_failures
 
 KEY = "a-key-for-these-tests"
@@ -29,14 +30,16 @@ class Service:
     def __init__(self, registry: Repository, store: Path) -> None:
         self.fake = FakeLetters()
         app = api.build(
-            lambda: registry,
-            SqliteTimeSeries(store),
-            cast("DeadLetters", self.fake),
-            no_failures,
-            Metrics(lambda: True),
-            changed=lambda: None,
-            now=lambda: NOW,
-            key=KEY,
+            api.Parts(
+                lambda: registry,
+                SqliteTimeSeries(store),
+                cast("DeadLetters", self.fake),
+                no_failures,
+                Metrics(lambda: True),
+                changed=lambda: None,
+                now=lambda: NOW,
+                authenticate=root_key(KEY),
+            )
         )
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app),

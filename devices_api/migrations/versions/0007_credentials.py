@@ -1,0 +1,14 @@
+"""What devices prove who they are with, and how they are provisioned."""
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    pass

@@ -1,0 +1,69 @@
+"""What every request has to prove, as parameters of routes: `who: Reader` lets only those in who may read."""
+
+import hmac
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Depends
+from fastapi.security import HTTPBearer
+from starlette.requests import HTTPConnection
+
+from contracts.problems import Problem
+from devices_api.access import ROOT, Principal, Scope
+
+Authenticate = Callable[[HTTPConnection], Awaitable[Principal]]
+"""Tells who asks; raises Problem where nobody is proved."""
+
+described = HTTPBearer(auto_error=False, description="An API key")
+"""Tells the API's description that requests carry a key; `allow` is what checks it."""
+
+
+def bearer(connection: HTTPConnection) -> str:
+    """Give what a request carries as `Authorization: Bearer …`; empty where it carries none."""
+    scheme, _, given = connection.headers.get("authorization", "").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else ""
+
+
+def nobody() -> Problem:
+    """Build the answer to a request that proves nothing."""
+    detail = "Send an API key in the header 'Authorization: Bearer KEY'."
+    return Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", "Unauthorized", detail, {"WWW-Authenticate": "Bearer"})
+
+
+def root_key(key: str) -> Authenticate:
+    """Let whoever has `key` in, for everything."""
+
+    async def authenticate(connection: HTTPConnection) -> Principal:
+        if not hmac.compare_digest(bearer(connection).encode(), key.encode()):
+            raise nobody()
+        return ROOT
+
+    return authenticate
+
+
+def allow(scope: Scope) -> Callable[[HTTPConnection], Awaitable[Principal]]:
+    """Build a dependency that gives who asks, if `scope` is theirs."""
+
+    async def check(connection: HTTPConnection) -> Principal:
+        authenticate: Authenticate = connection.app.state.authenticate
+        who = await authenticate(connection)
+        if not who.may(scope):
+            detail = f"This takes the scope {scope}; the key has {', '.join(sorted(who.scopes)) or 'none'}."
+            raise Problem(HTTPStatus.FORBIDDEN, "scope-missing", "The key may not do this", detail)
+        return who
+
+    return check
+
+
+Reader = Annotated[Principal, Depends(allow(Scope.READ))]
+Writer = Annotated[Principal, Depends(allow(Scope.WRITE))]
+Commander = Annotated[Principal, Depends(allow(Scope.COMMANDS))]
+Admin = Annotated[Principal, Depends(allow(Scope.ADMIN))]
+
+
+def everywhere(who: Principal) -> None:
+    """Refuse somebody who sees a part of the devices only: what they ask for is about all of them."""
+    if who.view is not None:
+        detail = "This is about all devices, and the key is limited to groups."
+        raise Problem(HTTPStatus.FORBIDDEN, "key-limited", "The key is limited to groups", detail)
