@@ -22,11 +22,18 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True)
 class Principal:
-    """Somebody who has proved who they are; `name` is for the audit log."""
+    """Somebody who has proved who they are; `name` is for the audit log.
+
+    `request` is the id of the request that they ask with, `key` the id of the API key that they have, where they have
+    one, and `expires` when what they have proved ends, in ns since 1970 UTC.
+    """
 
     name: str
     scopes: frozenset[Scope]
     view: View = None
+    request: str = ""
+    key: str = ""
+    expires: int | None = None
 
     def may(self, scope: Scope) -> bool:
         """Whether `scope` is theirs."""

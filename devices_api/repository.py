@@ -15,6 +15,7 @@ from contracts.devices import DeviceRecord
 from contracts.presence import Presence
 from devices_api import autoreplays, hearing
 from devices_api.access import View
+from devices_api.audit import AuditLog
 from devices_api.autoreplays import AutoReplays
 from devices_api.database import WRITE, transaction
 from devices_api.devices import Change, Device, NewDevice
@@ -49,6 +50,7 @@ class Repository:
         self._writing = engine.execution_options(**WRITE)
         self.profiles = ProfileRepository(engine)
         self.auto_replays = AutoReplays(engine)
+        self.audit = AuditLog(engine)
 
     async def create(self, new: NewDevice, now: int) -> Device:
         """Register a device. Raises ExistsError if there is one with its id."""
