@@ -5,7 +5,7 @@ import contextlib
 import importlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.engine import make_url
@@ -14,6 +14,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from devices_api.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 NAME = "database"
 
@@ -81,11 +84,17 @@ def _revision(connection: Connection) -> str | None:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def _upgrade(connection: Connection) -> None:
-    from alembic import command  # noqa: PLC0415 - see `migrate`
+def configuration(connection: Connection) -> "Config":
+    """Tell Alembic where the migrations are, and to run them in the transaction of `connection`."""
     from alembic.config import Config  # noqa: PLC0415 - see `migrate`
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, HEAD)
+    return config
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command  # noqa: PLC0415 - see `migrate`
+
+    command.upgrade(configuration(connection), HEAD)

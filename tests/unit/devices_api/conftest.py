@@ -44,6 +44,12 @@ async def registry(tmp_path: Path) -> AsyncIterator[Repository]:
     await repository.close()
 
 
+@pytest.fixture
+def empty_url(tmp_path: Path) -> str:
+    """Name a database that is not there yet."""
+    return f"sqlite+aiosqlite:///{tmp_path}/empty.sqlite3"
+
+
 class StoreFile:
     """The time-series store as processor leaves it."""
 

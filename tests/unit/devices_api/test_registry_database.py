@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 import devices_api
 from devices_api import database
 from devices_api.devices import Device
+from devices_api.errors import UnavailableError
 from devices_api.profiles import Profile
 from devices_api.repository import Repository
 from devices_api.tables import metadata
@@ -96,3 +97,13 @@ async def test_profiles_of_before_computed_metrics_are_kept(tmp_path: Path, monk
         zone="UTC", keep_raw=True, point_rate="5:1", id="still", created=6, updated=7
     )
     await registry.close()
+
+
+async def test_a_database_that_cannot_be_written_is_unavailable(registry: Repository, tmp_path: Path) -> None:
+    folder = tmp_path / "registry"
+    await registry.close()
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+    with pytest.raises(UnavailableError, match="database"):
+        await registry.get("a")

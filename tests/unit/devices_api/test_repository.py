@@ -3,13 +3,12 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.presence import Presence
 from devices_api.devices import NewDevice, Online
-from devices_api.errors import ExistsError, UnavailableError
+from devices_api.errors import ExistsError
 from devices_api.hearing import Taken
 from devices_api.repository import Repository
 from tests.unit.devices_api.conftest import open_registry
@@ -179,13 +178,3 @@ async def test_removing_a_device_forgets_what_it_told(registry: Repository) -> N
     device = await registry.get("a")
     assert device is not None
     assert device.online is None
-
-
-async def test_a_database_that_cannot_be_written_is_unavailable(registry: Repository, tmp_path: Path) -> None:
-    folder = tmp_path / "registry"
-    await registry.close()
-    for file in folder.iterdir():
-        file.unlink()
-    folder.rmdir()
-    with pytest.raises(UnavailableError, match="database"):
-        await registry.get("a")
