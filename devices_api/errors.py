@@ -1,4 +1,4 @@
-"""What can go wrong here and is nobody's mistake."""
+"""What can go wrong here."""
 
 
 class UnavailableError(Exception):
@@ -19,3 +19,7 @@ class ExistsError(Exception):
 
 class InUseError(Exception):
     """A device names this profile."""
+
+
+class FilterError(ValueError):
+    """A filter that cannot be read; says where, counting characters from 1, and what was expected."""
