@@ -14,6 +14,7 @@ from contracts.deadletters import Reason
 from contracts.presence import Presence
 from devices_api.database import WRITE, transaction
 from devices_api.tables import auto_replay, device, outbox
+from devices_api.visible import live
 
 SECOND = 1_000_000_000
 AGAIN_NS = (5 * SECOND, 60 * SECOND)
@@ -83,7 +84,7 @@ class AutoReplays:
         """Return what is due at `now`, the longest due first, of devices that are enabled and in the bucket as such."""
         query = (
             select(*(auto_replay.c[name] for name in AutoReplay.__dataclass_fields__))
-            .join(device, (device.c.id == auto_replay.c.device) & device.c.enabled)
+            .join(device, (device.c.id == auto_replay.c.device) & device.c.enabled & live())
             .where(auto_replay.c.due <= now, auto_replay.c.device.not_in(select(outbox.c.device)))
             .order_by(auto_replay.c.due)
             .limit(limit)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from contracts.devices import DEFAULT_PROFILE, Calibration
 
@@ -18,6 +18,10 @@ class NewDevice:
     enabled: bool = True
     zone: str = ""
     calibration: dict[str, list[Calibration]] = field(default_factory=dict)
+    groups: list[str] = field(default_factory=list)
+    attributes: dict[str, Any] = field(default_factory=dict)
+    latitude: float | None = None
+    longitude: float | None = None
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,9 @@ class Device:
 
     `calibration`, by metric, goes before the profile's. `facts` is what it says of itself; only `get` reads them.
     `online` is None, and `last_changed` too, until the device has told of itself; `reason` says why, where it did.
+    `groups` are those that it is in, of those that whoever asks may see, in order; not those above them. `attributes`
+    hold any JSON. `latitude` and `longitude` in degrees (WGS 84), both or neither. `deleted` is when it was, if it is.
+    Each change by a person makes a `version` of it, one more than the last.
     """
 
     id: str
@@ -41,10 +48,16 @@ class Device:
     online: bool | None = None
     last_changed: int | None = None
     reason: str | None = None
+    groups: list[str] = field(default_factory=list)
+    attributes: dict[str, Any] = field(default_factory=dict)
+    latitude: float | None = None
+    longitude: float | None = None
+    deleted: int | None = None
+    version: int = 1
 
 
 class Change(TypedDict, total=False):
-    """What a change replaces; `tags` are replaced as a whole."""
+    """What a change replaces; `tags`, `groups`, `attributes` and `calibration` are replaced as a whole."""
 
     name: str
     profile: str
@@ -52,6 +65,10 @@ class Change(TypedDict, total=False):
     enabled: bool
     zone: str
     calibration: dict[str, list[Calibration]]
+    groups: list[str]
+    attributes: dict[str, Any]
+    latitude: float | None
+    longitude: float | None
 
 
 @dataclass(frozen=True)

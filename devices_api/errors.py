@@ -14,7 +14,27 @@ class TooMuchError(Exception):
 
 
 class ExistsError(Exception):
-    """A device with this id is registered already."""
+    """Something with this id is there already; `deleted`: it is a device that can be restored."""
+
+    def __init__(self, id_: str, *, deleted: bool = False) -> None:
+        super().__init__(id_)
+        self.deleted = deleted
+
+
+class StaleError(Exception):
+    """What was to be changed is at another `version` than the one that was named; 0 if it is not there."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(version)
+        self.version = version
+
+
+class UnknownGroupError(Exception):
+    """There is no group with this id, or whoever asks may not see it."""
+
+
+class OutOfSightError(Exception):
+    """Somebody who is limited to groups would not see afterwards what they make or change."""
 
 
 class InUseError(Exception):

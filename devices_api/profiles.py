@@ -49,7 +49,7 @@ def record_of(device: Device, profile: NewProfile | None) -> DeviceRecord:
     return DeviceRecord(
         1,
         device.id,
-        device.enabled,
+        device.enabled and device.deleted is None,
         device.profile,
         device.tags,
         metrics=metrics,

@@ -5,32 +5,27 @@ Every method raises UnavailableError if the database cannot be reached now.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, insert, literal, select, update
+from sqlalchemy import delete, func, insert, literal, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contracts.devices import DeviceRecord
 from contracts.presence import Presence
-from devices_api import autoreplays, hearing
-from devices_api.access import View
+from devices_api import autoreplays, changing, hearing
+from devices_api.access import Principal, View
 from devices_api.audit import AuditLog
 from devices_api.autoreplays import AutoReplays
+from devices_api.changing import Match
 from devices_api.database import WRITE, transaction
 from devices_api.devices import Change, Device, NewDevice
 from devices_api.errors import ExistsError
 from devices_api.hearing import Taken
 from devices_api.profile_repository import ProfileRepository, profiles_of
 from devices_api.profiles import record_of
-from devices_api.rows import ALL_BUT_FACTS, register, to_device
-from devices_api.tables import device, outbox, presence
-from devices_api.visible import seen
-
-_TOLD: tuple[ColumnElement[Any], ...] = (presence.c.online, presence.c.changed.label("last_changed"), presence.c.reason)
-_TOGETHER = presence.c.device == device.c.id
-_DEVICES = select(*ALL_BUT_FACTS, *_TOLD).outerjoin(presence, _TOGETHER)
-_WITH_FACTS = select(device, *_TOLD).outerjoin(presence, _TOGETHER)
+from devices_api.rows import ALL_BUT_FACTS, DEVICES, to_device, to_devices
+from devices_api.tables import device, outbox
+from devices_api.visible import live, seen
 
 
 @dataclass(frozen=True)
@@ -52,20 +47,18 @@ class Repository:
         self.auto_replays = AutoReplays(engine)
         self.audit = AuditLog(engine)
 
-    async def create(self, new: NewDevice, now: int) -> Device:
-        """Register a device. Raises ExistsError if there is one with its id."""
+    async def create(self, new: NewDevice, by: Principal, now: int) -> Device:
+        """Register a device; see changing.create."""
         try:
             async with transaction(self._writing) as db:
-                await register(db, [new], now)
-                return to_device((await db.execute(_WITH_FACTS.where(device.c.id == new.id))).one())
+                return await changing.create(db, new, by, now)
         except IntegrityError as error:
             raise ExistsError(new.id) from error
 
-    async def get(self, id_: str, view: View = None) -> Device | None:
-        """Return one device, or None if there is none that `view` shows."""
+    async def get(self, id_: str, view: View = None, *, deleted: bool = False) -> Device | None:
+        """Return one device, or None if there is none that `view` shows; with `deleted`, also one that is."""
         async with transaction(self._engine) as db:
-            row = (await db.execute(_WITH_FACTS.where(device.c.id == id_, seen(view)))).first()
-        return to_device(row) if row else None
+            return await changing.find(db, id_, view, deleted=deleted)
 
     async def zone(self, id_: str) -> str:
         """Return the time zone of a device: its own or else its profile's, empty where neither names one."""
@@ -76,39 +69,34 @@ class Repository:
             made = await profiles_of(db, [row.profile])
         return made[row.profile].zone if row.profile in made else ""
 
-    async def page(self, after: str | None, limit: int, view: View = None) -> list[Device]:
-        """Return the first `limit` devices whose id is greater than `after`, by id."""
-        query = _DEVICES.where(seen(view)).order_by(device.c.id).limit(limit)
+    async def page(self, after: str | None, limit: int, view: View = None, *, deleted: bool = False) -> list[Device]:
+        """Return the first `limit` devices whose id is greater than `after`; those that are `deleted`, or not."""
+        which = device.c.deleted.is_not(None) if deleted else live()
+        query = DEVICES.where(which, seen(view)).order_by(device.c.id).limit(limit)
         if after is not None:
             query = query.where(device.c.id > after)
         async with transaction(self._engine) as db:
-            return [to_device(row) for row in await db.execute(query)]
+            return await to_devices(db, (await db.execute(query)).all(), view)
 
-    async def change(self, id_: str, change: Change, now: int, view: View = None) -> Device | None:
-        """Replace what `change` names; returns the device as it is then, or None if there is none."""
+    async def change(self, id_: str, change: Change, by: Principal, now: int, match: Match = None) -> Device | None:
+        """Replace what `change` names; see changing.change."""
         async with transaction(self._writing) as db:
-            found = _WITH_FACTS.where(device.c.id == id_, seen(view)).with_for_update(of=device)
-            row = (await db.execute(found)).first()
-            if row is None:
-                return None
-            before = to_device(row)
-            new = {key: value for key, value in change.items() if getattr(before, key) != value}
-            if not new:
-                return before
-            new["updated"] = now
-            await db.execute(update(device).where(device.c.id == id_).values(new))
-            await db.execute(insert(outbox).values(device=id_))
-        return Device(**vars(before) | new)
+            return await changing.change(db, id_, change, by, now, match)
 
-    async def remove(self, id_: str, view: View = None) -> bool:
-        """Remove a device and what it told of itself; False if there is none."""
+    async def remove(self, id_: str, by: Principal, now: int, match: Match = None) -> Device | None:
+        """Delete a device so that it can be restored; see changing.remove."""
         async with transaction(self._writing) as db:
-            if not (await db.execute(delete(device).where(device.c.id == id_, seen(view)))).rowcount:
-                return False
-            await db.execute(delete(presence).where(presence.c.device == id_))
-            await autoreplays.forget(db, id_)
-            await db.execute(insert(outbox).values(device=id_))
-        return True
+            return await changing.remove(db, id_, by, now, match)
+
+    async def restore(self, id_: str, by: Principal, now: int, match: Match = None) -> Device | None:
+        """Undo a deletion; see changing.restore."""
+        async with transaction(self._writing) as db:
+            return await changing.restore(db, id_, by, now, match)
+
+    async def purge(self, id_: str, by: Principal, now: int, match: Match = None) -> bool:
+        """Remove a device for good; see changing.purge."""
+        async with transaction(self._writing) as db:
+            return await changing.purge(db, id_, by, now, match)
 
     async def take_presence(self, messages: Sequence[Presence], now: int, limit: int) -> Taken:
         """Take in presence messages, in order, in one transaction.
@@ -135,7 +123,7 @@ class Repository:
             for row in await db.execute(query):
                 rows.setdefault(row.changed, []).append(row.seq)
                 if row.id is not None:
-                    devices[row.changed] = to_device(row)
+                    devices[row.changed] = to_device(row, [])
             profiles = await profiles_of(db, {found.profile for found in devices.values()})
         records = {id_: record_of(found, profiles.get(found.profile)) for id_, found in devices.items()}
         return [Pending(id_, seqs, records.get(id_)) for id_, seqs in rows.items()]

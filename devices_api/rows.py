@@ -1,27 +1,72 @@
-"""Rows of the tables as devices, and devices as rows."""
+"""Rows of the tables as devices, and devices as rows. All of it within the caller's transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, insert
+from sqlalchemy import Row, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from devices_api import autoreplays
+from devices_api.access import View
 from devices_api.devices import Device, NewDevice
-from devices_api.tables import device, outbox
+from devices_api.tables import device, group, member, outbox, presence, tag
+from devices_api.visible import seen_group
 
 ALL_BUT_FACTS = tuple(column for column in device.c if column.name != "facts")
 """Columns of `device` that lists of devices read: the facts of a thousand devices are too much for one answer."""
 
+_TOLD = (presence.c.online, presence.c.changed.label("last_changed"), presence.c.reason)
+_TOGETHER = presence.c.device == device.c.id
+DEVICES = select(*ALL_BUT_FACTS, *_TOLD).outerjoin(presence, _TOGETHER)
+"""Devices as lists show them, but for their groups."""
+WITH_FACTS = select(device, *_TOLD).outerjoin(presence, _TOGETHER)
+"""The same, with what they say of themselves."""
+
 
 async def register(db: AsyncConnection, new: Sequence[NewDevice], now: int) -> None:
-    """Insert devices, announce them, and have their quarantined messages replayed."""
-    await db.execute(insert(device), [{**vars(item), "created": now, "updated": now} for item in new])
+    """Insert devices, announce them, and have their quarantined messages replayed. Their groups have to be there."""
+    rows = [{**vars(item), "created": now, "updated": now} for item in new]
+    for row in rows:
+        del row["groups"]
+    await db.execute(insert(device), rows)
+    await add_tags(db, ((item.id, item.tags) for item in new))
+    await add_members(db, ((item.id, item.groups) for item in new))
     await db.execute(insert(outbox), [{"device": item.id} for item in new])
     await autoreplays.registered(db, [item.id for item in new], now)
 
 
-def to_device(row: Row[Any]) -> Device:
+async def add_tags(db: AsyncConnection, tags: Iterable[tuple[str, Mapping[str, str]]]) -> None:
+    """Insert the tags of devices that have none yet."""
+    rows = [{"device": id_, "key": key, "value": value} for id_, of in tags for key, value in of.items()]
+    if rows:
+        await db.execute(insert(tag), rows)
+
+
+async def add_members(db: AsyncConnection, groups: Iterable[tuple[str, Iterable[str]]]) -> None:
+    """Put devices into groups that they are not in yet."""
+    rows = [{"device": id_, "group_": of} for id_, ids in groups for of in ids]
+    if rows:
+        await db.execute(insert(member), rows)
+
+
+async def groups_of(db: AsyncConnection, ids: Collection[str], view: View = None) -> dict[str, list[str]]:
+    """Return the groups that each of the devices `ids` is in, in order: those of them that `view` shows."""
+    query = select(member.c.device, member.c.group_).where(member.c.device.in_(ids)).order_by(member.c.group_)
+    if view is not None:
+        query = query.join(group, group.c.id == member.c.group_).where(seen_group(view))
+    found: dict[str, list[str]] = {}
+    for id_, of in await db.execute(query):
+        found.setdefault(id_, []).append(of)
+    return found
+
+
+async def to_devices(db: AsyncConnection, rows: Sequence[Row[*tuple[Any, ...]]], view: View = None) -> list[Device]:
+    """Read devices from rows that have the columns of DEVICES, with their groups."""
+    groups = await groups_of(db, [row.id for row in rows], view) if rows else {}
+    return [to_device(row, groups.get(row.id, [])) for row in rows]
+
+
+def to_device(row: Row[*tuple[Any, ...]], groups: list[str]) -> Device:
     """Read a device from a row that has its columns."""
     values = row._mapping  # noqa: SLF001 - the documented way to a row's names
-    return Device(**{name: values[name] for name in Device.__dataclass_fields__ if name in values})
+    return Device(**{name: values[name] for name in Device.__dataclass_fields__ if name in values}, groups=groups)

@@ -73,6 +73,7 @@ group = Table(
     Column("path", String(1024), nullable=False, unique=True),
     Column("created", BigInteger, nullable=False),
     Column("updated", BigInteger, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
 )
 
 member = Table(

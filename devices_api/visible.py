@@ -1,22 +1,31 @@
-"""Which devices a view shows, as a condition of a query."""
+"""Which devices and groups a view shows, as conditions of a query."""
 
-from sqlalchemy import ColumnElement, func, select, true
+from sqlalchemy import ColumnElement, Select, func, select, true
 
 from devices_api.access import View
 from devices_api.tables import device, group, member
 
 
-def below(*groups: str) -> ColumnElement[bool]:
-    """Hold for devices that are in one of `groups`, or in a group below one."""
+def within(*groups: str) -> Select[tuple[str]]:
+    """Select the ids of `groups` and of all groups below them."""
     tops = select(group.c.path).where(group.c.id.in_(groups)).subquery()
     # Not LIKE: an underscore in a group's id would stand for any character.
-    inside = select(group.c.id).join(tops, func.substr(group.c.path, 1, func.length(tops.c.path)) == tops.c.path)
-    return device.c.id.in_(select(member.c.device).where(member.c.group_.in_(inside)))
+    return select(group.c.id).join(tops, func.substr(group.c.path, 1, func.length(tops.c.path)) == tops.c.path)
+
+
+def below(*groups: str) -> ColumnElement[bool]:
+    """Hold for devices that are in one of `groups`, or in a group below one."""
+    return device.c.id.in_(select(member.c.device).where(member.c.group_.in_(within(*groups))))
 
 
 def seen(view: View) -> ColumnElement[bool]:
     """Hold for devices that `view` shows, whether they are deleted or not."""
     return true() if view is None else below(*sorted(view))
+
+
+def seen_group(view: View) -> ColumnElement[bool]:
+    """Hold for groups that `view` shows: those that it is limited to, and those below them."""
+    return true() if view is None else group.c.id.in_(within(*sorted(view)))
 
 
 def live() -> ColumnElement[bool]:

@@ -42,6 +42,12 @@ def root_key(key: str) -> Authenticate:
     return authenticate
 
 
+def scope_missing(who: Principal, scope: Scope) -> Problem:
+    """Build the answer to somebody who lacks `scope`."""
+    detail = f"This takes the scope {scope}; the key has {', '.join(sorted(who.scopes)) or 'none'}."
+    return Problem(HTTPStatus.FORBIDDEN, "scope-missing", "The key may not do this", detail)
+
+
 def allow(scope: Scope) -> Callable[[HTTPConnection], Awaitable[Principal]]:
     """Build a dependency that gives who asks, if `scope` is theirs."""
 
@@ -49,8 +55,7 @@ def allow(scope: Scope) -> Callable[[HTTPConnection], Awaitable[Principal]]:
         authenticate: Authenticate = connection.app.state.authenticate
         who = await authenticate(connection)
         if not who.may(scope):
-            detail = f"This takes the scope {scope}; the key has {', '.join(sorted(who.scopes)) or 'none'}."
-            raise Problem(HTTPStatus.FORBIDDEN, "scope-missing", "The key may not do this", detail)
+            raise scope_missing(who, scope)
         return who
 
     return check

@@ -13,7 +13,7 @@ from devices_api.deadletters import DeadLetters
 from devices_api.errors import UnavailableError
 from devices_api.metrics import Metrics
 from devices_api.timeseries import TimeSeries
-from devices_api.web import audit, deadletters, devices, profiles, sweeps, telemetry
+from devices_api.web import audit, deadletters, deletions, devices, profiles, sweeps, telemetry
 from devices_api.web.access import Authenticate, described
 from devices_api.web.measure import Measure
 
@@ -54,6 +54,7 @@ def build(parts: Parts) -> FastAPI:
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(described)])
     api.include_router(telemetry.routes(parts.registry, parts.timeseries))
     api.include_router(devices.routes(parts.registry, parts.changed, parts.now))
+    api.include_router(deletions.routes(parts.registry, parts.changed, parts.now))
     api.include_router(profiles.routes(parts.registry, parts.failures, parts.changed, parts.now))
     api.include_router(audit.routes(parts.registry))
     api.include_router(sweeps.routes(parts.letters))

@@ -2,25 +2,22 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
-from contracts.problems import Problem
 from devices_api.cursors import text_position
-from devices_api.errors import ExistsError
-from devices_api.web.access import Reader, Writer, everywhere
+from devices_api.web.access import Reader, Writer
+from devices_api.web.etags import IfMatch, tagged
 from devices_api.web.params import Cursor, PageLimit, read
+from devices_api.web.refusals import refusals, unknown_device
 from devices_api.web.schemas import DeviceDetail, DeviceIn, DevicePage, DevicePatch
 
 if TYPE_CHECKING:
     from devices_api.repository import Repository
 
-
-def unknown_device(id_: str) -> Problem:
-    """Build the answer to a request about a device that there is not."""
-    return Problem(HTTPStatus.NOT_FOUND, "unknown-device", "Unknown device", f"No device {id_!r} is registered.")
+Deleted = Annotated[bool, Query(description="Show what is deleted")]
 
 
 def routes(registry: "Callable[[], Repository]", changed: Callable[[], None], now: Callable[[], int]) -> APIRouter:
@@ -29,46 +26,45 @@ def routes(registry: "Callable[[], Repository]", changed: Callable[[], None], no
 
     @router.post("", status_code=HTTPStatus.CREATED)
     async def register(who: Writer, body: DeviceIn, response: Response) -> DeviceDetail:
-        """Register a device."""
-        everywhere(who)
-        try:
-            device = await registry().create(body.content(), now())
-        except ExistsError as error:
-            raise Problem(
-                HTTPStatus.CONFLICT, "device-exists", "The device exists", f"Device {body.id!r} is registered already."
-            ) from error
+        """Register a device. A key that is limited to groups has to put it into one of them."""
+        with refusals():
+            device = await registry().create(body.content(), who, now())
         changed()
         response.headers["Location"] = f"/api/v1/devices/{quote(body.id, safe='')}"
+        tagged(response, device.version)
         return DeviceDetail.of(device)
 
     @router.get("")
-    async def list_devices(who: Reader, limit: PageLimit = 100, cursor: Cursor = None) -> DevicePage:
-        """List devices by id. Devices registered meanwhile neither repeat nor displace others."""
+    async def list_devices(
+        who: Reader, limit: PageLimit = 100, cursor: Cursor = None, *, deleted: Deleted = False
+    ) -> DevicePage:
+        """List devices by id; with `deleted`, those that are deleted instead.
+
+        Devices registered meanwhile neither repeat nor displace others.
+        """
         after = None if cursor is None else read("bad-cursor", lambda text: text_position("devices", text), cursor)
-        return DevicePage.of(await registry().page(after, limit + 1, who.view), limit)
+        return DevicePage.of(await registry().page(after, limit + 1, who.view, deleted=deleted), limit)
 
     @router.get("/{device_id}")
-    async def show(who: Reader, device_id: str) -> DeviceDetail:
-        """Show a device, with its calibration and what it says of itself."""
-        device = await registry().get(device_id, who.view)
+    async def show(who: Reader, device_id: str, response: Response, *, deleted: Deleted = False) -> DeviceDetail:
+        """Show a device, with its calibration and what it says of itself; with `deleted`, also one that is deleted."""
+        device = await registry().get(device_id, who.view, deleted=deleted)
         if device is None:
             raise unknown_device(device_id)
+        tagged(response, device.version)
         return DeviceDetail.of(device)
 
     @router.patch("/{device_id}")
-    async def change(who: Writer, device_id: str, body: DevicePatch) -> DeviceDetail:
+    async def change(
+        who: Writer, device_id: str, body: DevicePatch, match: IfMatch, response: Response
+    ) -> DeviceDetail:
         """Replace parts of a device."""
-        device = await registry().change(device_id, body.content(), now(), who.view)
+        with refusals():
+            device = await registry().change(device_id, body.content(), who, now(), match)
         if device is None:
             raise unknown_device(device_id)
         changed()
+        tagged(response, device.version)
         return DeviceDetail.of(device)
-
-    @router.delete("/{device_id}", status_code=HTTPStatus.NO_CONTENT)
-    async def remove(who: Writer, device_id: str) -> None:
-        """Remove a device from the registry; its telemetry stays."""
-        if not await registry().remove(device_id, who.view):
-            raise unknown_device(device_id)
-        changed()
 
     return router

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from contracts.devices import DEFAULT_PROFILE, Calibration
 from contracts.topics import device_id_problem
@@ -10,6 +10,7 @@ from devices_api.cursors import encode_cursor
 from devices_api.devices import Change, Device, NewDevice
 from devices_api.times import format_time
 from devices_api.web.profileschemas import CalibrationEntry, OwnCalibration, Zone, read_calibrations, show_calibrations
+from devices_api.web.textschemas import Attributes, GroupId, Location, storable
 from devices_api.windows import Aggregate, Source
 
 Time = Annotated[str, Field(examples=["2026-01-01T00:00:00.250000000Z"])]
@@ -24,11 +25,19 @@ def _device_id(text: str) -> str:
 
 
 DeviceId = Annotated[str, AfterValidator(_device_id), Field(examples=["pump-7"])]
-Name = Annotated[str, Field(min_length=1, max_length=256)]
-Profile = Annotated[str, Field(min_length=1, max_length=64)]
+Name = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(storable)]
+Profile = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(storable)]
 Tags = Annotated[
-    dict[Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(max_length=256)]],
+    dict[
+        Annotated[str, Field(min_length=1, max_length=64), AfterValidator(storable)],
+        Annotated[str, Field(max_length=256), AfterValidator(storable)],
+    ],
     Field(max_length=64, examples=[{"site": "north"}]),
+]
+Groups = Annotated[
+    list[GroupId],
+    Field(max_length=32, description="Groups that it is in, by id; it is then in those above them as well"),
+    AfterValidator(lambda ids: sorted(set(ids))),
 ]
 
 
@@ -44,16 +53,31 @@ class DeviceIn(BaseModel):
     enabled: bool = Field(default=True, description="Readings of a disabled device become dead letters")
     zone: Zone = Field(default="", description="Time zone of its times without one; goes before the profile's")
     calibration: OwnCalibration = {}
+    groups: Groups = []
+    attributes: Attributes = {}
+    location: Location | None = None
 
     def content(self) -> NewDevice:
         """Turn it into what is kept."""
-        calibration = _read(self.calibration)
-        name = self.name or self.id
-        return NewDevice(self.id, name, self.profile, self.tags, self.enabled, self.zone, calibration)
+        return NewDevice(
+            self.id,
+            self.name or self.id,
+            self.profile,
+            self.tags,
+            self.enabled,
+            self.zone,
+            _read(self.calibration),
+            self.groups,
+            self.attributes,
+            *_degrees(self.location),
+        )
 
 
 class DevicePatch(BaseModel):
-    """What to replace of a device; what is left out stays. Tags and calibration are replaced as a whole."""
+    """What to replace of a device; what is left out stays.
+
+    Tags, groups, attributes, location and calibration are replaced as a whole; a location of null removes it.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -63,17 +87,26 @@ class DevicePatch(BaseModel):
     enabled: bool = True
     zone: Zone = ""
     calibration: OwnCalibration = {}
+    groups: Groups = []
+    attributes: Attributes = {}
+    location: Location | None = None
 
     def content(self) -> Change:
         """Turn it into what is to be changed."""
-        change = cast("Change", self.model_dump(exclude_unset=True))
+        change = cast("Change", self.model_dump(exclude_unset=True, exclude={"location"}))
         if "calibration" in change:
             change["calibration"] = _read(self.calibration)
+        if "location" in self.model_fields_set:
+            change["latitude"], change["longitude"] = _degrees(self.location)
         return change
 
 
 def _read(calibration: OwnCalibration) -> dict[str, list[Calibration]]:
     return {metric: read_calibrations(entries) for metric, entries in calibration.items()}
+
+
+def _degrees(location: Location | None) -> tuple[float | None, float | None]:
+    return (None, None) if location is None else (location.latitude, location.longitude)
 
 
 class DeviceOut(BaseModel):
@@ -90,13 +123,20 @@ class DeviceOut(BaseModel):
     online: bool | None
     last_changed: Annotated[Time | None, Field(description="When it went online or offline")]
     reason: Annotated[str | None, Field(description="Why it went online or offline, where that is known")]
+    groups: Annotated[list[str], Field(description="Groups that it is in, of those that the key sees")]
+    attributes: dict[str, JsonValue]
+    location: Location | None
+    deleted: Annotated[Time | None, Field(description="When it was deleted, if it is")]
+    version: Annotated[int, Field(description="One more with each change of it; the ETag of this")]
 
     @classmethod
     def of(cls, device: Device) -> Self:
         """Show a device."""
-        changed = None if device.last_changed is None else format_time(device.last_changed)
-        times = {"created": format_time(device.created), "updated": format_time(device.updated)}
-        return cls(**vars(device) | times | {"last_changed": changed, "calibration": _shown(device)})
+        times = {
+            name: None if (time := getattr(device, name)) is None else format_time(time)
+            for name in ("created", "updated", "last_changed", "deleted")
+        }
+        return cls(**vars(device) | times | {"calibration": _shown(device), "location": Location.of(device)})
 
 
 def _shown(device: Device) -> dict[str, list[CalibrationEntry]]:

@@ -19,8 +19,8 @@ from devices_api.errors import TooMuchError
 from devices_api.times import format_time, parse_interval
 from devices_api.timeseries import TimeSeries
 from devices_api.web.access import Reader
-from devices_api.web.devices import unknown_device
 from devices_api.web.params import MAX_POINTS, Cursor, Interval, PointsLimit, TimeParam, ZoneParam, bad, read
+from devices_api.web.refusals import unknown_device
 from devices_api.web.schemas import Latest, Points
 from devices_api.windows import MAX_WINDOWS, Aggregate, Every, Grid, Query, count_windows, end_of
 

@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("path", sa.String(1024), nullable=False, unique=True),
         sa.Column("created", sa.BigInteger, nullable=False),
         sa.Column("updated", sa.BigInteger, nullable=False),
+        sa.Column("version", sa.Integer, nullable=False, server_default="1"),
     )
     op.create_table(
         "member",

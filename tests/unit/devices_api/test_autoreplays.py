@@ -1,6 +1,7 @@
 """What is to be replayed by itself: asked for by registrations and births, due when ingest can know, done in passes."""
 
 from contracts.presence import Presence
+from devices_api.access import ROOT
 from devices_api.autoreplays import AGAIN_NS, AutoReplay
 from devices_api.devices import NewDevice
 from devices_api.repository import Repository
@@ -23,7 +24,7 @@ async def online(registry: Repository, at: int, device: str = "a") -> None:
 
 
 async def test_a_registration_asks_once_the_bucket_has_the_device(registry: Repository) -> None:
-    await registry.create(NewDevice("a", "a"), 7)
+    await registry.create(NewDevice("a", "a"), ROOT, 7)
     assert await due(registry) == [], "ingest cannot know it yet"
     await publish(registry)
     assert await due(registry, 6) == []
@@ -38,17 +39,17 @@ async def test_a_device_that_registers_itself_asks_too(registry: Repository) -> 
 
 
 async def test_a_device_that_is_registered_disabled_waits_until_it_is_enabled(registry: Repository) -> None:
-    await registry.create(NewDevice("a", "a", enabled=False), 7)
+    await registry.create(NewDevice("a", "a", enabled=False), ROOT, 7)
     await publish(registry)
     assert await due(registry) == []
-    await registry.change("a", {"enabled": True}, 8)
+    await registry.change("a", {"enabled": True}, ROOT, 8)
     assert await due(registry) == []
     await publish(registry)
     assert len(await due(registry)) == 1
 
 
 async def test_passes_follow_one_another_and_end(registry: Repository) -> None:
-    await registry.create(NewDevice("a", "a"), 0)
+    await registry.create(NewDevice("a", "a"), ROOT, 0)
     await publish(registry)
     now = 0
     for wait in AGAIN_NS:
@@ -61,7 +62,7 @@ async def test_passes_follow_one_another_and_end(registry: Repository) -> None:
 
 async def test_a_birth_asks_for_what_came_since_the_last_one(registry: Repository) -> None:
     await online(registry, 5)
-    await registry.create(NewDevice("a", "a"), 7)
+    await registry.create(NewDevice("a", "a"), ROOT, 7)
     await publish(registry)
     assert await due(registry, reason="unknown_alias") == [AutoReplay("a", "unknown_alias", 0, 0, 0)]
     await online(registry, 10)
@@ -73,7 +74,7 @@ async def test_a_birth_asks_for_what_came_since_the_last_one(registry: Repositor
 
 
 async def test_a_birth_during_a_pass_is_not_lost(registry: Repository) -> None:
-    await registry.create(NewDevice("a", "a"), 7)
+    await registry.create(NewDevice("a", "a"), ROOT, 7)
     await publish(registry)
     [running] = await due(registry, reason="unknown_alias")
     await online(registry, 10)
@@ -82,7 +83,7 @@ async def test_a_birth_during_a_pass_is_not_lost(registry: Repository) -> None:
 
 
 async def test_one_that_failed_is_put_off(registry: Repository) -> None:
-    await registry.create(NewDevice("a", "a"), 7)
+    await registry.create(NewDevice("a", "a"), ROOT, 7)
     await publish(registry)
     [item] = await due(registry)
     await registry.auto_replays.postpone(item, 50)
@@ -92,7 +93,7 @@ async def test_one_that_failed_is_put_off(registry: Repository) -> None:
 
 async def test_strangers_and_devices_that_only_leave_ask_for_nothing(registry: Repository) -> None:
     await online(registry, 5, "stranger")
-    await registry.create(NewDevice("a", "a"), 7)
+    await registry.create(NewDevice("a", "a"), ROOT, 7)
     await publish(registry)
     for reason in ("unknown_device", "unknown_alias"):
         for _ in range(len(AGAIN_NS) + 1):
@@ -102,8 +103,8 @@ async def test_strangers_and_devices_that_only_leave_ask_for_nothing(registry: R
 
 
 async def test_what_was_asked_for_a_device_goes_with_it(registry: Repository) -> None:
-    await registry.create(NewDevice("a", "a"), 7)
-    await registry.remove("a")
-    await registry.create(NewDevice("a", "a"), 9)
+    await registry.create(NewDevice("a", "a"), ROOT, 7)
+    await registry.purge("a", ROOT, now=3)
+    await registry.create(NewDevice("a", "a"), ROOT, 9)
     await publish(registry)
     assert await due(registry) == [AutoReplay("a", "unknown_device", 0, 0, 0)]

@@ -28,10 +28,16 @@ async def test_a_device_from_registration_to_removal(service: Service) -> None:
         "zone": "",
         "calibration": {},
         "facts": {},
+        "groups": [],
+        "attributes": {},
+        "location": None,
+        "deleted": None,
+        "version": 1,
     }
+    assert made.headers["ETag"] == '"1"'
     assert (await service.client.get("/devices/pump 7")).json() == made.json()
     changed = await service.client.patch("/devices/pump 7", json={"enabled": False, "name": "Pump"})
-    assert changed.json() == made.json() | {"enabled": False, "name": "Pump"}
+    assert changed.json() == made.json() | {"enabled": False, "name": "Pump", "version": 2}
     assert (await service.client.delete("/devices/pump 7")).status_code == 204
     assert problem(await service.client.get("/devices/pump 7")) == (404, "unknown-device")
     assert service.changes == 3
@@ -131,6 +137,7 @@ async def test_the_description_is_open_and_names_the_routes(service: Service) ->
     assert set(described["paths"]) >= {
         "/api/v1/devices",
         "/api/v1/devices/{device_id}",
+        "/api/v1/devices/{device_id}/restore",
         "/api/v1/devices/{device_id}/telemetry",
         "/api/v1/devices/{device_id}/telemetry/latest",
         "/api/v1/profiles",

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from contracts.devices import Calibration, Metric, Retention
 from contracts.presence import Presence
+from devices_api.access import ROOT
 from devices_api.devices import (
     LONGEST_FACT,
     LONGEST_FACT_NAME,
@@ -20,7 +21,7 @@ from devices_api.repository import Repository
 
 async def add(registry: Repository, profile: str, *ids: str) -> None:
     for id_ in ids:
-        await registry.create(NewDevice(id_, id_, profile), now=1)
+        await registry.create(NewDevice(id_, id_, profile), ROOT, now=1)
     await settle(registry)
 
 
@@ -75,13 +76,13 @@ async def test_a_profile_that_is_named_is_not_removed(registry: Repository) -> N
     with pytest.raises(InUseError):
         await registry.profiles.remove("orchard")
     assert await registry.profiles.get("orchard") is not None
-    await registry.remove("a")
+    await registry.purge("a", ROOT, now=3)
     assert await registry.profiles.remove("orchard")
     assert not await registry.profiles.remove("orchard")
 
 
 async def test_a_device_may_name_a_profile_before_it_is_made(registry: Repository) -> None:
-    await registry.create(NewDevice("a", "a", "later"), now=1)
+    await registry.create(NewDevice("a", "a", "later"), ROOT, now=1)
     [item] = await registry.pending(10)
     assert item.record is not None
     assert (item.record.profile, item.record.metrics) == ("later", {})

@@ -9,6 +9,7 @@ from nats.errors import ConnectionClosedError
 
 from contracts import logs
 from contracts.devices import decode_record, kv_key
+from devices_api.access import ROOT
 from devices_api.devices import NewDevice
 from devices_api.errors import UnavailableError
 from devices_api.metrics import Metrics
@@ -61,7 +62,7 @@ class Running:
 
     async def register(self, *ids: str) -> None:
         for id_ in ids:
-            await self.registry.create(NewDevice(id_, id_), now=1)
+            await self.registry.create(NewDevice(id_, id_), ROOT, now=1)
         self.relay.wake()
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -87,8 +88,8 @@ async def test_changes_reach_the_bucket_in_order(running: Running) -> None:
     await running.until(lambda: len(running.stream.values) == 3)
     assert running.stream.writes == ["a", kv_key("pump 7"), "b"]
     assert decode_record(running.stream.values[kv_key("pump 7")]).id == "pump 7"
-    await running.registry.change("a", {"enabled": False, "tags": {"x": "1"}}, now=2)
-    await running.registry.remove("b")
+    await running.registry.change("a", {"enabled": False, "tags": {"x": "1"}}, ROOT, now=2)
+    await running.registry.purge("b", ROOT, now=3)
     running.relay.wake()
     await running.until(lambda: "b" not in running.stream.values)
     record = decode_record(running.stream.values["a"])
@@ -111,7 +112,7 @@ async def test_changes_wait_while_the_bucket_is_away(running: Running) -> None:
 
 
 async def test_a_change_that_nobody_told_of_goes_out_on_the_timer(running: Running) -> None:
-    await running.registry.create(NewDevice("a", "a"), now=1)
+    await running.registry.create(NewDevice("a", "a"), ROOT, now=1)
     await running.until(lambda: "a" in running.stream.values)
 
 

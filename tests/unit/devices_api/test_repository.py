@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.presence import Presence
+from devices_api.access import ROOT
 from devices_api.devices import NewDevice, Online
 from devices_api.errors import ExistsError
 from devices_api.hearing import Taken
@@ -22,37 +23,37 @@ def told(device: str, state: State, at: int) -> Presence:
 
 async def add(registry: Repository, *ids: str) -> None:
     for id_ in ids:
-        await registry.create(NewDevice(id_, id_), now=1)
+        await registry.create(NewDevice(id_, id_), ROOT, now=1)
 
 
 async def test_a_device_comes_back_as_it_was_registered(registry: Repository) -> None:
     new = NewDevice("pump 7 °", "Pump", "pump", {"site": "north"}, enabled=False)
-    device = await registry.create(new, now=5)
+    device = await registry.create(new, ROOT, now=5)
     assert device == await registry.get(new.id)
     assert (device.tags, device.enabled, device.created, device.updated) == ({"site": "north"}, False, 5, 5)
     assert (device.online, device.last_changed) == (None, None)
 
 
 async def test_an_id_is_registered_once_even_at_the_same_time(registry: Repository) -> None:
-    tries = [registry.create(NewDevice("a", str(n)), now=1) for n in range(8)]
+    tries = [registry.create(NewDevice("a", str(n)), ROOT, now=1) for n in range(8)]
     results = await asyncio.gather(*tries, return_exceptions=True)
     assert sum(isinstance(result, ExistsError) for result in results) == 7
     assert len(await registry.pending(100)) == 1
 
 
 async def test_a_change_replaces_what_it_names(registry: Repository) -> None:
-    await registry.create(NewDevice("a", "A", tags={"x": "1"}), now=1)
-    changed = await registry.change("a", {"enabled": False, "tags": {}}, now=2)
+    await registry.create(NewDevice("a", "A", tags={"x": "1"}), ROOT, now=1)
+    changed = await registry.change("a", {"enabled": False, "tags": {}}, ROOT, now=2)
     assert changed == await registry.get("a")
     assert changed is not None
     assert (changed.name, changed.enabled, changed.tags, changed.updated) == ("A", False, {}, 2)
-    assert await registry.change("b", {"enabled": False}, now=2) is None
+    assert await registry.change("b", {"enabled": False}, ROOT, now=2) is None
 
 
 async def test_a_change_that_changes_nothing_announces_nothing(registry: Repository) -> None:
     await add(registry, "a")
     await registry.published([row for item in await registry.pending(10) for row in item.rows])
-    device = await registry.change("a", {"enabled": True}, now=2)
+    device = await registry.change("a", {"enabled": True}, ROOT, now=2)
     assert device is not None
     assert device.updated == 1
     assert await registry.pending(10) == []
@@ -60,9 +61,9 @@ async def test_a_change_that_changes_nothing_announces_nothing(registry: Reposit
 
 async def test_the_outbox_gives_each_device_once_as_it_is_now(registry: Repository) -> None:
     await add(registry, "a", "b")
-    await registry.change("a", {"enabled": False}, now=2)
-    assert await registry.remove("b")
-    assert not await registry.remove("b")
+    await registry.change("a", {"enabled": False}, ROOT, now=2)
+    assert await registry.purge("b", ROOT, now=3)
+    assert not await registry.purge("b", ROOT, now=3)
     pending = await registry.pending(10)
     assert [(item.device, len(item.rows)) for item in pending] == [("a", 2), ("b", 2)]
     assert [item.record and item.record.enabled for item in pending] == [False, None]
@@ -173,7 +174,7 @@ async def test_reads_take_messages_in_bulk_as_if_one_by_one(tmp_path: Path) -> N
 async def test_removing_a_device_forgets_what_it_told(registry: Repository) -> None:
     await add(registry, "a")
     await registry.take_presence([told("a", "online", 1)], 9, limit=10)
-    await registry.remove("a")
+    await registry.purge("a", ROOT, now=3)
     await add(registry, "a")
     device = await registry.get("a")
     assert device is not None

@@ -1,0 +1,40 @@
+"""What the registry refuses, as answers."""
+
+import contextlib
+from collections.abc import Iterator
+from http import HTTPStatus
+from urllib.parse import quote
+
+from contracts.problems import Problem
+from devices_api.errors import ExistsError, OutOfSightError, StaleError, UnknownGroupError
+from devices_api.web.etags import stale
+
+
+def unknown_device(id_: str) -> Problem:
+    """Build the answer to a request about a device that there is not."""
+    return Problem(HTTPStatus.NOT_FOUND, "unknown-device", "Unknown device", f"No device {id_!r} is registered.")
+
+
+@contextlib.contextmanager
+def refusals() -> Iterator[None]:
+    """Turn what the registry refuses of a change into the answer."""
+    try:
+        yield
+    except StaleError as error:
+        raise stale(error) from error
+    except ExistsError as error:
+        raise _exists(str(error), deleted=error.deleted) from error
+    except UnknownGroupError as error:
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "unknown-group", "Unknown group", f"There is no group {str(error)!r}."
+        ) from error
+    except OutOfSightError as error:
+        detail = "The key is limited to groups; name one of them, or one below it."
+        raise Problem(HTTPStatus.FORBIDDEN, "out-of-sight", "The key would not see it afterwards", detail) from error
+
+
+def _exists(id_: str, *, deleted: bool) -> Problem:
+    detail = f"Device {id_!r} is registered already."
+    if deleted:
+        detail = f"Device {id_!r} was deleted. POST /api/v1/devices/{quote(id_, safe='')}/restore brings it back."
+    return Problem(HTTPStatus.CONFLICT, "device-exists", "The device exists", detail)
