@@ -163,7 +163,7 @@ class Term:
             return value is not None
         if self.field.kind is Kind.GROUP:
             return any(given in value for given in self.values)
-        return any(_holds(self.operator, value, given) for given in self.values)
+        return any(holds(self.operator, value, given) for given in self.values)
 
     def __str__(self) -> str:
         if self.operator is Operator.EXISTS:
@@ -222,7 +222,8 @@ class Any_:  # noqa: N801 - typing has an Any
 Node = Term | Not | All | Any_
 
 
-def _holds(operator: Operator, value: object, given: Literal) -> bool:  # noqa: PLR0911 - one each
+def holds(operator: Operator, value: object, given: Literal) -> bool:  # noqa: PLR0911 - one each
+    """Whether `value` compares so with `given`; never where they are of two types."""
     if isinstance(given, str):
         if not isinstance(value, str):
             return False
