@@ -10,6 +10,7 @@ from nats.errors import Error as NatsError
 from alerting.alarms import Alarms, NotLoadedError
 from alerting.deadletters import DeadLetters
 from alerting.metrics import Metrics
+from contracts.deletions import deletion_in
 from contracts.derived import DERIVED_BATCH, DerivedBatch
 from contracts.jetstream import Link, NotAcknowledgedError, OrderedReader
 from contracts.logs import Log
@@ -143,6 +144,10 @@ class Intake:
         try:
             batch = STREAMS[self._stream].decode(message.data)
         except SchemaError as error:
+            if self._stream == TELEMETRY.name and deletion_in(message.data) is not None:
+                await self._alarms.passed(epoch, self._stream, sequence)
+                self._metrics.messages.labels(self._stream, "passed_over").inc()
+                return
             await self._dead_letters.unreadable(message.subject, message.data, error)
             await self._alarms.passed(epoch, self._stream, sequence)
             self._metrics.messages.labels(self._stream, "dead_lettered").inc()

@@ -1,6 +1,6 @@
 """Computed metrics: what a profile's expressions make of a reading. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import lru_cache
 
 from contracts.expressions import Change, Expression, FailedError
@@ -29,6 +29,10 @@ class Computed:
                 self._wrong[name] = str(error)
         self.inputs = frozenset[str]().union(*(expression.metrics for _, expression in self._expressions))
         self.counters = frozenset[str]().union(*(expression.counters for _, expression in self._expressions))
+
+    def of(self, metrics: Container[str]) -> frozenset[str]:
+        """Name the computed metrics that have one of `metrics` as an input."""
+        return frozenset(name for name, one in self._expressions if any(metric in metrics for metric in one.metrics))
 
     def evaluate(
         self,

@@ -7,7 +7,7 @@ what is stored, as soon as it is.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from contracts.devices import DeviceRecord
@@ -21,6 +21,9 @@ from processor.walk import MOST_AGE, Asking, Point, Walk
 
 MOST_MOMENTS = 10_000
 """So many moments of a device are evaluated in a write, beside those of the readings that were written."""
+
+MOST_AFTER_DELETING = 100_000
+"""The same after a deletion: a day of other inputs' points each second, and some more."""
 
 TOO_MANY = "too_many"
 """Why moments keep the value that they have: they are beyond MOST_MOMENTS. Counted once a device and write."""
@@ -41,6 +44,14 @@ class Verdict(NamedTuple):
     device: str
     worked: set[str]
     errors: Mapping[str, str]
+
+
+class Removal(NamedTuple):
+    """From which moment on values are to be evaluated anew; and which metrics have lost points before `end`."""
+
+    start: int
+    end: int
+    metrics: Collection[str]
 
 
 class Computing:
@@ -69,6 +80,18 @@ class Computing:
                         self._readings.append((device, reading))
         return [one for device in self._devices.values() for one in device.series() if one.newest == UNKNOWN]
 
+    def remove(
+        self, partition: int, reading: Reading, expressions: Mapping[str, str], removal: Removal
+    ) -> list[Series]:
+        """Note that inputs of the reading's device and profile have lost points; returns as `begin`.
+
+        All computed points in that range that depend on them are gone too.
+        """
+        device = self._begin(partition, reading, expressions)
+        device.removed = dict.fromkeys(removal.metrics, removal.end - 1 + MOST_AGE)
+        device.changed[removal.start] = set()
+        return [one for one in device.series() if one.newest == UNKNOWN]
+
     def read(self) -> None:
         """Evaluate what can be told from memory, which does not have these readings yet."""
         for device in self._devices.values():
@@ -87,7 +110,7 @@ class Computing:
     def evaluate(self) -> list[tuple[int, Sequence[Reading]]]:
         """Give all that was computed, by partition: of each device one reading a moment, in order of time."""
         changed = [device for device in self._devices.values() if device.changed]
-        walks = [Walk(list(one.series()), one.changed, MOST_MOMENTS, one.visit) for one in changed]
+        walks = [Walk(list(one.series()), one.changed, one.most, one.visit, one.removed) for one in changed]
         _answer(self._store, [walk.run() for walk in walks])
         self._miss(TOO_MANY, sum(walk.cut for walk in walks))
         all_ = ((device.partition, device.readings()) for device in self._devices.values())
@@ -121,7 +144,8 @@ class Computing:
 class _Device:
     """What one write does to one device's computed metrics.
 
-    `changed` are the metrics that changed in another way than by a newer point, by time.
+    `changed` are the metrics that changed in another way than by a newer point, by time; `removed` those that have lost
+    points, and until when these would have counted.
     """
 
     def __init__(
@@ -132,11 +156,17 @@ class _Device:
         self._expressions, self._known = expressions, known
         self._latest: dict[str, Point] = {}
         self._received: dict[int, int] = {}
-        self._last_received = 0
+        self._last_received = reading.received
         self._values: dict[int, dict[str, Value]] = {}
         self._sent: dict[int, dict[str, Value]] = {}  # of the computed metrics' names, by the device itself
         self.changed: dict[int, set[str]] = {}
+        self.removed: dict[str, int] = {}
         self.verdicts: list[Verdict] = []
+
+    @property
+    def most(self) -> int:
+        """How many moments are evaluated beside those of `changed`."""
+        return MOST_AFTER_DELETING if self.removed else MOST_MOMENTS
 
     def series(self) -> Iterator[Series]:
         """Give the series of all inputs."""

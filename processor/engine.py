@@ -12,15 +12,19 @@ will be touched again. A window of new points alone waits for them: what the sto
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from contracts.deletions import Deletion
 from contracts.derived import Window as ClosedWindow
+from contracts.devices import DeviceRecord
 from contracts.readings import Reading, Value
-from contracts.timeseries import HOUR, MINUTE, ROLLUPS, Days, Kind, Tier
+from contracts.timeseries import DAY, HOUR, MINUTE, ROLLUPS, Days, Kind, Tier
 from processor.announce import Clock, Made
-from processor.computing import Computing, RecordOf, Verdict
+from processor.computed import computed
+from processor.computing import Computing, RecordOf, Removal, Verdict
+from processor.cutting import cut
 from processor.known import Known
 from processor.series import NEVER, UNKNOWN, Series, Stale
 from processor.store import Span, Store, Taken
@@ -30,6 +34,9 @@ Stales = dict[tuple[Series, int], int]
 """Windows to compute anew: their ends, by series and start."""
 Batch = tuple[int, Sequence[Reading]]
 """Readings of one partition, in order."""
+
+_END = (1 << 63) - 4 * DAY
+"""No point is as late as that, and a day after it still has a time."""
 
 
 @dataclass
@@ -53,6 +60,20 @@ class Written:
     computed: list[Batch] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     missed: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
+class Deleted:
+    """What one deletion did: `points` are gone, and `kept` windows stay although the range cuts them.
+
+    `written` has what the windows that it cut, and the computed metrics, have become. `refused` says why nothing was
+    done, if so.
+    """
+
+    points: int = 0
+    kept: int = 0
+    written: Written = field(default_factory=Written)
+    refused: str | None = None
 
 
 class _Changes:
@@ -139,6 +160,67 @@ class Engine:
             self._store.commit()
         written.verdicts, written.missed = computing.verdicts(), computing.missed
         return written
+
+    def delete(self, partition: int, deletion: Deletion, epochs: Mapping[int, int]) -> Deleted:
+        """Delete a range of a device of `partition`, and do as if its points had never come; on disk when it returns.
+
+        Windows are written before points are removed, wider ones first, so that a store without transactions can be
+        told the same again after half of it. Raises StoreUnavailableError.
+        """
+        refused = self._store.refuses(deletion)
+        if refused is not None:
+            return Deleted(refused=refused)
+        with self._transaction(epochs):
+            written, end = Written(), min(deletion.end, _END)
+            record = self._record_of(deletion.device)
+            inputs, dependent = _influence(record, deletion.metrics)
+            series = self._series_of(partition, deletion, (record.profile, dependent) if record else ("", dependent))
+            self._learn([one for one in series if one.newest == UNKNOWN], written)
+            for tier in ROLLUPS:
+                open_ = [(one, window) for one in series if (window := one.open(tier)).count]
+                self._store.put_windows(tier, open_, anew=True)
+            cuts = cut(self._store, series, deletion.start, end)
+            for tier in reversed(ROLLUPS):
+                self._store.remove(tier, cuts.removed[tier])
+                self._store.put_windows(tier, cuts.left[tier], anew=True)
+            points = self._store.remove(Tier.RAW, [Span(one, deletion.start, end) for one in series])
+            self._learn(series, written)
+            self._store.reopen(series)
+            self._clock.forget(series)
+            self._clock.touch(one for one in series if one.newest != NEVER)
+            for tier in ROLLUPS:
+                written.closed[tier] += [(one, w) for one, w in cuts.left[tier] if one.open(tier).start != w.start]
+            if record is not None and inputs:
+                self._compute_anew(partition, deletion, record, inputs, written)
+            self._store.commit()
+        return Deleted(points, cuts.kept, written)
+
+    def _compute_anew(
+        self, partition: int, deletion: Deletion, record: DeviceRecord, inputs: Collection[str], written: Written
+    ) -> None:
+        """Evaluate what the inputs' points in the deleted range had to do with."""
+        computing = Computing(self._known, self._store, self._meet, self._tick)
+        end = min(deletion.end, _END)
+        start = deletion.start if deletion.metrics else end  # no input has a point left in between
+        about = Reading(deletion.device, deletion.start, deletion.at, {}, profile=record.profile)
+        removal = Removal(start, end, inputs)
+        self._learn(computing.remove(partition, about, record.computed, removal), written)
+        written.computed = computing.evaluate()
+        if written.computed:
+            _, _, refused = self._write(written.computed, written)
+            computing.lose(len(refused))
+        written.verdicts, written.missed = computing.verdicts(), computing.missed
+
+    def _series_of(self, partition: int, deletion: Deletion, computed: tuple[str, Collection[str]]) -> list[Series]:
+        """Give all series that a deletion is about; of the profile in `computed`, metrics computed from these too."""
+        device, metrics = deletion.device, frozenset(deletion.metrics)
+        found = []
+        for profile, metric, kind in self._store.series_of(device, metrics | frozenset(computed[1])):
+            if metrics and metric not in metrics and profile != computed[0]:
+                continue
+            series = self._known.of(profile, device).find(metric, kind)
+            found.append(series or self._meet(partition, Reading(device, 0, 0, {}, profile=profile), metric, kind))
+        return found
 
     def _write(
         self, batches: Iterable[Batch], written: Written
@@ -353,6 +435,15 @@ class Engine:
                     *_with_open(edges.get(after, []), after, series.minute),
                 ],
             )
+
+
+def _influence(record: DeviceRecord | None, metrics: Collection[str]) -> tuple[Collection[str], Collection[str]]:
+    """Name the inputs that lose points when `metrics` do (all if there are none), and what is computed from them."""
+    if record is None or not record.computed:
+        return (), ()
+    compiled = computed(record.computed)
+    inputs = compiled.inputs.intersection(metrics) if metrics else compiled.inputs
+    return inputs, compiled.of(inputs) if metrics else ()
 
 
 def _but(left: Iterable[Made], stale: Stales) -> list[Made]:

@@ -8,13 +8,14 @@ it (see contracts.line_layout.row_time): of what comes late, nothing overwrites 
 import re
 from collections.abc import Collection, Mapping, Sequence
 
+from contracts.deletions import Deletion
 from contracts.devices import DEFAULT_PROFILE
-from contracts.influxql import Table, identifier
-from contracts.line_layout import measurement_of
+from contracts.influxql import Table, identifier, tagged
+from contracts.line_layout import FLAGS, aggregate_of, measurement_of, metric_of, profile_of, to_tag
 from contracts.readings import Reading, Value
-from contracts.timeseries import DAY, HOUR, ROLLUPS, WIDTHS, Kind, Tier
+from contracts.timeseries import DAY, HOUR, MINUTE, ROLLUPS, WIDTHS, Kind, Tier
 from processor.influx_client import InfluxClient, RejectedError, TooLargeError
-from processor.influx_reads import Plan, Statement, newest_statements, points_of, requests, windows_of
+from processor.influx_reads import MOST_STATEMENTS, Plan, Statement, newest_statements, points_of, requests, windows_of
 from processor.lines import LineWriter, Row
 from processor.series import NEVER, UNKNOWN, Series
 from processor.store import Refusal, Span, Taken, any_of
@@ -130,6 +131,56 @@ class InfluxStore:
     def commit(self) -> None:
         """Send the windows."""
         self._send_rows()
+
+    def refuses(self, deletion: Deletion) -> str | None:
+        """Refuse single metrics: the server deletes whole readings."""
+        return "InfluxDB deletes whole readings: name no metric, and all are deleted" if deletion.metrics else None
+
+    def series_of(
+        self,
+        device: str,
+        metrics: Collection[str],  # noqa: ARG002 - there are none, or it is refused
+    ) -> Collection[tuple[str, str, Kind]]:
+        """Return what the measurements that have the device have fields for."""
+        found = self._client.query(f"SHOW MEASUREMENTS WHERE {tagged([to_tag(device)])}")
+        names = [str(row[0]) for result in found for table in result.series for row in table.values]
+        series: dict[tuple[str, str, Kind], None] = {}
+        for at in range(0, len(names), MOST_STATEMENTS):
+            some = names[at : at + MOST_STATEMENTS]
+            results = self._client.query("; ".join(f"SHOW FIELD KEYS FROM {identifier(name)}" for name in some))
+            for result in results:
+                profile, tier = profile_of(some[result.statement_id])
+                for field in [str(row[0]) for table in result.series for row in table.values]:
+                    metric = metric_of(field) if tier is Tier.RAW else aggregate_of(field)[:2]
+                    if metric is not None:
+                        series[profile, *metric] = None
+        return series
+
+    def remove(self, tier: Tier, spans: Sequence[Span]) -> int:
+        """Remove readings, or the rows of windows, with all that they hold of any metric."""
+        self._send_rows()
+        removed = 0
+        apart = 1 if tier is Tier.RAW else MINUTE  # the rows of a window lie up to a minute behind its start
+        for profile, device, start, end in {(one.profile, one.device, start, end) for one, start, end in spans}:
+            times = f"time >= {-(-start // apart) * apart} AND time < {-(-end // apart) * apart}"
+            measurement = identifier(measurement_of(profile, tier))
+            condition = f"{tagged([to_tag(device)])} AND {times}"
+            if tier is Tier.RAW:
+                removed += self._count(measurement, condition)
+            self._client.query(f"DELETE FROM {measurement} WHERE {condition}")
+        return removed
+
+    def _count(self, measurement: str, condition: str) -> int:
+        counted = 0
+        for result in self._client.query(f"SELECT count(*) FROM {measurement} WHERE {condition}"):
+            for table in result.series:
+                counts = dict(zip(table.columns[1:], table.values[0][1:], strict=True))
+                counted += sum(int(count or 0) for name, count in counts.items() if name != f"count_{FLAGS}")
+        return counted
+
+    def reopen(self, series: Sequence[Series]) -> None:
+        """Write open windows, which are rows like others."""
+        self.put_open([one for one in series if one.newest != NEVER])
 
     def drop(self, profile: str, tier: Tier, before: int) -> int:
         """Drop what ended before the day of `before`; returns 1 if there was anything."""

@@ -16,7 +16,7 @@ from contracts.line_layout import (
     window_field_of,
 )
 from contracts.readings import Value
-from contracts.timeseries import HOUR, MINUTE, Kind, Tier
+from contracts.timeseries import DAY, HOUR, MINUTE, Kind, Tier
 from processor.series import Series
 from processor.store import Span
 from processor.windows import Window
@@ -28,9 +28,9 @@ MOST_TAGS = 200
 MOST_STATEMENTS = 100
 """Statements in one request."""
 
-_ROWS_APART = {Tier.RAW: MINUTE // 60, Tier.M1: MINUTE, Tier.H1: HOUR}
+_ROWS_APART = {Tier.RAW: MINUTE // 60, Tier.M1: MINUTE, Tier.H1: HOUR, Tier.D1: DAY}
 """How far apart rows are thought to be, when an answer's size is guessed."""
-_LONGEST = {Tier.RAW: 15 * MINUTE, Tier.M1: 24 * HOUR, Tier.H1: 31 * 24 * HOUR}
+_LONGEST = {Tier.RAW: 15 * MINUTE, Tier.M1: DAY, Tier.H1: 31 * DAY, Tier.D1: 366 * DAY}
 """Neighbouring spans of one device are read together, up to so much."""
 
 _LATEST = (1 << 63) - 2

@@ -85,6 +85,10 @@ class Metrics:
             " the store never takes (refused)",
             "reason",
         )
+        self._deletions = self._counter(
+            "deletions", "Moves by one for each deletion of a range of telemetry that is done or refused", "state"
+        )
+        self._deleted = self._counter("points_deleted", "Moves by one for each point that such a deletion has deleted")
         self.commit_seconds = Histogram(
             "processor_commit_seconds",
             "Moves with each try to write a transaction, by how long it took",
@@ -124,6 +128,11 @@ class Metrics:
             tally[lateness(reading.received - reading.ts)] += len(reading.values)
         for below, number in tally.items():
             self._lateness.labels(below).inc(number)
+
+    def deleted(self, state: str, points: int) -> None:
+        """Count a deletion."""
+        self._deletions.labels(state).inc()
+        self._deleted.inc(points)
 
     def _count_late(self, written: Written) -> None:
         tally = Tally((cause, lateness(late)) for cause, late in written.late)

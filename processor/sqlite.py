@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from contracts.deletions import Deletion
 from contracts.readings import Value
 from contracts.sqlite_layout import (
     AGGREGATES,
@@ -23,7 +24,7 @@ from contracts.sqlite_layout import (
     to_kind,
     views,
 )
-from contracts.timeseries import DAY, KIND_NAMES, KINDS, MINUTE, WIDTHS, Kind, Tier, days_of
+from contracts.timeseries import DAY, KIND_NAMES, KINDS, MINUTE, ROLLUPS, WIDTHS, Kind, Tier, days_of
 from processor.series import NEVER, Series
 from processor.store import NewerSchemaError, Refusal, Span, StoreUnavailableError, Taken
 from processor.windows import Window
@@ -58,6 +59,23 @@ ON CONFLICT DO UPDATE SET value = excluded.value, received = excluded.received, 
 """
 _CLOSED = f"INSERT OR REPLACE INTO {{}} (series, {', '.join(AGGREGATES)}) VALUES ({', '.join('?' * 9)})"
 _DROP = "INSERT INTO dropped VALUES (?, ?) ON CONFLICT DO UPDATE SET before = max(before, excluded.before)"
+_SERIES_OF = "SELECT profile, metric, kind FROM series WHERE device = ?"
+# The minutes, or starts, that any series has something at: found by one seek each, however long the range is.
+_THERE = """
+WITH RECURSIVE there (at) AS (
+    SELECT min({key}) FROM {name} WHERE {key} >= :first
+    UNION ALL SELECT (SELECT min({key}) FROM {name} WHERE {key} > at) FROM there WHERE at < :last
+)
+"""
+_REMOVE_POINTS = f"""{_THERE}
+DELETE FROM {{name}} WHERE minute IN (SELECT at FROM there) AND series = :series AND ts >= :start AND ts < :end
+"""
+_REMOVE_WINDOWS = f"""{_THERE}
+DELETE FROM {{name}} WHERE start IN (SELECT at FROM there) AND series = :series AND start < :last
+"""
+_DAYS = f"""{_THERE}
+SELECT {", ".join(AGGREGATES)} FROM there CROSS JOIN {{name}} ON start = at AND series = :series WHERE start < :last
+"""
 _METRICS = "SELECT metric, kind FROM series WHERE device = ? AND profile = ?"
 _POINTS = """
 WITH RECURSIVE wanted (at) AS (VALUES (?) UNION ALL SELECT at + 1 FROM wanted WHERE at + 1 < ?)
@@ -198,6 +216,37 @@ class SqliteStore:
         with self._failing():
             self._opened.executemany(_OPEN, rows)
 
+    def refuses(self, deletion: Deletion) -> str | None:  # noqa: ARG002 - as Store has it
+        """Refuse nothing."""
+        return None
+
+    def series_of(self, device: str, metrics: Collection[str]) -> Collection[tuple[str, str, Kind]]:
+        """Return all series of a device."""
+        with self._failing():
+            found = self._opened.execute(_SERIES_OF, (device,)).fetchall()
+        return [(profile, metric, KINDS[kind]) for profile, metric, kind in found if not metrics or metric in metrics]
+
+    def remove(self, tier: Tier, spans: Sequence[Span]) -> int:
+        """Remove points or closed windows."""
+        width = SPANS[tier]
+        with self._failing():
+            before = self._opened.total_changes
+            for series, start, end in spans:
+                for (of, place, begin), name in self._partitions.items():
+                    if of is tier and place == series.place and start < begin + width and begin < end:
+                        bounds = max(start, begin), min(end, begin + width)
+                        self._opened.execute(*_removal(tier, name, series, *bounds))
+            return self._opened.total_changes - before
+
+    def reopen(self, series: Sequence[Series]) -> None:
+        """Move windows from the closed ones to the open ones."""
+        for tier in ROLLUPS:
+            starts = [(one, one.open(tier).start) for one in series if one.newest != NEVER]
+            self.remove(tier, [Span(one, start, start + 1) for one, start in starts])
+        with self._failing():
+            self._opened.executemany("DELETE FROM open WHERE series = ?", [(one.id,) for one in series])
+        self.put_open([one for one in series if one.newest != NEVER])
+
     def commit(self) -> None:
         """Commit."""
         with self._failing():
@@ -244,14 +293,14 @@ class SqliteStore:
 
     def _windows_of(self, tier: Tier, span: Span) -> list[Window]:
         series, start, end = span
-        width, most = WIDTHS[tier], SPANS[tier]
+        most = SPANS[tier]
         found: list[Window] = []
         while start < end:
             number = start // most
             until = min(end, (number + 1) * most)
             name = self._partitions.get((tier, series.place, number * most))
             if name is not None:
-                rows = self._opened.execute(_WINDOWS.format(name), (start, width, width, until, series.id))
+                rows = self._opened.execute(*_selection(tier, name, series, start, until))
                 found += [_window(row, series.kind) for row in rows]
             start = until
         return found
@@ -355,6 +404,25 @@ def _row(window: Window, kind: Kind) -> tuple[Any, ...]:
     if kind is not float:
         return window.start, window.count, None, None, None, None, None, window.last
     return window.start, window.count, *window.sums(), window.min, window.max, window.first, window.last
+
+
+def _selection(
+    tier: Tier, name: str, series: Series, start: int, end: int
+) -> tuple[str, dict[str, int] | tuple[int, ...]]:
+    """Give the statement that reads the windows that begin in a span, and its parameters."""
+    if tier is Tier.D1:  # days begin at any minute
+        return _DAYS.format(key="start", name=name), {"first": start, "last": end, "series": series.id}
+    width = WIDTHS[tier]
+    return _WINDOWS.format(name), (start, width, width, end, series.id)
+
+
+def _removal(tier: Tier, name: str, series: Series, start: int, end: int) -> tuple[str, dict[str, int]]:
+    """Give the statement that removes what of a partition is in a span, and its parameters."""
+    about = {"series": series.id, "start": start, "end": end}
+    if tier is Tier.RAW:
+        times = {"first": start // MINUTE, "last": -(-end // MINUTE)}
+        return _REMOVE_POINTS.format(key="minute", name=name), about | times
+    return _REMOVE_WINDOWS.format(key="start", name=name), about | {"first": start, "last": end}
 
 
 def _open_row(series: Series) -> tuple[Any, ...]:

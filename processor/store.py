@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from contracts.deletions import Deletion
 from contracts.readings import Reading, Value
 from contracts.timeseries import KINDS, Kind, Tier
 from processor.series import Series
@@ -99,6 +100,24 @@ class Store(Protocol):
 
     def abort(self) -> None:
         """Forget the write."""
+
+    def refuses(self, deletion: Deletion) -> str | None:
+        """Say why this store cannot delete that, or None if it can."""
+
+    def series_of(self, device: str, metrics: Collection[str]) -> Collection[tuple[str, str, Kind]]:
+        """Return profile, metric and kind of each series of a device that there is, or may be; of all metrics if none.
+
+        Asked, as the next two are, for deletions that the store does not refuse.
+        """
+
+    def remove(self, tier: Tier, spans: Sequence[Span]) -> int:
+        """Remove the points in each span, or the closed windows that begin in it; returns how many points.
+
+        Of windows, those of other series of the device that begin at the same time may go as well.
+        """
+
+    def reopen(self, series: Sequence[Series]) -> None:
+        """Write the windows of each series' newest point, which were written as closed ones; there may be no point."""
 
     def drop(self, profile: str, tier: Tier, before: int) -> int:
         """Drop what of a profile is in parts that ended before `before`; returns how many parts. Outside a write."""

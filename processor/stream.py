@@ -11,6 +11,7 @@ from nats.errors import Error as NatsError
 from contracts.backoff import stops_within
 from contracts.consumers import partitions_of
 from contracts.deadletters import Reason
+from contracts.deletions import Deletion, deletion_in, wrong_in
 from contracts.derived import Window as ClosedWindow
 from contracts.jetstream import Link, Publisher, ensure_stream
 from contracts.logs import Log
@@ -19,8 +20,9 @@ from contracts.streams import DEADLETTERS, TELEMETRY
 from contracts.wire import SchemaError
 from processor.announce import windows_of
 from processor.deadletters import DeadLetters
+from processor.deletions import Deletions
 from processor.derived import Derived
-from processor.engine import Batch
+from processor.engine import Batch, Deleted, Written
 from processor.failures import Failures
 from processor.metrics import Metrics
 from processor.ownership import Ownership
@@ -40,6 +42,7 @@ _MANY = 128
 _TOO_LATE = "older than raw points of its profile are kept: keep them for longer, and send it again"
 
 Letter = tuple[Reason, str]
+Order = tuple[Delivery, Msg, Deletion]
 Group = list[tuple[Delivery, Msg, Unpacked | Letter]]
 
 
@@ -75,6 +78,7 @@ class Stream:
         self._rng, self._log, self._commit_points, self._rest = rng, log, commit_points, rest
         self._publisher = Publisher(link)
         self._letters = DeadLetters(link, self._publisher, now, metrics, rng, log, self._pause)
+        self._deletions = Deletions(link, now, metrics, rng, log, self._pause)
         self._stopping = asyncio.Event()
         self._divided, self._records = asyncio.Event(), records
         self._busy = asyncio.Lock()
@@ -155,8 +159,11 @@ class Stream:
         try:
             for group in self._groups(deliveries):
                 began = loop.time()
-                points += sum(content.points for _, _, content in group if isinstance(content, Unpacked))
-                await self._settle(group)
+                if isinstance(group, tuple):
+                    await self._delete(*group)
+                elif group:
+                    points += sum(content.points for _, _, content in group if isinstance(content, Unpacked))
+                    await self._settle(group)
         finally:
             for delivery in deliveries:
                 self._reader.settle(delivery)
@@ -165,8 +172,8 @@ class Stream:
             # A commit writes each page that it touches once: of points that come while it rests, several share one.
             await self._pause(min(self._rest, _RESTS * (loop.time() - began)))
 
-    def _groups(self, deliveries: list[Delivery]) -> Iterator[Group]:
-        """Decode, and divide into transactions: several partitions may share one."""
+    def _groups(self, deliveries: list[Delivery]) -> Iterator[Group | Order]:
+        """Decode, and divide into transactions: several partitions may share one, and a deletion has its own."""
         group: Group = []
         points = 0
         for delivery, message in [(one, message) for one in deliveries for message in one.messages]:
@@ -175,6 +182,12 @@ class Stream:
                 content = unpack(message.data)
                 points += content.points
             except SchemaError as error:
+                deletion = deletion_in(message.data)
+                if deletion is not None:
+                    yield group
+                    yield delivery, message, deletion
+                    group, points = [], 0
+                    continue
                 content = Reason.UNKNOWN_SCHEMA, str(error)
             group.append((delivery, message, content))
             if points >= self._commit_points:
@@ -195,13 +208,34 @@ class Stream:
         outcome = await self._writer.write(batches, {delivery.partition: delivery.epoch for delivery, _, _ in group})
         await self._bury(group, outcome)
         for written in outcome.written:
-            for verdict in written.verdicts:
-                self._failures.note(*verdict)
-            await self._tell(windows_of(written.closed), written.computed)
+            await self._tell_written(written)
         # Step 9. acknowledge
         for delivery, last in {delivery: message for delivery, message, _ in group}.items():
             await self._reader.acknowledge(delivery, last, self._ownership.epochs)
         self._metrics.batches.inc(len(group))
+
+    async def _delete(self, delivery: Delivery, message: Msg, deletion: Deletion) -> None:
+        """Bring a deletion to its end: done, refused or dead-lettered, and told, then acknowledged."""
+        wrong = wrong_in(deletion)
+        if wrong is None:
+            deleted = await self._writer.delete(delivery.partition, deletion, {delivery.partition: delivery.epoch})
+            if isinstance(deleted, Deleted):
+                await self._tell_written(deleted.written)
+            else:
+                self._log.error("deletion.unexpected", id=deletion.id, traceback=deleted)
+                await self._letters.bury(message.subject, message.data, Reason.UNEXPECTED, deleted, deletion.device)
+                deleted = Deleted(refused="an error that nobody foresaw: see the dead letter `unexpected`")
+            await self._deletions.tell(deletion, deleted)
+        else:
+            await self._letters.bury(message.subject, message.data, Reason.MALFORMED, wrong, deletion.device)
+        await self._reader.acknowledge(delivery, message, self._ownership.epochs)
+        self._metrics.batches.inc()
+
+    async def _tell_written(self, written: Written) -> None:
+        """Tell what a write has made of windows and computed metrics."""
+        for verdict in written.verdicts:
+            self._failures.note(*verdict)
+        await self._tell(windows_of(written.closed), written.computed)
 
     async def _bury(self, group: Group, outcome: Outcome) -> None:
         """Write a dead letter of everything in `group` that is not stored."""

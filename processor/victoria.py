@@ -7,6 +7,7 @@ either the same or loses against what knows more. So an owner is fenced without 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from contracts.deletions import Deletion
 from contracts.readings import Value
 from contracts.timeseries import Kind, Tier
 from contracts.victoria_layout import (
@@ -202,6 +203,22 @@ class VictoriaStore:
         """Send what is left, and let the server write it to disk."""
         self._send()
         self._make_durable()
+
+    def refuses(self, deletion: Deletion) -> str | None:  # noqa: ARG002 - as Store has it
+        """Refuse all: this server deletes whole series only, and what it has it keeps until its -retentionPeriod."""
+        return "VictoriaMetrics cannot delete a range of time"
+
+    def series_of(self, device: str, metrics: Collection[str]) -> Collection[tuple[str, str, Kind]]:
+        """Do not get called: see `refuses`."""
+        raise NotImplementedError
+
+    def remove(self, tier: Tier, spans: Sequence[Span]) -> int:
+        """Do not get called: see `refuses`."""
+        raise NotImplementedError
+
+    def reopen(self, series: Sequence[Series]) -> None:
+        """Do not get called: see `refuses`."""
+        raise NotImplementedError
 
     def drop(self, profile: str, tier: Tier, before: int) -> int:  # noqa: ARG002 - as Store has it
         """Drop nothing: this server deletes by its -retentionPeriod only. Returns 0."""

@@ -15,6 +15,8 @@ from processor.store import Span
 MOST_AGE = DAY
 """Up to this age, in ns, the newest value of a metric counts, and a counter's point is the one before."""
 
+NONE_REMOVED: Mapping[str, int] = {}
+
 Point = tuple[int, Value]
 Asking = Generator[list[Span], list[list[Point]], None]
 """Yields spans, and is sent the points of each."""
@@ -23,6 +25,8 @@ Visit = Callable[[int, Mapping[str, Value], Mapping[str, Value], Mapping[str, Po
 
 _WIDER = 4
 """How much wider the next part is that is read: what lies near costs little, a day takes seven questions."""
+_WIDEST = DAY
+"""No part is wider."""
 
 
 class Walk:
@@ -31,17 +35,26 @@ class Walk:
     A moment is a time at which one of `series` has a point; none of them has an unknown newest point. Beside the times
     of `changed` at most `most` moments are visited; if there are more, `cut` is True in the end. Where a metric has
     points of several kinds at one time, a number goes before a boolean, and that before a text.
+
+    `removed` are metrics that have lost points, none of which is older than the first time of `changed`: until when,
+    inclusively, the last of these would have counted.
     """
 
     def __init__(
-        self, series: Sequence[Series], changed: Mapping[int, AbstractSet[str]], most: int, visit: Visit
+        self,
+        series: Sequence[Series],
+        changed: Mapping[int, AbstractSet[str]],
+        most: int,
+        visit: Visit,
+        removed: Mapping[str, int] = NONE_REMOVED,
     ) -> None:
         self._series = sorted((one for one in series if one.newest != NEVER), key=lambda one: RANK[one.kind])
         self._end = max((one.newest for one in self._series), default=NEVER) + 1
         self._changed, self._most, self._visit = changed, most, visit
         self._times = sorted(changed)
         self._at: dict[str, Point] = {}  # the newest point of each metric before the moment
-        self._influential: set[str] = set()  # metrics of which that point has changed
+        self._influential: dict[str, int] = {}  # metrics of which that point has changed: until when it counts
+        self._removed = removed
         self.cut = False
 
     def run(self) -> Asking:
@@ -49,6 +62,8 @@ class Walk:
         number = 0
         while number < len(self._times) and self._times[number] < self._end:
             yield from self._look_back(self._times[number])
+            if not number:
+                self._influential.update(self._removed)
             reached = yield from self._go_on(self._times[number])
             number = bisect_left(self._times, reached)
 
@@ -83,7 +98,7 @@ class Walk:
             self._age(end)
             if end == self._end or not self._influential:
                 return end
-            start, width = end, width * _WIDER
+            start, width = end, min(width * _WIDER, _WIDEST)
 
     def _pass(self, ts: int, own: Mapping[str, Value]) -> None:
         changed = self._changed.get(ts)
@@ -98,12 +113,13 @@ class Walk:
             points = {metric: point for metric, point in self._at.items() if point[0] >= ts - MOST_AGE}
             newest = {metric: value for metric, (_, value) in points.items()}
             self._visit(ts, own, newest, points)
-        self._influential -= own.keys()
+        for metric in own:
+            self._influential.pop(metric, None)
         if changed is not None and not self.cut:
-            self._influential |= changed & own.keys()
+            self._influential.update(dict.fromkeys(changed & own.keys(), ts + MOST_AGE))
         for metric, value in own.items():
             self._at[metric] = ts, value
 
     def _age(self, ts: int) -> None:
-        old = [metric for metric in self._influential if self._at[metric][0] < ts - MOST_AGE]
-        self._influential.difference_update(old)
+        for metric in [metric for metric, until in self._influential.items() if until < ts]:
+            del self._influential[metric]

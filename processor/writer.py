@@ -10,10 +10,11 @@ from random import Random
 from typing import TypeVar
 
 from contracts.backoff import delays, stops_within
+from contracts.deletions import Deletion
 from contracts.derived import Window as ClosedWindow
 from contracts.logs import Log
 from contracts.timeseries import Tier
-from processor.engine import Batch, Engine, Written
+from processor.engine import Batch, Deleted, Engine, Written
 from processor.metrics import Metrics
 from processor.store import NewerSchemaError, Store, StoreUnavailableError
 
@@ -76,6 +77,25 @@ class Writer:
             return Outcome(
                 [one for part in parts for one in part.problems], [w for part in parts for w in part.written]
             )
+
+    async def delete(self, partition: int, deletion: Deletion, epochs: Mapping[int, int]) -> Deleted | str:
+        """Delete a range; see Engine.delete. Returns a traceback if it cannot be done for a reason nobody foresaw.
+
+        Raises StoppedError if the service stops first.
+        """
+
+        def work() -> Deleted:
+            with self._metrics.commit_seconds.time():
+                deleted = self._engine.delete(partition, deletion, epochs)
+            self._metrics.wrote([], deleted.written)
+            return deleted
+
+        try:
+            return await self._until_available(work)
+        except StoppedError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as in `write`
+            return "".join(traceback.format_exception(error))[-_MOST_DETAIL:]
 
     async def drop(self, profile: str, tier: Tier, before: int) -> int:
         """Drop what is older than it has to be kept; see Store.drop. Raises StoreUnavailableError."""

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from contracts.deletions import Deletion
 from contracts.readings import Reading, Value
 from contracts.victoria_layout import TICK
 from processor.engine import Engine
@@ -46,6 +47,11 @@ class VictoriaLaw(Law):
         ts = reading.ts + off * (TICK - 1) if off < 4 and reading.device != "a" else reading.ts
         values = {metric: _moderate(value) for metric, value in reading.values.items()}
         return msgspec.structs.replace(reading, device=self.prefix + reading.device, ts=ts, values=values)
+
+    def delete(self, engine: Engine, deletion: Deletion, *, again: bool = False) -> None:
+        """Be told that it cannot be done, and find everything as it was."""
+        assert not again
+        assert engine.delete(0, deletion, {0: self.epoch}).refused == "VictoriaMetrics cannot delete a range of time"
 
     def keep(self, name: Name, ts: int, value: Value) -> None:
         key = name, ts // TICK * TICK

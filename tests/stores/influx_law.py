@@ -8,6 +8,7 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
+from contracts.deletions import Deletion
 from contracts.readings import Reading, Value
 from processor.engine import Engine
 from processor.influx import InfluxStore
@@ -52,7 +53,11 @@ class InfluxLaw(Law):
         return self.bucket.store()
 
     def adapted(self, reading: Reading) -> Reading:
-        return msgspec.structs.replace(reading, profile=reading.profile + self.suffix)
+        device, profile = reading.device + self.suffix, reading.profile + self.suffix
+        return msgspec.structs.replace(reading, device=device, profile=profile)
+
+    def adapted_deletion(self, deletion: Deletion) -> Deletion:
+        return msgspec.structs.replace(deletion, device=deletion.device + self.suffix, metrics=[])
 
     def read_back(self) -> tuple[dict[tuple[Name, int], Value], Rollups]:
         return self.bucket.read_back("default" + self.suffix, "pump" + self.suffix)
@@ -72,6 +77,13 @@ class TroubledLaw(InfluxLaw):
             with contextlib.suppress(StoreUnavailableError):
                 return super().write(engine, group)
         return super().write(engine, group)
+
+    def delete(self, engine: Engine, deletion: Deletion, *, again: bool = False) -> None:
+        """Delete until it is done, as above."""
+        for number in range(_TRIES):
+            with contextlib.suppress(StoreUnavailableError):
+                return super().delete(engine, deletion, again=again or number > 0)
+        return super().delete(engine, deletion, again=True)
 
     @rule(
         group=groups,

@@ -3,6 +3,7 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from contracts.deletions import LATEST, Deletion
 from contracts.readings import Reading, Value
 from contracts.timeseries import DAY, HOUR, MINUTE, Days
 from processor.engine import Engine
@@ -35,6 +36,8 @@ readings = st.builds(
     profile=st.sampled_from(["default", "pump"]),
 )
 groups = st.lists(readings, min_size=1, max_size=12)
+some_metrics = st.sampled_from([[], ["m"], ["n"], ["m", "n"]])
+bounds = times | st.sampled_from([0, BEGIN, BEGIN + HOUR, BEGIN + DAY, BEGIN + 9 * DAY, LATEST - 1])
 
 
 class Law(RuleBasedStateMachine):
@@ -48,7 +51,7 @@ class Law(RuleBasedStateMachine):
         self.days = Days(self.zone)
         self.engine = self.new_engine()
         self.points: dict[tuple[Name, int], Value] = {}
-        self.log: list[list[Reading]] = []
+        self.log: list[list[Reading] | Deletion] = []
         self.owner: Engine | None = None
         self.epoch = 0
 
@@ -98,12 +101,44 @@ class Law(RuleBasedStateMachine):
         self.write(self.engine, group)
         self.log.append(group)
 
+    def adapted_deletion(self, deletion: Deletion) -> Deletion:
+        """Make of a deletion what the store can do."""
+        return deletion
+
+    def delete(self, engine: Engine, deletion: Deletion, *, again: bool = False) -> None:
+        """Delete a range; `again` if it has been tried, and may have been done by halves."""
+        if engine is not self.owner:
+            self.owner, self.epoch = engine, self.epoch + 1
+        deletion = self.adapted_deletion(deletion)
+        deleted = engine.delete(0, deletion, {0: self.epoch})
+        assert deleted.refused is None
+        assert again or not deleted.kept
+        gone = [
+            (name, ts)
+            for name, ts in self.points
+            if name[1] == deletion.device
+            and (not deletion.metrics or name[2] in deletion.metrics)
+            and deletion.start <= ts < deletion.end
+        ]
+        assert again or deleted.points == len(gone)
+        for key in gone:
+            del self.points[key]
+
+    @rule(device=st.sampled_from(["a", "b"]), metrics=some_metrics, bounds=st.tuples(bounds, bounds))
+    def a_range_is_deleted(self, device: str, metrics: list[str], bounds: tuple[int, int]) -> None:
+        deletion = Deletion(1, "1", device, metrics, min(bounds), max(bounds) + 1, 1)
+        self.delete(self.engine, deletion)
+        self.log.append(deletion)
+
     @precondition(lambda self: self.log)
     @rule(data=st.data())
     def the_stream_delivers_again(self, data: st.DataObject) -> None:
         floor = data.draw(st.integers(0, len(self.log) - 1))
-        for group in self.log[floor:]:
-            self.write(self.engine, group)
+        for message in self.log[floor:]:
+            if isinstance(message, Deletion):
+                self.delete(self.engine, message)
+            else:
+                self.write(self.engine, message)
 
     @rule(most_series=st.sampled_from([2, 4, 1000]))
     def the_service_restarts(self, most_series: int) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from contracts.deletions import Deletion
 from contracts.readings import Value
 from contracts.timeseries import KINDS, ROLLUPS, Kind, Tier
 from processor.series import NEVER, UNKNOWN, Series
@@ -120,6 +121,27 @@ class MemoryStore:
     def put_open(self, series: Sequence[Series]) -> None:
         for tier in ROLLUPS:
             self.put_windows(tier, [(one, one.open(tier)) for one in series], anew=True)
+
+    def refuses(self, deletion: Deletion) -> str | None:  # noqa: ARG002 - as Store has it
+        return None
+
+    def series_of(self, device: str, metrics: Collection[str]) -> Collection[tuple[str, str, Kind]]:
+        names = {*self.kept.points, *(name for _, name in self.kept.windows)}
+        return {(one[0], one[2], one[3]) for one in names if one[1] == device and (not metrics or one[2] in metrics)}
+
+    def remove(self, tier: Tier, spans: Sequence[Span]) -> int:
+        removed = 0
+        for series, start, end in spans:
+            self.kept.alive()
+            name = name_of(series)
+            kept = self.kept.points.get(name, {}) if tier is Tier.RAW else self.kept.windows.get((tier, name), {})
+            for at in [at for at in kept if start <= at < end]:
+                del kept[at]
+                removed += 1
+        return removed
+
+    def reopen(self, series: Sequence[Series]) -> None:
+        self.put_open([one for one in series if one.newest != NEVER])
 
     def drop(self, profile: str, tier: Tier, before: int) -> int:
         raise NotImplementedError

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 from msgspec.structs import replace
 
+from contracts.deletions import Deletion
 from contracts.readings import Reading, Value
 from processor.sqlite import SqliteStore
 from processor.store import Store, StoreUnavailableError
 from tests.stores import reading_back
 from tests.stores.closed_windows import ClosedWindowsStore, with_open_windows
-from tests.stores.law import Law, groups
+from tests.stores.law import Law, bounds, groups, some_metrics
 from tests.stores.memory_store import REFUSED, Kept, MemoryStore
 from tests.stores.oracle import Name, Rollups
 
@@ -71,6 +72,29 @@ class MemoryLaw(Law):
             self.engine = self.new_engine()
         self.write(self.engine, group)
         self.log.append(group)
+
+    @rule(
+        device=st.sampled_from(["a", "b"]),
+        metrics=some_metrics,
+        span=st.tuples(bounds, bounds),
+        after=st.integers(0, 30),
+        restart=st.booleans(),
+    )
+    def a_deletion_fails_half_way(
+        self, device: str, metrics: list[str], span: tuple[int, int], after: int, *, restart: bool
+    ) -> None:
+        deletion = Deletion(1, "1", device, metrics, min(span), max(span) + 1, 1)
+        self.kept.fail_after = after
+        try:
+            self.engine.delete(0, deletion, {0: self.epoch})
+        except StoreUnavailableError:
+            pass
+        finally:
+            self.kept.fail_after = -1
+        if restart:
+            self.engine = self.new_engine()
+        self.delete(self.engine, deletion, again=True)
+        self.log.append(deletion)
 
 
 class ClosedWindowsLaw(MemoryLaw):
