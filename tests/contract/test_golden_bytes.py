@@ -12,6 +12,7 @@ from contracts.activity import ACTIVITY_MESSAGE, MOST_DEVICES, Activity, Heard
 from contracts.alerts import AlertEvent, encode_alert_event
 from contracts.computed import ComputedFailure, decode_failure, encode_failure, failure_key
 from contracts.deadletters import DEAD_LETTER, DeadLetter
+from contracts.deletions import DELETION, Deletion
 from contracts.derived import DERIVED_BATCH, DerivedBatch, Window
 from contracts.devices import DeviceRecord, decode_record, encode_record
 from contracts.presence import PRESENCE_MESSAGE, Presence
@@ -74,6 +75,11 @@ GOLDEN: dict[str, tuple[Wire[Any], msgspec.Struct, str]] = {
         ACTIVITY_MESSAGE,
         Activity(1, TS, {"orchard-07": Heard(12, TS - 5), "orchard-08": Heard(1, TS)}),
         "9301cf18867251fce0b28082aa6f7263686172642d3037920ccf18867251fce0b27baa6f7263686172642d30389201cf18867251fce0b280",
+    ),
+    "deletion": (
+        DELETION,
+        Deletion(1, "5f2c", "orchard-07", ["soil"], TS, TS + 60, TS + 90, "grower"),
+        "9801a435663263aa6f7263686172642d303791a4736f696ccf18867251fce0b280cf18867251fce0b2bccf18867251fce0b2daa667726f776572",
     ),
     "dead_letter": (
         DEAD_LETTER,

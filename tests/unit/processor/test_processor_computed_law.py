@@ -4,6 +4,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import invariant, run_state_machine_as_test
 
+from contracts.deletions import Deletion
 from contracts.devices import DeviceRecord
 from contracts.readings import Reading, Value
 from contracts.timeseries import DAY, KINDS
@@ -13,6 +14,7 @@ from tests.stores.oracle import Name, Points, differences, rollups_of
 from tests.unit.processor.test_processor_law import ClosedWindowsLaw, MemoryLaw, SqliteLaw
 
 COMPUTED = {"p": "m * n", "r": "rate(m)", "d": "delta(n)"}
+DEPENDENT = {"m": "pr", "n": "pd"}
 RECORDS = {
     "a": DeviceRecord(1, "a", enabled=True, profile="default", computed=COMPUTED),
     "b": DeviceRecord(1, "b", enabled=True, profile="pump", computed={"p": "m * n"}),
@@ -65,7 +67,8 @@ def number(series: dict[int, Value], at: int, ts: int) -> float | None:
 class ComputedLaw(Law):
     """What is computed is stored too, with its windows.
 
-    A value that the points give no longer, because a newer point of an input is text, stays: nothing deletes points.
+    A value that the points give no longer, because a newer point of an input is text, stays; unless it lies in a range
+    of which an input is deleted.
     """
 
     def new_engine(self, most_series: int = 1000) -> Engine:
@@ -77,6 +80,17 @@ class ComputedLaw(Law):
 
     def write(self, engine: Engine, group: list[Reading]) -> None:
         super().write(engine, group)
+        self.once |= computed_of(self.points).keys()
+
+    def delete(self, engine: Engine, deletion: Deletion, *, again: bool = False) -> None:  # noqa: ARG002 - as Law has it
+        """What depended on what is gone is gone too, which Law does not count; and computed anew, where there is more."""
+        super().delete(engine, deletion, again=True)
+        gone = {name for metric in deletion.metrics for name in DEPENDENT[metric]} or COMPUTED.keys()
+        self.once = {
+            (name, ts)
+            for name, ts in self.once
+            if name[1] != deletion.device or name[2] not in gone or not deletion.start <= ts < deletion.end
+        }
         self.once |= computed_of(self.points).keys()
 
     @invariant()
