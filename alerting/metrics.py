@@ -24,8 +24,8 @@ class Metrics:
         )
         self.messages = counter(
             "messages",
-            "Messages taken from a stream: evaluated, repeated (seen before), dead_lettered, passed_over (deletions"
-            " change no alert); and those that the stream had given up before they were read (missed)",
+            "Messages taken from a stream: evaluated, repeated (seen before), dead_lettered, passed_over (deletions,"
+            " which change no alert); and those that the stream had given up before they were read (missed)",
             "stream",
             "outcome",
         )

@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import random
 import time
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from contracts.logs import Log
 from contracts.stores import StoreAddress, StoreKind, parse_store
 from contracts.streams import DAY_S, DEADLETTERS
 from devices_api.deadletters import DeadLetters
+from devices_api.deletions import Deletions
 from devices_api.errors import UnavailableError
 from devices_api.failures import Failures
 from devices_api.influx import InfluxTimeSeries
@@ -76,6 +78,7 @@ class App:
                 changed=self._changed,
                 now=self._now,
                 authenticate=root_key(settings.key.get_secret_value()),
+                deletions=Deletions(self._stream, self._now, lambda: uuid.uuid4().hex),
             )
         )
         self._tasks: list[asyncio.Task[None]] = []

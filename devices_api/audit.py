@@ -98,6 +98,11 @@ class AuditLog:
         self._engine = engine
         self._writing = engine.execution_options(**WRITE)
 
+    async def note(self, by: Principal, action: str, target: str, before: Fields, after: Fields, now: int) -> None:
+        """Note a change that is made elsewhere, before it is asked for."""
+        async with transaction(self._writing) as db:
+            await audit(db, by, action, target, before, after, now)
+
     async def page(self, wanted: Wanted, below: int | None, limit: int) -> list[Entry]:
         """Return the newest `limit` entries that are wanted and whose id is less than `below`, newest first."""
         query = select(audit_log).where(*wanted.conditions()).order_by(audit_log.c.id.desc()).limit(limit)

@@ -133,8 +133,13 @@ class InfluxStore:
         self._send_rows()
 
     def refuses(self, deletion: Deletion) -> str | None:
-        """Refuse single metrics: the server deletes whole readings."""
-        return "InfluxDB deletes whole readings: name no metric, and all are deleted" if deletion.metrics else None
+        """Refuse single metrics, since the server deletes whole readings; and all where it knows no DELETE."""
+        if deletion.metrics:
+            return "InfluxDB deletes whole readings: name no metric, and all are deleted"
+        measurement = identifier(measurement_of(DEFAULT_PROFILE, Tier.RAW))
+        if not self._client.understands(f"DELETE FROM {measurement} WHERE time < 0"):
+            return "this InfluxDB server does not know DELETE, as version 3 does not"
+        return None
 
     def series_of(
         self,

@@ -57,14 +57,25 @@ class InfluxClient:
 
     def query(self, statements: str) -> list[Result]:
         """Ask in InfluxQL. Raises StoreUnavailableError."""
+        try:
+            return self._ask(statements)
+        except (RejectedError, TooLargeError, ValueError) as error:
+            raise StoreUnavailableError(f"{self._url}: {str(error)[:_MOST_SHOWN]}{self._advice(str(error))}") from error
+
+    def understands(self, statement: str) -> bool:
+        """Do what a statement says, and tell whether the server knows such statements. Raises StoreUnavailableError."""
+        try:
+            self._ask(statement)
+        except (RejectedError, ValueError):
+            return False
+        return True
+
+    def _ask(self, statements: str) -> list[Result]:
         database, _, policy = self.bucket.partition("/")
         body = [("db", database), ("rp", policy), ("epoch", "ns"), ("q", statements)]
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-        try:
-            _, data = self._request("/query", [], headers, None, body)
-            return read_answer(data)
-        except (RejectedError, TooLargeError, ValueError) as error:
-            raise StoreUnavailableError(f"{self._url}: {str(error)[:_MOST_SHOWN]}{self._advice(str(error))}") from error
+        _, data = self._request("/query", [], headers, None, body)
+        return read_answer(data)
 
     def _request(
         self,

@@ -10,10 +10,11 @@ from fastapi.responses import JSONResponse
 
 from contracts import description, problems
 from devices_api.deadletters import DeadLetters
+from devices_api.deletions import Deletions
 from devices_api.errors import UnavailableError
 from devices_api.metrics import Metrics
 from devices_api.timeseries import TimeSeries
-from devices_api.web import audit, deadletters, deletions, devices, profiles, sweeps, telemetry
+from devices_api.web import audit, deadletters, deletions, devices, erasing, profiles, sweeps, telemetry
 from devices_api.web.access import Authenticate, described
 from devices_api.web.measure import Measure
 
@@ -28,7 +29,7 @@ class Parts:
     """What the routes stand on.
 
     `registry` raises UnavailableError until the database is there. `changed` is called after each change that the
-    stream server has to be told of; `now` gives ns since 1970 UTC.
+    stream server has to be told of; `now` gives ns since 1970 UTC. Without `deletions`, telemetry cannot be deleted.
     """
 
     registry: "Callable[[], Repository]"
@@ -39,6 +40,7 @@ class Parts:
     changed: Callable[[], None]
     now: Callable[[], int]
     authenticate: Authenticate
+    deletions: Deletions | None = None
 
 
 def build(parts: Parts) -> FastAPI:
@@ -53,6 +55,8 @@ def build(parts: Parts) -> FastAPI:
     app.add_middleware(Measure, metrics=parts.metrics)
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(described)])
     api.include_router(telemetry.routes(parts.registry, parts.timeseries))
+    if parts.deletions is not None:
+        api.include_router(erasing.routes(parts.registry, parts.timeseries, parts.deletions, parts.now))
     api.include_router(devices.routes(parts.registry, parts.changed, parts.now))
     api.include_router(deletions.routes(parts.registry, parts.changed, parts.now))
     api.include_router(profiles.routes(parts.registry, parts.failures, parts.changed, parts.now))

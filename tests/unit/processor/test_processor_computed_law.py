@@ -83,7 +83,7 @@ class ComputedLaw(Law):
         self.once |= computed_of(self.points).keys()
 
     def delete(self, engine: Engine, deletion: Deletion, *, again: bool = False) -> None:  # noqa: ARG002 - as Law has it
-        """What depended on what is gone is gone too, which Law does not count; and computed anew, where there is more."""
+        """What depended on what is gone is gone too, and computed anew where there is more; Law does not count it."""
         super().delete(engine, deletion, again=True)
         gone = {name for metric in deletion.metrics for name in DEPENDENT[metric]} or COMPUTED.keys()
         self.once = {

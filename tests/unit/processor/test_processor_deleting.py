@@ -68,7 +68,7 @@ def test_a_window_that_the_range_cuts_stays_when_nothing_finer_is_stored(site: S
 
 
 def test_what_is_left_of_an_expired_series_stays_when_its_newest_windows_were_open(site: Site) -> None:
-    """The day of the newest point is cut, and all raw points are dropped: nothing is open any more, and nothing lost."""
+    """The day of the newest point is cut, and no points are there: nothing is open any more, and nothing is lost."""
     site.store.drop("default", Tier.RAW, BEGIN + 6 * DAY)
     start = BEGIN + 4 * DAY + 12 * HOUR
     assert site.delete(start, LATEST) == (0, 0)
