@@ -5,7 +5,7 @@ import contextlib
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import NoReturn, Protocol, TypeVar
+from typing import Literal, NoReturn, Protocol, TypeVar
 
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, disable_created_metrics, generate_latest
@@ -45,6 +45,10 @@ class App(Protocol):
 
     def waiting_for(self) -> list[str]:
         """Name what is missing."""
+
+
+_WEBSOCKETS: Literal["websockets-sansio"] = "websockets-sansio"
+"""The one of uvicorn's implementations that does not use what websockets has deprecated."""
 
 
 class _Server(uvicorn.Server):
@@ -100,7 +104,12 @@ async def running(app: App, listener: socket.socket, drain_seconds: float, log: 
     """Serve `app` on `listener` for as long as the context is open; leaving it drains, for `drain_seconds` at most."""
     server = _Server(
         uvicorn.Config(
-            operations(app), lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=2, ws="none"
+            operations(app),
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=2,
+            ws=_WEBSOCKETS if app.api is not None else "none",
         )
     )
     serving = asyncio.create_task(server.serve(sockets=[listener]))

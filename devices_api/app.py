@@ -17,11 +17,15 @@ from contracts.jetstream import Link
 from contracts.logs import Log
 from contracts.stores import StoreAddress, StoreKind, parse_store
 from contracts.streams import DAY_S, DEADLETTERS
+from devices_api.access import View
 from devices_api.deadletters import DeadLetters
 from devices_api.deletions import Deletions
 from devices_api.errors import UnavailableError
 from devices_api.failures import Failures
+from devices_api.filters import Filter
+from devices_api.hub import Hub
 from devices_api.influx import InfluxTimeSeries
+from devices_api.listening import Matching
 from devices_api.metrics import Metrics
 from devices_api.settings import Settings
 from devices_api.sqlite import SqliteTimeSeries
@@ -68,6 +72,7 @@ class App:
         self._presence: PresenceReader | None = None
         self._replayer: AutoReplayer | None = None
         self._letters = DeadLetters(self._stream, self._metrics)
+        self._hub = Hub(link, self._metrics, log, time.monotonic)
         self._api = api.build(
             api.Parts(
                 self._registry,
@@ -75,6 +80,8 @@ class App:
                 self._letters,
                 Failures(self._stream).of,
                 self._metrics,
+                self._hub,
+                self._matching_of,
                 changed=self._changed,
                 now=self._now,
                 authenticate=root_key(settings.key.get_secret_value()),
@@ -104,6 +111,7 @@ class App:
 
     async def stop(self) -> None:
         """Finish the records and messages in hand, then close everything."""
+        await self._hub.close()
         tasks, self._tasks = self._tasks, []
         for loop in (self._relay, self._presence, self._replayer):
             if loop is not None:
@@ -127,6 +135,11 @@ class App:
         if self._repository is None:
             raise UnavailableError(_DATABASE)
         return self._repository
+
+    def _matching_of(self, filter_: Filter | None, view: View) -> Matching | None:
+        if filter_ is None and view is None:
+            return None
+        return lambda devices: self._registry().matching(devices, filter_, view)
 
     def _changed(self) -> None:
         if self._relay is not None:

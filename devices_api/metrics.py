@@ -78,6 +78,14 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
+        self.listeners = Gauge("devices_api_live_listeners", "Connections that hear live events now", registry=registry)
+        self.listeners_dropped = Counter(
+            "devices_api_live_listeners_dropped",
+            "Connections to live events that were ended from here: slow, it read more slowly than events came; "
+            "stopping, this replica stops; reset, a stream was made anew; unavailable, the streams cannot be heard",
+            ["reason"],
+            registry=registry,
+        )
         self.connected = Gauge(
             "devices_api_stream_connected",
             "Whether there is a connection to the stream server now: 1 or 0",

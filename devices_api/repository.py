@@ -3,7 +3,7 @@
 Every method raises UnavailableError if the database cannot be reached now.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, func, insert, literal, select
@@ -20,6 +20,8 @@ from devices_api.changing import Match
 from devices_api.database import WRITE, transaction
 from devices_api.devices import Change, Device, NewDevice
 from devices_api.errors import ExistsError
+from devices_api.filter_sql import condition
+from devices_api.filters import Filter
 from devices_api.hearing import Taken
 from devices_api.profile_repository import ProfileRepository, profiles_of
 from devices_api.profiles import record_of
@@ -77,6 +79,16 @@ class Repository:
             query = query.where(device.c.id > after)
         async with transaction(self._engine) as db:
             return await to_devices(db, (await db.execute(query)).all(), view)
+
+    async def matching(self, devices: Collection[str], filter_: Filter | None, view: View) -> set[str]:
+        """Return those of `devices` that `filter_` means, all where there is none, and that `view` shows."""
+        query = select(device.c.id).where(device.c.id.in_(devices), seen(view))
+        if filter_ is not None:
+            query = query.where(condition(filter_, self._engine.dialect.name))
+        if filter_ is None or "deleted" not in filter_.fields:
+            query = query.where(live())
+        async with transaction(self._engine) as db:
+            return set(await db.scalars(query))
 
     async def change(self, id_: str, change: Change, by: Principal, now: int, match: Match = None) -> Device | None:
         """Replace what `change` names; see changing.change."""

@@ -12,9 +12,10 @@ from contracts import description, problems
 from devices_api.deadletters import DeadLetters
 from devices_api.deletions import Deletions
 from devices_api.errors import UnavailableError
+from devices_api.hub import Hub
 from devices_api.metrics import Metrics
 from devices_api.timeseries import TimeSeries
-from devices_api.web import audit, deadletters, deletions, devices, erasing, profiles, sweeps, telemetry
+from devices_api.web import audit, deadletters, deletions, devices, erasing, live, profiles, sweeps, telemetry
 from devices_api.web.access import Authenticate, described
 from devices_api.web.measure import Measure
 
@@ -37,6 +38,8 @@ class Parts:
     letters: DeadLetters
     failures: profiles.FailuresOf
     metrics: Metrics
+    hub: Hub
+    matching_of: live.MatchingOf
     changed: Callable[[], None]
     now: Callable[[], int]
     authenticate: Authenticate
@@ -63,7 +66,10 @@ def build(parts: Parts) -> FastAPI:
     api.include_router(audit.routes(parts.registry))
     api.include_router(sweeps.routes(parts.letters))
     api.include_router(deadletters.routes(parts.letters))
+    events, sockets = live.routes(parts.hub, parts.matching_of)
+    api.include_router(events)
     app.include_router(api)
+    app.include_router(sockets, prefix="/api/v1")
     return app
 
 

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 from contracts.deadletters import Reason
 from contracts.problems import Problem
+from devices_api.filters import LONGEST, Filter, parse
 from devices_api.selection import Selection
 from devices_api.times import parse_interval, parse_time
 
@@ -66,6 +67,23 @@ Interval = Annotated[
     BeforeValidator(lambda text: str(text) if read("bad-interval", parse_interval, str(text)) else ""),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,6}[smhd]$"}),
 ]
+
+
+def _filter(
+    text: Annotated[
+        str | None,
+        Query(
+            alias="filter",
+            max_length=LONGEST,
+            description="Which devices are meant",
+            examples=['profile eq "pump" and online eq false'],
+        ),
+    ] = None,
+) -> Filter | None:
+    return None if text is None else read("bad-filter", parse, text)
+
+
+FilterParam = Annotated[Filter | None, Depends(_filter)]
 
 
 def _zone(text: object) -> str:

@@ -7,14 +7,17 @@ from typing import Any, cast
 import httpx
 import pytest
 
+from contracts import logs
 from contracts.computed import ComputedFailure
 from contracts.deadletters import DeadLetter, Reason
+from contracts.jetstream import Link
 from contracts.readings import Reading, Value
 from contracts.timeseries import Days, Tier
 from devices_api import database
 from devices_api.deadletters import DeadLetters, NotReplayableError, Page, Rest, Sweep
 from devices_api.errors import UnavailableError
 from devices_api.handover import Edit
+from devices_api.hub import Hub
 from devices_api.metrics import Metrics
 from devices_api.profiles import Profile
 from devices_api.repository import Repository
@@ -48,6 +51,12 @@ async def registry(tmp_path: Path) -> AsyncIterator[Repository]:
 def empty_url(tmp_path: Path) -> str:
     """Name a database that is not there yet."""
     return f"sqlite+aiosqlite:///{tmp_path}/empty.sqlite3"
+
+
+def idle_hub() -> Hub:
+    """Give a hub that hears nothing, for there is no stream server."""
+    link = Link("nats://127.0.0.1:1", "", "none", logs.quiet())
+    return Hub(link, Metrics(lambda: False), logs.quiet(), lambda: 0.0)
 
 
 class StoreFile:
@@ -161,6 +170,8 @@ class Service:
                 cast("DeadLetters", self.letters),
                 self._failures,
                 self.metrics,
+                idle_hub(),
+                lambda _, __: None,
                 changed=self._changed,
                 now=lambda: NOW,
                 authenticate=root_key(KEY),

@@ -18,7 +18,7 @@ from devices_api.sqlite import SqliteTimeSeries
 from devices_api.times import SECOND
 from devices_api.web import api
 from devices_api.web.access import root_key
-from tests.unit.devices_api.conftest import FakeLetters, no_failures
+from tests.unit.devices_api.conftest import FakeLetters, idle_hub, no_failures
 
 KEY = "a-key-for-these-tests"
 NOW = 1_767_225_600 * SECOND
@@ -36,6 +36,8 @@ class Service:
                 cast("DeadLetters", self.fake),
                 no_failures,
                 Metrics(lambda: True),
+                idle_hub(),
+                lambda _, __: None,
                 changed=lambda: None,
                 now=lambda: NOW,
                 authenticate=root_key(KEY),
