@@ -1,13 +1,13 @@
 """The MQTT session with the broker. Nothing else in ingest knows how that is spoken."""
 
 import asyncio
-import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
 from contracts.backoff import delays
+from contracts.broker import tls_of
 from contracts.logs import Log
 from ingest.connection import BrokerError, Connection, connect
 from ingest.inflight import Inflight, Receipt
@@ -205,7 +205,7 @@ class Session:
             receive_maximum=settings.receive_window,
         )
         connection = self._connection = await connect(
-            settings.mqtt_host, settings.mqtt_port, self._arrived, five=self._five, tls=_tls(settings)
+            settings.mqtt_host, settings.mqtt_port, self._arrived, five=self._five, tls=tls_of(settings)
         )
         answer = await connection.greet(greeting)
         if settings.shared_group and not answer.shared:
@@ -251,19 +251,3 @@ def _arrival(publish: Publish, received: int) -> Arrival:
     if publish.properties is None:
         return Arrival(publish.topic, publish.payload, received, publish.retain)
     return Arrival(publish.topic, publish.payload, received, publish.retain, properties=publish.properties)
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    """Read the certificates, anew for each connection: they may have been renewed. Raises OSError, which names them."""
-    if not settings.mqtt_tls:
-        return None
-    reading = f"{settings.mqtt_tls_ca}"
-    try:
-        context = ssl.create_default_context(cafile=settings.mqtt_tls_ca)
-        if settings.mqtt_tls_cert is not None:
-            reading = f"{settings.mqtt_tls_cert} and {settings.mqtt_tls_key}"
-            password = settings.mqtt_tls_key_password.get_secret_value()
-            context.load_cert_chain(settings.mqtt_tls_cert, settings.mqtt_tls_key, password)
-    except OSError as error:
-        raise OSError(f"{reading}: {error}") from error
-    return context

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, FilePath, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
+from contracts.broker import BrokerSettings
 from contracts.rates import parse_rate
-from contracts.settings import StreamSettings
 from contracts.streams import DEFAULT_PARTITIONS
 from ingest import table
 from ingest.limits import MAX_DEPTH, MAX_POINTS, MOST_PAYLOAD, Limits
@@ -30,28 +30,13 @@ def _usable(path: Path | None) -> Path | None:
     return path
 
 
-class Settings(StreamSettings):
+class Settings(BrokerSettings):
     """Variables `INGEST_*`."""
 
     model_config = SettingsConfigDict(env_prefix="INGEST_")
 
     port: int = Field(default=8082, ge=0, le=65535, description="Port of the same; 0 takes a free one")
-    mqtt_host: str = Field(default="127.0.0.1", min_length=1, description="MQTT broker")
-    mqtt_port: int = Field(default=1883, ge=1, le=65535, description="Port of the MQTT broker")
-    mqtt_username: str = Field(default="", description="User name at the broker, where it wants one")
-    mqtt_password: SecretStr = Field(default=SecretStr(""), description="Password at the broker, where it wants one")
     mqtt_protocol: Literal["3.1.1", "5"] = Field(default="3.1.1", description="MQTT version to speak")
-    mqtt_tls: bool = Field(
-        default=False, description="Speak TLS, and accept only a broker whose certificate is good and has its name"
-    )
-    mqtt_tls_ca: FilePath | None = Field(
-        default=None, description="Certificates of the authorities to trust (PEM); without it, the system's"
-    )
-    mqtt_tls_cert: FilePath | None = Field(default=None, description="Our own certificate (PEM), where it is wanted")
-    mqtt_tls_key: FilePath | None = Field(
-        default=None, validate_default=True, description="Key of our own certificate (PEM)"
-    )
-    mqtt_tls_key_password: SecretStr = Field(default=SecretStr(""), description="Password of that key, if it has one")
     mqtt_status_topic: str = Field(
         default="",
         max_length=1_024,
@@ -124,20 +109,6 @@ class Settings(StreamSettings):
     device_errors: bool = Field(
         default=True, description="Tell devices on devices/ID/errors what was wrong, at most once a second each"
     )
-
-    @field_validator("mqtt_tls_ca", "mqtt_tls_cert")
-    @classmethod
-    def _not_in_clear(cls, value: FilePath | None, info: ValidationInfo) -> FilePath | None:
-        if value is not None and not info.data.get("mqtt_tls"):
-            raise ValueError("only with INGEST_MQTT_TLS=true; without it nothing is encrypted or checked")
-        return value
-
-    @field_validator("mqtt_tls_key")
-    @classmethod
-    def _key_with_certificate(cls, value: FilePath | None, info: ValidationInfo) -> FilePath | None:
-        if (value is None) != (info.data.get("mqtt_tls_cert") is None):
-            raise ValueError("INGEST_MQTT_TLS_CERT and INGEST_MQTT_TLS_KEY go together")
-        return value
 
     @property
     def limits(self) -> Limits:
