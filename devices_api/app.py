@@ -37,9 +37,11 @@ from devices_api.web.access import root_key
 
 if TYPE_CHECKING:
     from devices_api.autoreplay import AutoReplayer
+    from devices_api.mqtt import Publisher
     from devices_api.presence import PresenceReader
     from devices_api.relay import Relay
     from devices_api.repository import Repository
+    from devices_api.uplink import UplinkReader
 
 _DATABASE = "database"
 _FINISH_S = 2.0
@@ -71,6 +73,8 @@ class App:
         self._relay: Relay | None = None
         self._presence: PresenceReader | None = None
         self._replayer: AutoReplayer | None = None
+        self._mqtt: Publisher | None = None
+        self._uplink: UplinkReader | None = None
         self._letters = DeadLetters(self._stream, self._metrics)
         self._hub = Hub(link, self._metrics, log, time.monotonic)
         self._api = api.build(
@@ -103,7 +107,7 @@ class App:
     def waiting_for(self) -> list[str]:
         """Name what is missing. The time-series store is not waited for: without it there is only no data yet."""
         missing = [] if self._repository is not None else [_DATABASE]
-        return missing + self._stream.waiting_for()
+        return missing + self._stream.waiting_for() + (self._mqtt.waiting_for() if self._mqtt else [])
 
     async def start(self) -> None:
         """Begin: the database first, since all else needs it; the stream server when it comes."""
@@ -113,12 +117,14 @@ class App:
         """Finish the records and messages in hand, then close everything."""
         await self._hub.close()
         tasks, self._tasks = self._tasks, []
-        for loop in (self._relay, self._presence, self._replayer):
+        for loop in (self._relay, self._presence, self._replayer, self._uplink):
             if loop is not None:
                 loop.finish()
-        finishing = [task for task in tasks if task.get_name() in ("relay", "presence", "autoreplay")]
+        finishing = [task for task in tasks if task.get_name() in ("relay", "presence", "autoreplay", "uplink")]
         if finishing:
             await asyncio.wait(finishing, timeout=_FINISH_S)
+        if self._mqtt is not None:
+            self._mqtt.finish()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -150,9 +156,11 @@ class App:
         await asyncio.to_thread(importlib.import_module, "devices_api.repository")
         from devices_api import database  # noqa: PLC0415 - see the class
         from devices_api.autoreplay import AutoReplayer  # noqa: PLC0415 - see the class
+        from devices_api.mqtt import Publisher  # noqa: PLC0415 - see the class
         from devices_api.presence import PresenceReader  # noqa: PLC0415 - see the class
         from devices_api.relay import Relay  # noqa: PLC0415 - see the class
         from devices_api.repository import Repository  # noqa: PLC0415 - see the class
+        from devices_api.uplink import UplinkReader  # noqa: PLC0415 - see the class
 
         engine = database.connect(self._settings.database_url.get_secret_value())
         try:
@@ -172,7 +180,12 @@ class App:
             limit=self._settings.auto_register_limit,
         )
         replayer = self._replayer = AutoReplayer(repository.auto_replays, self._letters, self._log, self._now)
+        mqtt = self._mqtt = Publisher(self._settings, self._rng, self._log)
+        self._metrics.broker_connected.set_function(lambda: float(mqtt.up))
+        uplink = self._uplink = UplinkReader(self._stream, {}, self._metrics, self._log, self._now)
         self._run("stream", lambda: self._stream.keep(relay.announce_all))
         self._run("relay", relay.run)
         self._run("presence", presence.run)
         self._run("autoreplay", replayer.run)
+        self._run("mqtt", mqtt.run)
+        self._run("uplink", uplink.run)

@@ -61,8 +61,15 @@ class Metrics:
         )
         self.dead_letters = Counter(
             "devices_api_dead_letters",
-            "Presence messages that could not be taken, by reason; moves when the dead letter is acknowledged",
+            "Messages of PRESENCE and UPLINK that could not be taken, by reason; moves when the dead letter is "
+            "acknowledged",
             ["reason"],
+            registry=registry,
+        )
+        self.uplink_messages = Counter(
+            "devices_api_uplink_messages",
+            "Messages of UPLINK taken in, by kind; moves when what they say is committed",
+            ["kind"],
             registry=registry,
         )
         self.replays = Counter(
@@ -92,6 +99,12 @@ class Metrics:
             registry=registry,
         )
         self.connected.set_function(lambda: float(connected()))
+
+        self.broker_connected = Gauge(
+            "devices_api_broker_connected",
+            "Whether there is a connection to the MQTT broker now: 1 or 0",
+            registry=registry,
+        )
 
     def discard(self, reason: str) -> None:
         """Count a discarded dead letter; a reason that this version does not know is counted as `other`."""

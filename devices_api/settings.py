@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from contracts.settings import STORE, StoreSetting, StreamSettings
+from contracts.broker import BrokerSettings
+from contracts.settings import STORE, StoreSetting
 from contracts.streams import GIB
 
 _SCHEMES = ("sqlite+aiosqlite:///", "postgresql+asyncpg://", "postgresql+psycopg://")
@@ -17,12 +18,15 @@ def _known_scheme(url: SecretStr) -> SecretStr:
     return url
 
 
-class Settings(StreamSettings):
+class Settings(BrokerSettings):
     """Settings of devices_api."""
 
     model_config = SettingsConfigDict(env_prefix="DEVICES_API_")
 
     port: int = Field(default=8080, ge=0, le=65535, description="Port that the API listens on; 0 takes a free one")
+    mqtt_host: str = Field(
+        default="", description="MQTT broker; without one desired states and commands are kept and not sent"
+    )
     key: SecretStr = Field(min_length=16, description="API key that requests carry, at least 16 characters")
     database_url: Annotated[SecretStr, AfterValidator(_known_scheme)] = Field(
         default=SecretStr("sqlite+aiosqlite:///data/registry.sqlite3"),

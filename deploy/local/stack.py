@@ -109,6 +109,8 @@ class Stack:
                 | {
                     "DEVICES_API_DATABASE_URL": f"sqlite+aiosqlite:///{self.directory / 'registry.sqlite3'}",
                     "DEVICES_API_KEY": self.key,
+                    "DEVICES_API_MQTT_HOST": self.mqtt_host,
+                    "DEVICES_API_MQTT_PORT": str(self.mqtt_port),
                 },
             ),
             self._service(
@@ -182,7 +184,8 @@ def _broker_address(options: Options) -> tuple[str, int]:
     if url.scheme != "mqtt" or not url.hostname or url.username or url.password:
         raise StackError(
             f"--broker {options.broker}: use nats, mosquitto or mqtt://HOST[:PORT]; "
-            "a user and password go into INGEST_MQTT_USERNAME and INGEST_MQTT_PASSWORD"
+            "a user and password go into INGEST_MQTT_USERNAME and INGEST_MQTT_PASSWORD, "
+            "and those of devices_api into DEVICES_API_MQTT_USERNAME and DEVICES_API_MQTT_PASSWORD"
         )
     return url.hostname, url.port or 1883
 
