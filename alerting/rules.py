@@ -2,13 +2,10 @@
 
 import operator
 from collections.abc import Callable
-from typing import Literal
 
 import msgspec
 
-from contracts.alerts import Severity
-
-Operator = Literal["gt", "ge", "lt", "le"]
+from contracts.alerts import Operator, Severity
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {
     "gt": operator.gt,
@@ -50,18 +47,3 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     def holds(self, value: float) -> bool:
         """Whether `value` keeps a firing alert firing."""
         return COMPARE[self.operator](value, self.value if self.clear is None else self.clear)
-
-
-def clear_problem(op: Operator, value: float, clear: float | None) -> str | None:
-    """Why `clear` cannot be the clear threshold, or None if it can."""
-    if clear is None:
-        return None
-    if op in ("gt", "ge") and clear > value:
-        return (
-            f"clear ({clear:g}) has to be at most value ({value:g}) for operator {op}: an alert ends at clear or below"
-        )
-    if op in ("lt", "le") and clear < value:
-        return (
-            f"clear ({clear:g}) has to be at least value ({value:g}) for operator {op}: an alert ends at clear or above"
-        )
-    return None

@@ -5,11 +5,11 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from alerting.addresses import url_problem
-from alerting.durations import format_duration, parse_duration
-from alerting.rules import Operator, Rule, clear_problem
+from alerting.rules import Rule
 from alerting.states import Alert
 from alerting.times import format_time
-from contracts.alerts import Severity
+from contracts.alerts import Operator, Severity, clear_problem
+from contracts.durations import format_duration, parse_duration
 from contracts.topics import device_id_problem
 
 MAX_DEVICES = 1000

@@ -5,6 +5,8 @@ from typing import Literal
 import msgspec
 
 Severity = Literal["info", "warning", "critical"]
+Operator = Literal["gt", "ge", "lt", "le"]
+"""How a bad value compares to a rule's threshold."""
 
 
 class AlertEvent(msgspec.Struct, frozen=True):
@@ -35,3 +37,18 @@ _encoder = msgspec.json.Encoder()
 def encode_alert_event(event: AlertEvent) -> bytes:
     """Write an event as the body of a webhook."""
     return _encoder.encode(event)
+
+
+def clear_problem(op: Operator, value: float, clear: float | None) -> str | None:
+    """Why `clear` cannot be the clear threshold, or None if it can."""
+    if clear is None:
+        return None
+    if op in ("gt", "ge") and clear > value:
+        return (
+            f"clear ({clear:g}) has to be at most value ({value:g}) for operator {op}: an alert ends at clear or below"
+        )
+    if op in ("lt", "le") and clear < value:
+        return (
+            f"clear ({clear:g}) has to be at least value ({value:g}) for operator {op}: an alert ends at clear or above"
+        )
+    return None

@@ -3,22 +3,25 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from itertools import islice
 
 import msgspec
 from nats.errors import Error as NatsError
 from nats.js.errors import BucketNotFoundError
 from nats.js.kv import KeyValue
 
-from contracts.devices import DeviceRecord, decode_record
+from contracts.devices import DeviceRecord
 from contracts.jetstream import Link
 from contracts.logs import Log
+from contracts.records import Records
 from contracts.streams import DEVICES_BUCKET
 
 _POLL_S = 0.5
 _ASK_S = 1.0
 _LOST_S = 10.0  # a change that was not heard within it means that the watch is dead
+_AT_ONCE = 1000
 _GRACE_S = 60.0  # in which devices_api fills a bucket that was made anew; until then the old records are good
 
 
@@ -36,7 +39,10 @@ class _State:
 
 
 class Directory:
-    """Device records by device id.
+    """Device records by device id, each with what its profile says.
+
+    `changed` is called for each device whose record has changed, of a profile's for all that name it; while the bucket
+    is being read anew, only once all of it has been read: until then a device may be there without its profile.
 
     `loaded` is set once the whole bucket has been read, `heard` also where there is none yet. Between a lost connection
     and the next one the copy stays as it is, and `age` says for how long; where the bucket was made anew, what it lacks
@@ -53,8 +59,8 @@ class Directory:
         self._link, self._log, self._changed, self._clock = link, log, changed, clock
         self._confirmed = -math.inf
         self._made: object = None  # when the bucket was made that the copy is of
-        self._records: dict[str, DeviceRecord] = {}
-        self._keys: dict[str, str] = {}  # key in the bucket -> device id: a deletion names only the key
+        self._records = Records()
+        self._untold: dict[str, None] = {}  # devices that have changed since the bucket began to be read
         self.loaded = asyncio.Event()
         self.heard = asyncio.Event()
 
@@ -97,11 +103,13 @@ class Directory:
                 if entry is not None:
                     state.reached = max(state.reached, entry.revision)
                     state.seen.add(entry.key)
-                    self._take(entry)
+                    self._untold.update(dict.fromkeys(self._take(entry)))
                 elif not state.whole:  # the bucket as it was is complete
                     state.whole, state.reached = True, max(state.reached, state.last)
                     another = self._made is not None and self._made != state.made
                     state.forget_at = self._clock() + (_GRACE_S if another else 0)
+                if state.whole:
+                    await self._tell()
         finally:
             await watcher.stop()  # type: ignore[no-untyped-call]
 
@@ -111,8 +119,9 @@ class Directory:
             return True
         now = self._clock()
         if state.forget_at is not None and now >= state.forget_at:
-            for key in self._keys.keys() - state.seen:  # what the bucket does not hold is gone
-                self._forget(key)
+            for key in set(self._records.keys) - state.seen:  # what the bucket does not hold is gone
+                self._untold.update(dict.fromkeys(self._records.forget(key)))
+            await self._tell()
             self._made, state.forget_at = state.made, None
             self.loaded.set()
             self.heard.set()
@@ -133,24 +142,21 @@ class Directory:
         info = await self._link.js.stream_info(f"KV_{DEVICES_BUCKET}")
         return asked, info.created, info.state.last_seq
 
-    def _take(self, entry: KeyValue.Entry) -> None:
+    def _take(self, entry: KeyValue.Entry) -> Collection[str]:
+        """Take in a change; returns the devices that it is about."""
         if entry.operation in ("DEL", "PURGE"):
-            self._forget(entry.key)
-        else:
-            self._learn(entry.key, entry.value or b"")
-
-    def _learn(self, key: str, data: bytes) -> None:
+            return self._records.forget(entry.key)
         try:
-            record = decode_record(data)
+            return self._records.learn(entry.key, entry.value or b"")
         except msgspec.DecodeError as error:
-            self._log.error("directory.record_unreadable", key=key, error=str(error))
-            return
-        self._keys[key] = record.id
-        self._records[record.id] = record
-        self._changed(record.id)
+            self._log.error("directory.record_unreadable", key=entry.key, error=str(error))
+            return ()
 
-    def _forget(self, key: str) -> None:
-        device = self._keys.pop(key, None)
-        if device is not None:
-            self._records.pop(device, None)
-            self._changed(device)
+    async def _tell(self) -> None:
+        """Tell of the devices that have changed, and let others run in between: a profile may have 100,000."""
+        while self._untold:
+            for device in tuple(islice(self._untold, _AT_ONCE)):
+                del self._untold[device]
+                self._changed(device)
+            if self._untold:
+                await asyncio.sleep(0)

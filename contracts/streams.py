@@ -97,7 +97,9 @@ DEADLETTER_SLOTS = 4096
 server memory, so there is none for each device."""
 
 DEVICES_BUCKET = "devices"
-"""Key-value bucket with a DeviceRecord for each registered device; keys as `contracts.devices.kv_key` gives them."""
+"""Key-value bucket with a DeviceRecord for each registered device, and a ProfileRecord for each profile.
+
+Their keys are as `kv_key` and `profile_key` of contracts.devices give them."""
 
 FAILURES_BUCKET = "computed_failures"
 """Key-value bucket with a ComputedFailure for each computed metric that fails; keys from `contracts.computed`."""

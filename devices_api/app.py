@@ -169,7 +169,7 @@ class App:
             await engine.dispose()
             raise
         repository = self._repository = Repository(engine)
-        relay = self._relay = Relay(repository, self._stream, self._metrics, self._log)
+        relay = self._relay = Relay(repository.outbox, self._stream, self._metrics, self._log)
         presence = self._presence = PresenceReader(
             repository,
             self._stream,

@@ -81,11 +81,18 @@ class AutoReplays:
         self._writing = engine.execution_options(**WRITE)
 
     async def due(self, now: int, limit: int) -> list[AutoReplay]:
-        """Return what is due at `now`, the longest due first, of devices that are enabled and in the bucket as such."""
+        """Return what is due at `now`, the longest due first, of devices that are enabled.
+
+        The bucket has them as such, and their profiles as they are.
+        """
         query = (
             select(*(auto_replay.c[name] for name in AutoReplay.__dataclass_fields__))
             .join(device, (device.c.id == auto_replay.c.device) & device.c.enabled & live())
-            .where(auto_replay.c.due <= now, auto_replay.c.device.not_in(select(outbox.c.device)))
+            .where(
+                auto_replay.c.due <= now,
+                device.c.id.not_in(select(outbox.c.device).where(outbox.c.kind == "device")),
+                device.c.profile.not_in(select(outbox.c.device).where(outbox.c.kind == "profile")),
+            )
             .order_by(auto_replay.c.due)
             .limit(limit)
         )

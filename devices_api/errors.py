@@ -38,7 +38,7 @@ class OutOfSightError(Exception):
 
 
 class InUseError(Exception):
-    """A device names this profile."""
+    """A device names this profile, maybe one that is deleted and can be restored."""
 
 
 class FilterError(ValueError):

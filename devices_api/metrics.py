@@ -35,7 +35,8 @@ class Metrics:
         )
         self.records_published = Counter(
             "devices_api_records_published",
-            "Device records written to or deleted from the bucket; moves when the stream server acknowledges it",
+            "Records of devices and profiles written to or deleted from the bucket; moves when the stream server "
+            "acknowledges it",
             ["operation"],
             registry=registry,
         )

@@ -1,17 +1,15 @@
-"""A profile as the registry holds it, and what a device's record says because of it."""
+"""A profile as the registry holds it, and what the data path is told of it and of devices."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
-from contracts.devices import DeviceRecord, Metric, Retention
+from contracts.devices import DeviceRecord, Metric, ProfileRecord, Retention
 from devices_api.devices import Device
 
 
 @dataclass(frozen=True)
 class NewProfile:
-    """What a profile says of its devices; see contracts.devices.DeviceRecord.
+    """What a profile says of its devices; see contracts.devices.ProfileRecord.
 
     `interval`: seconds between two readings of a device, 0 where nobody knows. `alerts`: rules that they are offered.
     """
@@ -37,26 +35,44 @@ class Profile(NewProfile):
     version: int = 1
 
 
-def record_of(device: Device, profile: NewProfile | None) -> DeviceRecord:
-    """Build what the data path is told of `device`; `profile` is None if nobody has made the one it names.
+@dataclass(frozen=True)
+class Version:
+    """What a profile was from `at` on, in ns since 1970 UTC, as `by` had put it."""
 
-    The device's own zone goes before its profile's, and so does its calibration, metric by metric.
+    version: int
+    at: int
+    by: str
+    content: NewProfile
+
+
+def record_of(device: Device, groups: list[str]) -> DeviceRecord:
+    """Build what the data path is told of `device`, which is in `groups` and below them.
+
+    One that is deleted is told of as one that is disabled: what it sends is kept apart, and does not register it again.
     """
-    profile = profile or NewProfile()
-    metrics = dict(profile.metrics)
-    for name, calibration in device.calibration.items():
-        metrics[name] = msgspec.structs.replace(metrics.get(name, Metric()), calibration=calibration)
     return DeviceRecord(
         1,
         device.id,
         device.enabled and device.deleted is None,
         device.profile,
         device.tags,
-        metrics=metrics,
-        zone=device.zone or profile.zone,
-        keep_raw=profile.keep_raw,
-        message_rate=profile.message_rate,
-        point_rate=profile.point_rate,
-        computed=profile.computed,
-        retention=profile.retention,
+        groups,
+        zone=device.zone,
+        calibration=device.calibration,
+    )
+
+
+def profile_record(profile: Profile) -> ProfileRecord:
+    """Build what the data path is told of `profile`."""
+    return ProfileRecord(
+        1,
+        profile.id,
+        profile.metrics,
+        profile.zone,
+        profile.keep_raw,
+        profile.message_rate,
+        profile.point_rate,
+        profile.computed,
+        profile.retention,
+        profile.interval,
     )

@@ -1,15 +1,15 @@
-"""The relay: device records from the outbox to KV `devices`, in the order of the changes."""
+"""The relay: records of devices and profiles from the outbox to KV `devices`, in the order of the changes."""
 
 import asyncio
 import contextlib
 
 from nats.js.kv import KeyValue
 
-from contracts.devices import encode_record, kv_key
+from contracts.devices import encode_record
 from contracts.logs import Log
 from devices_api.errors import UnavailableError
 from devices_api.metrics import Metrics
-from devices_api.repository import Pending, Repository
+from devices_api.outbox import Outbox, Pending
 from devices_api.stream import AWAY, StreamServer
 
 AT_ONCE = 256
@@ -19,13 +19,13 @@ _POLL_S = 1.0
 
 
 class Relay:
-    """Publishes each changed device as it is now, and takes its rows off the outbox after the acknowledgement.
+    """Publishes each changed device and profile as it is now, and takes its rows off after the acknowledgement.
 
     A change during that leaves a row of its own, so the last state always follows, and a repeat does no harm.
     """
 
-    def __init__(self, repository: Repository, stream: StreamServer, metrics: Metrics, log: Log) -> None:
-        self._repository, self._stream, self._metrics, self._log = repository, stream, metrics, log
+    def __init__(self, outbox: Outbox, stream: StreamServer, metrics: Metrics, log: Log) -> None:
+        self._outbox, self._stream, self._metrics, self._log = outbox, stream, metrics, log
         self._changed = asyncio.Event()
         self._stopping = False
         self._behind = False
@@ -40,9 +40,9 @@ class Relay:
         self._changed.set()
 
     async def announce_all(self) -> None:
-        """Put every device on the outbox: the bucket lost its records, or never had any."""
-        if count := await self._repository.announce_all():
-            self._log.warning("relay.bucket_was_empty", devices=count)
+        """Put everything on the outbox: the bucket lost its records, or never had any."""
+        if count := await self._outbox.announce_all():
+            self._log.warning("relay.bucket_was_empty", records=count)
             self.wake()
 
     async def run(self) -> None:
@@ -67,24 +67,32 @@ class Relay:
                         await self._changed.wait()
 
     async def _empty_outbox(self) -> None:
-        self._metrics.outbox_pending.set(await self._repository.outbox_size())
+        self._metrics.outbox_pending.set(await self._outbox.size())
         while self._stream.ready and not self._stopping:
-            pending = await self._repository.pending(AT_ONCE)
+            pending = await self._outbox.pending(AT_ONCE)
             if not pending:
                 return
             bucket = self._stream.bucket
-            # They are sent in this order, on one connection; all are heard of before the first failure is raised.
-            results = await asyncio.gather(*(self._publish(bucket, item) for item in pending), return_exceptions=True)
-            for failure in results:
-                if failure is not None:
-                    raise failure
-            await self._repository.published([row for item in pending for row in item.rows])
-            self._metrics.outbox_pending.set(await self._repository.outbox_size())
+            for step in _steps(pending):
+                # They are sent in this order, on one connection; all are heard of before the first failure is raised.
+                results = await asyncio.gather(*(self._publish(bucket, item) for item in step), return_exceptions=True)
+                for failure in results:
+                    if failure is not None:
+                        raise failure
+            await self._outbox.published([row for item in pending for row in item.rows])
+            self._metrics.outbox_pending.set(await self._outbox.size())
 
     async def _publish(self, bucket: KeyValue, item: Pending) -> None:
         if item.record is None:
-            await bucket.delete(kv_key(item.device))
+            await bucket.delete(item.key)
             self._metrics.records_published.labels("delete").inc()
         else:
-            await bucket.put(kv_key(item.device), encode_record(item.record))
+            await bucket.put(item.key, encode_record(item.record))
             self._metrics.records_published.labels("put").inc()
+
+
+def _steps(pending: list[Pending]) -> list[list[Pending]]:
+    """Divide what is to be published: profiles before the devices that name them, and gone after those."""
+    profiles = [item for item in pending if item.kind == "profile"]
+    first, last = ([item for item in profiles if (item.record is None) == gone] for gone in (False, True))
+    return [first, [item for item in pending if item.kind == "device"], last]

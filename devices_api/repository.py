@@ -4,13 +4,11 @@ Every method raises UnavailableError if the database cannot be reached now.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
-from sqlalchemy import delete, func, insert, literal, select
+from sqlalchemy import literal, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from contracts.devices import DeviceRecord
 from contracts.presence import Presence
 from devices_api import autoreplays, changing, hearing
 from devices_api.access import Principal, View
@@ -23,29 +21,21 @@ from devices_api.errors import ExistsError
 from devices_api.filter_sql import condition
 from devices_api.filters import Filter
 from devices_api.hearing import Taken
+from devices_api.outbox import Outbox
 from devices_api.profile_repository import ProfileRepository, profiles_of
-from devices_api.profiles import record_of
-from devices_api.rows import ALL_BUT_FACTS, DEVICES, to_device, to_devices
-from devices_api.tables import device, outbox
+from devices_api.rows import DEVICES, to_devices
+from devices_api.tables import device
 from devices_api.visible import live, seen
 
 
-@dataclass(frozen=True)
-class Pending:
-    """A device whose record the bucket does not hold yet: `record` is None if it is not registered any more."""
-
-    device: str
-    rows: list[int]
-    record: DeviceRecord | None
-
-
 class Repository:
-    """The devices, their presence and the outbox, the `profiles`, and what is replayed by itself (`auto_replays`)."""
+    """The devices and their presence, the `profiles`, the `outbox`, and what is replayed by itself (`auto_replays`)."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._writing = engine.execution_options(**WRITE)
         self.profiles = ProfileRepository(engine)
+        self.outbox = Outbox(engine)
         self.auto_replays = AutoReplays(engine)
         self.audit = AuditLog(engine)
 
@@ -120,41 +110,6 @@ class Repository:
             taken = await hearing.take(db, messages, now, limit)
             await autoreplays.heard(db, messages, now)
         return taken
-
-    async def pending(self, limit: int) -> list[Pending]:
-        """Return the devices of the oldest `limit` rows of the outbox, in order, each once and as it is now."""
-        query = (
-            select(outbox.c.seq, outbox.c.device.label("changed"), *ALL_BUT_FACTS)
-            .outerjoin(device, device.c.id == outbox.c.device)
-            .order_by(outbox.c.seq)
-            .limit(limit)
-        )
-        rows: dict[str, list[int]] = {}
-        devices: dict[str, Device] = {}
-        async with transaction(self._engine) as db:
-            for row in await db.execute(query):
-                rows.setdefault(row.changed, []).append(row.seq)
-                if row.id is not None:
-                    devices[row.changed] = to_device(row, [])
-            profiles = await profiles_of(db, {found.profile for found in devices.values()})
-        records = {id_: record_of(found, profiles.get(found.profile)) for id_, found in devices.items()}
-        return [Pending(id_, seqs, records.get(id_)) for id_, seqs in rows.items()]
-
-    async def published(self, rows: Sequence[int]) -> None:
-        """Take rows off the outbox: the bucket has what they announced."""
-        async with transaction(self._writing) as db:
-            await db.execute(delete(outbox).where(outbox.c.seq.in_(rows)))
-
-    async def outbox_size(self) -> int:
-        """Count the outbox's rows."""
-        async with transaction(self._engine) as db:
-            return (await db.scalar(select(func.count()).select_from(outbox))) or 0
-
-    async def announce_all(self) -> int:
-        """Put every device on the outbox, for a bucket that lost its records; returns how many there are."""
-        async with transaction(self._writing) as db:
-            everything = select(device.c.id).order_by(device.c.id)
-            return (await db.execute(insert(outbox).from_select(["device"], everything))).rowcount
 
     async def check(self) -> None:
         """Raise UnavailableError if the database does not answer."""

@@ -15,7 +15,7 @@ from devices_api.errors import UnavailableError
 from devices_api.hub import Hub
 from devices_api.metrics import Metrics
 from devices_api.timeseries import TimeSeries
-from devices_api.web import audit, deadletters, deletions, devices, erasing, live, profiles, sweeps, telemetry
+from devices_api.web import audit, deadletters, deletions, devices, erasing, live, profiles, sweeps, telemetry, versions
 from devices_api.web.access import Authenticate, described
 from devices_api.web.measure import Measure
 
@@ -63,6 +63,7 @@ def build(parts: Parts) -> FastAPI:
     api.include_router(devices.routes(parts.registry, parts.changed, parts.now))
     api.include_router(deletions.routes(parts.registry, parts.changed, parts.now))
     api.include_router(profiles.routes(parts.registry, parts.failures, parts.changed, parts.now))
+    api.include_router(versions.routes(parts.registry, parts.changed, parts.now))
     api.include_router(audit.routes(parts.registry))
     api.include_router(sweeps.routes(parts.letters))
     api.include_router(deadletters.routes(parts.letters))

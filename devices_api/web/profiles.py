@@ -6,14 +6,18 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Path, Response
+from pydantic import AfterValidator
 
 from contracts.computed import ComputedFailure
 from contracts.problems import Problem
 from devices_api.cursors import text_position
-from devices_api.errors import InUseError, UnavailableError
+from devices_api.errors import UnavailableError
 from devices_api.web.access import Reader, Writer, everywhere
+from devices_api.web.etags import IfMatch, tagged
 from devices_api.web.params import Cursor, ProfilesLimit, read
 from devices_api.web.profileschemas import ProfileIn, ProfileOut, ProfilePage, ProfileShown
+from devices_api.web.refusals import refusals
+from devices_api.web.textschemas import storable
 
 if TYPE_CHECKING:
     from devices_api.profiles import Profile
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
 FailuresOf = Callable[["Profile"], Awaitable[dict[str, ComputedFailure]]]
 """Gives the failures of a profile's computed metrics; raises UnavailableError."""
 
-ProfileId = Annotated[str, Path(min_length=1, max_length=64)]
+ProfileId = Annotated[str, Path(min_length=1, max_length=64), AfterValidator(storable)]
 
 
 def _unknown(id_: str) -> Problem:
@@ -36,14 +40,21 @@ def routes(
     router = APIRouter(prefix="/profiles", tags=["profiles"])
 
     @router.put("/{profile_id}", responses={HTTPStatus.CREATED: {"model": ProfileOut}})
-    async def put(who: Writer, profile_id: ProfileId, body: ProfileIn, response: Response) -> ProfileOut:
-        """Make a profile, or replace it as a whole. Ingest applies it to the devices that name it, within seconds."""
+    async def put(
+        who: Writer, profile_id: ProfileId, body: ProfileIn, match: IfMatch, response: Response
+    ) -> ProfileOut:
+        """Make a profile, or replace it as a whole. Ingest applies it to the devices that name it, within seconds.
+
+        Each put that changes it makes a version.
+        """
         everywhere(who)
-        profile, made = await registry().profiles.put(profile_id, body.content(), now())
+        with refusals():
+            profile, made = await registry().profiles.put(profile_id, body.content(), who, now(), match)
         changed()
+        tagged(response, profile.version)
         if made:
             response.status_code = HTTPStatus.CREATED
-        return ProfileOut.of(profile)
+        return ProfileOut.of_kept(profile)
 
     @router.get("")
     async def list_profiles(_: Reader, limit: ProfilesLimit = 50, cursor: Cursor = None) -> ProfilePage:
@@ -52,7 +63,7 @@ def routes(
         return ProfilePage.of(await registry().profiles.page(after, limit + 1), limit)
 
     @router.get("/{profile_id}")
-    async def show(_: Reader, profile_id: ProfileId) -> ProfileShown:
+    async def show(_: Reader, profile_id: ProfileId, response: Response) -> ProfileShown:
         """Show a profile, and which of its computed metrics fail."""
         profile = await registry().profiles.get(profile_id)
         if profile is None:
@@ -60,18 +71,17 @@ def routes(
         failing = None
         with contextlib.suppress(UnavailableError):
             failing = await failures(profile)
+        tagged(response, profile.version)
         return ProfileShown.with_failures(profile, failing)
 
     @router.delete("/{profile_id}", status_code=HTTPStatus.NO_CONTENT)
-    async def remove(who: Writer, profile_id: ProfileId) -> None:
-        """Remove a profile that no device names."""
+    async def remove(who: Writer, profile_id: ProfileId, match: IfMatch) -> None:
+        """Remove a profile that no device names, nor one that is deleted and may be restored; its versions stay."""
         everywhere(who)
-        try:
-            removed = await registry().profiles.remove(profile_id)
-        except InUseError as error:
-            detail = f"Devices name the profile {profile_id!r}; give them another one first."
-            raise Problem(HTTPStatus.CONFLICT, "profile-in-use", "The profile is in use", detail) from error
+        with refusals():
+            removed = await registry().profiles.remove(profile_id, who, now(), match)
         if not removed:
             raise _unknown(profile_id)
+        changed()
 
     return router

@@ -1,7 +1,7 @@
 """What the API takes and answers about profiles and calibration. Times are RFC 3339 UTC with nine fraction digits."""
 
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -15,10 +15,12 @@ from contracts.units import MAX_UNIT, canonical
 from devices_api.cursors import encode_cursor
 from devices_api.profiles import NewProfile, Profile
 from devices_api.times import format_time, parse_time
+from devices_api.web.alertschemas import AlertDefault, Alerts
 
 MOST_METRICS = 500
 MOST_COMPUTED = 100
 MOST_DAYS = 36_500
+MOST_INTERVAL = 366 * 86_400.0
 MOST_CALIBRATIONS = 50
 """Of one metric, over the years."""
 
@@ -174,6 +176,18 @@ class ProfileIn(BaseModel):
         ),
     ] = {}
     retention: RetentionEntry = Field(default=RetentionEntry(), description="How long readings are kept, in days")
+    interval: Annotated[float, Field(ge=0, le=MOST_INTERVAL, allow_inf_nan=False)] = Field(
+        default=0.0, description="Seconds between two readings of a device, as expected; 0 where nobody knows"
+    )
+    alerts: Alerts = []
+
+    @model_validator(mode="after")
+    def _alerts_about_numbers(self) -> Self:
+        for alert in self.alerts:
+            metric = self.metrics.get(alert.metric)
+            if metric is not None and metric.type != "number":
+                raise ValueError(f"alerts: {alert.metric!r} is a {metric.type}; thresholds are for numbers")
+        return self
 
     @model_validator(mode="after")
     def _computes_from_what_is_sent(self) -> Self:
@@ -201,19 +215,18 @@ class ProfileIn(BaseModel):
             self.point_rate,
             self.computed,
             Retention(days.raw, days.m1, days.h1, days.d1),
+            self.interval,
+            [alert.content() for alert in self.alerts],
         )
 
-
-class ProfileOut(ProfileIn):
-    """A profile that is kept."""
-
-    id: str
-    created: str
-    updated: str
+    @staticmethod
+    def of(profile: NewProfile) -> "ProfileIn":
+        """Show what a profile says, as it could be put again."""
+        return ProfileIn.model_construct(**ProfileIn.shown(profile))
 
     @staticmethod
-    def of(profile: Profile) -> "ProfileOut":
-        """Show a profile."""
+    def shown(profile: NewProfile) -> dict[str, Any]:
+        """Give the fields of what a profile says."""
         metrics = {
             name: MetricEntry.model_construct(
                 type=metric.type,
@@ -225,8 +238,23 @@ class ProfileOut(ProfileIn):
             for name, metric in profile.metrics.items()
         }
         retention = RetentionEntry.model_construct(**msgspec.structs.asdict(profile.retention))
+        alerts = [AlertDefault.model_validate(alert) for alert in profile.alerts]
+        return vars(profile) | {"metrics": metrics, "retention": retention, "alerts": alerts}
+
+
+class ProfileOut(ProfileIn):
+    """A profile that is kept."""
+
+    id: str
+    created: str
+    updated: str
+    version: Annotated[int, Field(description="One more with each change of it; the ETag of this")]
+
+    @staticmethod
+    def of_kept(profile: Profile) -> "ProfileOut":
+        """Show a profile."""
         times = {"created": format_time(profile.created), "updated": format_time(profile.updated)}
-        return ProfileOut.model_construct(**vars(profile) | times | {"metrics": metrics, "retention": retention})
+        return ProfileOut.model_construct(**ProfileIn.shown(profile) | times)
 
 
 class FailureOut(BaseModel):
@@ -262,7 +290,7 @@ class ProfileShown(ProfileOut):
     def with_failures(profile: Profile, failures: dict[str, ComputedFailure] | None) -> "ProfileShown":
         """Show a profile; `failures` is None if they cannot be known now."""
         failing = None if failures is None else {name: FailureOut.of(failure) for name, failure in failures.items()}
-        return ProfileShown.model_construct(**vars(ProfileOut.of(profile)), failing=failing)
+        return ProfileShown.model_construct(**vars(ProfileOut.of_kept(profile)), failing=failing)
 
 
 class ProfilePage(BaseModel):
@@ -276,4 +304,4 @@ class ProfilePage(BaseModel):
         """Show the first `limit` of `profiles`; there is a next page if there are more."""
         shown = profiles[:limit]
         following = encode_cursor("profiles", shown[-1].id) if len(profiles) > limit else None
-        return ProfilePage.model_construct(items=[ProfileOut.of(profile) for profile in shown], next=following)
+        return ProfilePage.model_construct(items=[ProfileOut.of_kept(profile) for profile in shown], next=following)

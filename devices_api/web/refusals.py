@@ -6,7 +6,7 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 from contracts.problems import Problem
-from devices_api.errors import ExistsError, OutOfSightError, StaleError, UnknownGroupError
+from devices_api.errors import ExistsError, InUseError, OutOfSightError, StaleError, UnknownGroupError
 from devices_api.web.etags import stale
 
 
@@ -24,6 +24,9 @@ def refusals() -> Iterator[None]:
         raise stale(error) from error
     except ExistsError as error:
         raise _exists(str(error), deleted=error.deleted) from error
+    except InUseError as error:
+        detail = f"Devices name the profile {str(error)!r}; give them another one first."
+        raise Problem(HTTPStatus.CONFLICT, "profile-in-use", "The profile is in use", detail) from error
     except UnknownGroupError as error:
         raise Problem(
             HTTPStatus.UNPROCESSABLE_ENTITY, "unknown-group", "Unknown group", f"There is no group {str(error)!r}."

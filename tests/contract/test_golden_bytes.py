@@ -14,7 +14,18 @@ from contracts.computed import ComputedFailure, decode_failure, encode_failure, 
 from contracts.deadletters import DEAD_LETTER, DeadLetter
 from contracts.deletions import DELETION, Deletion
 from contracts.derived import DERIVED_BATCH, DerivedBatch, Window
-from contracts.devices import DeviceRecord, decode_record, encode_record
+from contracts.devices import (
+    Calibration,
+    DeviceRecord,
+    Metric,
+    ProfileRecord,
+    Retention,
+    decode_profile,
+    decode_record,
+    encode_record,
+    kv_key,
+    profile_key,
+)
 from contracts.presence import PRESENCE_MESSAGE, Presence
 from contracts.readings import READING_BATCH, Reading, ReadingBatch
 from contracts.streams import MAX_PAYLOAD
@@ -151,6 +162,44 @@ def test_a_device_record_is_json_that_a_person_can_read() -> None:
     )
     assert encode_record(record) == data
     assert decode_record(data) == record
+
+
+def test_a_device_record_says_what_is_its_own_and_a_profile_record_what_is_its_profile_s() -> None:
+    own = DeviceRecord(1, "a", enabled=False, profile="p", zone="UTC", calibration={"t": [Calibration(offset=0.5)]})
+    assert encode_record(own) == (
+        b'{"schema_version":1,"id":"a","enabled":false,"profile":"p","zone":"UTC","calibration":{"t":[{"offset":0.5}]}}'
+    )
+    profile = ProfileRecord(1, "pump house", {"t": Metric(unit="degC", max=85.0)}, "UTC", interval=10.0)
+    data = (
+        b'{"schema_version":1,"id":"pump house","metrics":{"t":{"unit":"degC","max":85.0}},"zone":"UTC",'
+        b'"interval":10.0}'
+    )
+    assert encode_record(profile) == data
+    assert decode_profile(data) == profile
+    assert (profile_key("pump house"), kv_key("profile.pump house")) == (
+        "profile.pump=20house",
+        "profile=2Epump=20house",
+    )
+
+
+def test_a_device_record_of_before_profiles_had_records_is_read() -> None:
+    data = (
+        b'{"schema_version":1,"id":"a","enabled":true,"profile":"p","tags":{"x":"1"},"metrics":{"t":{"unit":"degC"}},'
+        b'"keep_raw":true,"message_rate":"1:1","computed":{"p":"u * i"},"retention":{"raw":7}}'
+    )
+    expected = DeviceRecord(
+        1,
+        "a",
+        enabled=True,
+        profile="p",
+        tags={"x": "1"},
+        metrics={"t": Metric(unit="degC")},
+        keep_raw=True,
+        message_rate="1:1",
+        computed={"p": "u * i"},
+        retention=Retention(raw=7),
+    )
+    assert decode_record(data) == expected
 
 
 def test_a_failure_of_a_computed_metric_is_json_that_a_person_can_read() -> None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from nats.js.errors import NotFoundError
 
 from contracts import logs, streams
-from contracts.devices import Calibration, DeviceRecord, Metric, decode_record, encode_record
+from contracts.devices import Calibration, DeviceRecord, Metric, decode_record, encode_record, is_profile_key
 from contracts.directory import Directory
 from contracts.jetstream import Link, Publisher, ensure_bucket
 from contracts.presence import PRESENCE_MESSAGE, Presence
@@ -25,11 +25,13 @@ from tests.integration.registry_service import Service, running, until
 
 
 async def records(link: Link) -> dict[str, DeviceRecord]:
-    """Read the whole bucket."""
+    """Read all device records."""
     bucket = await link.js.key_value(streams.DEVICES_BUCKET)
     found = {}
     with contextlib.suppress(NotFoundError):
         for key in (await link.js.stream_info("KV_devices", subjects_filter=">")).state.subjects or {}:
+            if is_profile_key(key.removeprefix("$KV.devices.")):
+                continue
             with contextlib.suppress(NotFoundError):
                 entry = await bucket.get(key.removeprefix("$KV.devices."))
                 record = decode_record(entry.value or b"")
@@ -55,6 +57,8 @@ async def test_changes_reach_the_other_services(service: Service, peer: Link) ->
     await until(lambda: len(directory) == 2, "both are known")
     await service.client.patch("/devices/a", json={"enabled": False, "profile": "pump", "tags": {"x": "1"}})
     await service.client.delete("/devices/pump 7 °")
+    await until(lambda: (found := directory.get("pump 7 °")) is not None and not found.enabled, "one is deleted")
+    await service.client.delete("/devices/pump 7 °?purge=true")
     await until(lambda: len(directory) == 1, "one is gone")
     assert directory.get("a") == DeviceRecord(1, "a", enabled=False, profile="pump", tags={"x": "1"})
     following.cancel()
@@ -156,7 +160,7 @@ async def test_changes_made_while_the_stream_server_is_away_follow(
     stream.kill()
     await until(lambda: service.app.waiting_for() == ["stream server"], "it is missed")
     await service.register("during")
-    await service.client.delete("/devices/before")
+    await service.client.delete("/devices/before?purge=true")
     assert [item["id"] for item in (await service.get("/devices"))["items"]] == ["during"]
     answer = await service.client.get("/dead-letters")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")

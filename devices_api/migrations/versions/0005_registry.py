@@ -64,9 +64,33 @@ def upgrade() -> None:
     with op.batch_alter_table("outbox") as outbox:
         outbox.add_column(sa.Column("kind", sa.String(16), nullable=False, server_default="device"))
     op.execute(f"INSERT INTO tag (device, key, value) {_TAGS_OF[op.get_bind().dialect.name]}")
+    _keep_first_versions()
+    # Profiles have records of their own from now on, and devices' records no longer hold them.
+    op.execute("INSERT INTO outbox (device, kind) SELECT id, 'profile' FROM profile ORDER BY id")
+    op.execute("INSERT INTO outbox (device, kind) SELECT id, 'device' FROM device ORDER BY id")
+
+
+def _keep_first_versions() -> None:
+    """Keep what each profile is now as its first version."""
+    names = ("metrics", "computed", "retention")
+    plain = ("zone", "keep_raw", "message_rate", "point_rate")
+    columns = [sa.column(name, sa.JSON) for name in names] + [sa.column(name) for name in (*plain, "id", "updated")]
+    bind = op.get_bind()
+    version = sa.table(
+        "profile_version",
+        *(sa.column(name) for name in ("profile", "version", "at", "by")),
+        sa.column("content", sa.JSON),
+    )
+    for row in bind.execute(sa.select(*columns).select_from(sa.table("profile"))).mappings().all():
+        content = {name: row[name] for name in (*names, *plain)} | {"keep_raw": bool(row["keep_raw"])}
+        kept = {"profile": row["id"], "version": 1, "at": row["updated"], "by": "", "content": content}
+        bind.execute(version.insert().values(kept))
 
 
 def downgrade() -> None:
+    op.execute("DELETE FROM outbox WHERE kind <> 'device'")
+    op.execute("UPDATE device SET enabled = FALSE WHERE deleted IS NOT NULL")
+    op.execute("INSERT INTO outbox (device) SELECT id FROM device ORDER BY id")
     with op.batch_alter_table("outbox") as outbox:
         outbox.drop_column("kind")
     op.drop_table("activity")

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from alerting.rules import clear_problem
+from contracts.alerts import clear_problem
 from tests.unit.alerting.stories import Story, rule
 
 

@@ -11,8 +11,8 @@ LATER = 10**18
 
 async def publish(registry: Repository) -> None:
     """Empty the outbox, as the relay does."""
-    while pending := await registry.pending(100):
-        await registry.published([row for item in pending for row in item.rows])
+    while pending := await registry.outbox.pending(100):
+        await registry.outbox.published([row for item in pending for row in item.rows])
 
 
 async def due(registry: Repository, now: int = LATER, reason: str = "unknown_device") -> list[AutoReplay]:

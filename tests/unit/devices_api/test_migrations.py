@@ -6,7 +6,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
+from contracts.devices import Metric
 from devices_api import database
+from devices_api.profile_repository import content_of
 from devices_api.repository import Repository
 from devices_api.tables import metadata
 
@@ -14,6 +16,11 @@ REVISIONS = [f"{number:04}" for number in range(1, int(database.HEAD) + 1)]
 _DEVICE = (
     "INSERT INTO device (id, name, profile, tags, enabled, created, updated) "
     "VALUES ('d', 'D', 'still', :tags, TRUE, 5, 6)"
+)
+
+_PROFILE = (
+    "INSERT INTO profile (id, metrics, zone, keep_raw, message_rate, point_rate, created, updated) "
+    "VALUES ('still', :metrics, 'UTC', TRUE, '', '', 5, 6)"
 )
 
 
@@ -38,6 +45,8 @@ async def test_a_database_of_every_version_is_brought_to_this_one_with_its_devic
     engine = database.connect(empty_url)
     async with engine.begin() as connection:
         await connection.execute(text(_DEVICE), {"tags": '{"site": "north"}'})
+        if revision >= "0003":
+            await connection.execute(text(_PROFILE), {"metrics": '{"t": {"unit": "degC"}}'})
     await database.migrate(engine)
     async with engine.connect() as connection:
         assert await connection.run_sync(differences) == []
@@ -45,6 +54,14 @@ async def test_a_database_of_every_version_is_brought_to_this_one_with_its_devic
             tags = (await connection.execute(text("SELECT device, key, value FROM tag"))).all()
             assert [tuple(row) for row in tags] == [("d", "site", "north")]
     registry = Repository(engine)
+    if revision in ("0003", "0004"):
+        profile = await registry.profiles.get("still")
+        assert profile is not None
+        [first] = await registry.profiles.versions("still", None, 9)
+        assert (first.version, first.at, first.content) == (1, 6, content_of(profile))
+        assert first.content.metrics == {"t": Metric(unit="degC")}
+        announced = [(item.kind, item.id) for item in await registry.outbox.pending(9)]
+        assert announced == [("profile", "still"), ("device", "d")], "profiles have records of their own now"
     device = await registry.get("d")
     assert device is not None
     assert (device.name, device.profile, device.tags) == ("D", "still", {"site": "north"})

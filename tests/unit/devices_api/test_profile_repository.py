@@ -2,20 +2,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.devices import Calibration, Metric, Retention
+from contracts.devices import Calibration, DeviceRecord, Metric, ProfileRecord, Retention
 from contracts.presence import Presence
 from devices_api.access import ROOT
 from devices_api.devices import (
     LONGEST_FACT,
     LONGEST_FACT_NAME,
     MOST_FACTS,
-    Device,
     NewDevice,
     learn,
 )
 from devices_api.errors import InUseError
 from devices_api.hearing import Taken
-from devices_api.profiles import NewProfile, record_of
+from devices_api.profiles import NewProfile
 from devices_api.repository import Repository
 
 
@@ -27,100 +26,71 @@ async def add(registry: Repository, profile: str, *ids: str) -> None:
 
 async def settle(registry: Repository) -> None:
     """Take everything off the outbox."""
-    await registry.published([row for item in await registry.pending(100) for row in item.rows])
+    await registry.outbox.published([row for item in await registry.outbox.pending(100) for row in item.rows])
 
 
-async def announced(registry: Repository) -> list[str]:
-    return [item.device for item in await registry.pending(100)]
+async def announced(registry: Repository) -> list[tuple[str, str]]:
+    return [(item.kind, item.id) for item in await registry.outbox.pending(100)]
 
 
-async def test_a_changed_profile_announces_its_devices_and_no_others(registry: Repository) -> None:
+async def test_a_changed_profile_is_one_record_however_many_devices_it_has(registry: Repository) -> None:
     await add(registry, "orchard", "b", "a")
-    await add(registry, "other", "c")
-    profile, made = await registry.profiles.put("orchard", NewProfile({"t": Metric(max=1.0)}), now=5)
+    profile, made = await registry.profiles.put("orchard", NewProfile({"t": Metric(max=1.0)}), ROOT, now=5)
     assert made
-    assert (profile.created, profile.updated) == (5, 5)
-    assert await announced(registry) == ["a", "b"]
-    pending = await registry.pending(100)
-    assert all(item.record and item.record.metrics == {"t": Metric(max=1.0)} for item in pending)
+    assert (profile.created, profile.updated, profile.version) == (5, 5, 1)
+    assert await announced(registry) == [("profile", "orchard")]
+    [item] = await registry.outbox.pending(100)
+    assert (item.key, item.record) == ("profile.orchard", ProfileRecord(1, "orchard", {"t": Metric(max=1.0)}))
     await settle(registry)
-    profile, made = await registry.profiles.put("orchard", NewProfile({"t": Metric(max=2.0)}), now=6)
+    profile, made = await registry.profiles.put("orchard", NewProfile({"t": Metric(max=2.0)}), ROOT, now=6)
     assert not made
-    assert (profile.created, profile.updated) == (5, 6)
+    assert (profile.created, profile.updated, profile.version) == (5, 6, 2)
     assert await registry.profiles.get("orchard") == profile
-    assert await announced(registry) == ["a", "b"]
+    assert await announced(registry) == [("profile", "orchard")]
 
 
-async def test_what_is_computed_and_how_long_it_is_kept_reach_the_data_path(registry: Repository) -> None:
-    await add(registry, "orchard", "a")
-    new = NewProfile(computed={"power": "u * i"}, retention=Retention(raw=7, d1=4000))
-    await registry.profiles.put("orchard", new, now=1)
-    [item] = await registry.pending(10)
-    assert item.record is not None
-    assert (item.record.computed, item.record.retention) == (new.computed, new.retention)
+async def test_all_that_is_asked_of_devices_reaches_the_data_path(registry: Repository) -> None:
+    new = NewProfile(
+        {"t": Metric(unit="degC")},
+        "Europe/Paris",
+        keep_raw=True,
+        message_rate="1:1",
+        point_rate="2:1",
+        computed={"power": "u * i"},
+        retention=Retention(raw=7, d1=4000),
+        interval=10.0,
+    )
+    await registry.profiles.put("orchard", new, ROOT, now=1)
+    [item] = await registry.outbox.pending(10)
+    shared = {name: value for name, value in vars(new).items() if name != "alerts"}
+    assert item.record == ProfileRecord(1, "orchard", **shared)
 
 
 async def test_a_profile_put_as_it_is_announces_nothing(registry: Repository) -> None:
     await add(registry, "orchard", "a")
     new = NewProfile({"t": Metric(calibration=[Calibration(1, 2.0, 3.0, [4.0])])}, "UTC", keep_raw=True)
-    await registry.profiles.put("orchard", new, now=1)
+    await registry.profiles.put("orchard", new, ROOT, now=1)
     await settle(registry)
-    profile, made = await registry.profiles.put("orchard", new, now=2)
+    profile, made = await registry.profiles.put("orchard", new, ROOT, now=2)
     assert (profile.updated, made) == (1, False)
     assert await announced(registry) == []
 
 
 async def test_a_profile_that_is_named_is_not_removed(registry: Repository) -> None:
-    await registry.profiles.put("orchard", NewProfile(), now=1)
+    await registry.profiles.put("orchard", NewProfile(), ROOT, now=1)
     await add(registry, "orchard", "a")
     with pytest.raises(InUseError):
-        await registry.profiles.remove("orchard")
+        await registry.profiles.remove("orchard", ROOT, now=4)
     assert await registry.profiles.get("orchard") is not None
     await registry.purge("a", ROOT, now=3)
-    assert await registry.profiles.remove("orchard")
-    assert not await registry.profiles.remove("orchard")
+    assert await registry.profiles.remove("orchard", ROOT, now=4)
+    assert not await registry.profiles.remove("orchard", ROOT, now=4)
 
 
 async def test_a_device_may_name_a_profile_before_it_is_made(registry: Repository) -> None:
     await registry.create(NewDevice("a", "a", "later"), ROOT, now=1)
-    [item] = await registry.pending(10)
-    assert item.record is not None
-    assert (item.record.profile, item.record.metrics) == ("later", {})
-
-
-def device(calibration: dict[str, list[Calibration]] | None = None, zone: str = "") -> Device:
-    return Device("d", "", "p", {}, True, 1, 1, zone, calibration or {})  # noqa: FBT003 - enabled
-
-
-def test_a_device_s_own_zone_and_calibration_go_before_its_profile_s() -> None:
-    own, common = [Calibration(offset=1.0)], [Calibration(offset=2.0)]
-    profile = NewProfile(
-        {"t": Metric(unit="degC", max=85.0, calibration=common), "h": Metric(unit="%", calibration=common)},
-        "Europe/Paris",
-        keep_raw=True,
-        message_rate="1:1",
-        point_rate="2:1",
-    )
-    record = record_of(device(calibration={"t": own, "x": own}), profile)
-    assert record.metrics == {
-        "t": Metric(unit="degC", max=85.0, calibration=own),
-        "h": Metric(unit="%", calibration=common),
-        "x": Metric(calibration=own),
-    }
-    assert (record.zone, record.keep_raw, record.message_rate, record.point_rate) == (
-        "Europe/Paris",
-        True,
-        "1:1",
-        "2:1",
-    )
-    assert profile.metrics["t"].calibration == common
-    assert record_of(device(zone="Asia/Tokyo"), profile).zone == "Asia/Tokyo"
-    assert record_of(device(calibration={"t": []}), profile).metrics["t"].calibration == [], "none, rather than common"
-
-
-def test_a_text_metric_is_not_made_a_number_by_a_calibration() -> None:
-    profile = NewProfile({"t": Metric("text")})
-    assert record_of(device(calibration={"t": [Calibration(offset=1.0)]}), profile).metrics["t"].type == "text"
+    [item] = await registry.outbox.pending(10)
+    assert item.record == DeviceRecord(1, "a", enabled=True, profile="later")
 
 
 async def test_facts_replace_those_before_and_empty_ones_remove_them(registry: Repository) -> None:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from contracts.computed import ComputedFailure
-from contracts.devices import Calibration, Metric
+from contracts.devices import Calibration, DeviceRecord, Metric
 from contracts.presence import Presence
 from devices_api.profiles import NewProfile
 from tests.unit.devices_api.conftest import NOW, Service, problem
@@ -57,7 +57,7 @@ async def test_a_profile_from_making_to_removal(service: Service) -> None:
     assert (await service.client.delete("/profiles/orchard")).status_code == 204
     assert problem(await service.client.get("/profiles/orchard")) == (404, "unknown-profile")
     assert problem(await service.client.delete("/profiles/orchard")) == (404, "unknown-profile")
-    assert service.changes == 2
+    assert service.changes == 3
 
 
 @pytest.mark.parametrize(
@@ -164,14 +164,13 @@ async def test_a_device_has_its_own_zone_and_calibration(service: Service) -> No
     changed = await service.client.patch("/devices/d", json={"calibration": {"u": shown["calibration"]["t"]}})
     assert list(changed.json()["calibration"]) == ["u"]
     assert (await service.client.patch("/devices/d", json={"zone": "Nowhere"})).status_code == 422
-    [item] = await registry.pending(10)
-    assert item.record is not None
-    assert item.record.zone == "Asia/Tokyo"
-    assert item.record.metrics["u"] == Metric(
-        calibration=[
-            Calibration(offset=1.0),
-            Calibration(since=1_769_904_000_000_000_000, scale=2.0, polynomial=[0.0, 1.0]),
-        ]
+    [item] = await registry.outbox.pending(10)
+    own = [
+        Calibration(offset=1.0),
+        Calibration(since=1_769_904_000_000_000_000, scale=2.0, polynomial=[0.0, 1.0]),
+    ]
+    assert item.record == DeviceRecord(
+        1, "d", enabled=True, profile="default", zone="Asia/Tokyo", calibration={"u": own}
     )
     assert "calibration" not in (await service.get("/devices"))["items"][0]
 
@@ -204,3 +203,71 @@ async def test_a_profile_that_is_put_is_what_was_asked(service: Service) -> None
     assert NewProfile(profile.metrics, message_rate="5:1") == NewProfile(
         **{name: getattr(profile, name) for name in vars(NewProfile())}
     )
+
+
+ALERT = {"name": "too hot", "metric": "temperature", "operator": "gt", "value": 80, "for": "90s", "clear": 75}
+
+
+async def test_each_change_makes_a_version_and_an_old_one_can_be_put_again(service: Service) -> None:
+    first = {"zone": "UTC", "interval": 10, "alerts": [ALERT]}
+    made = await put(service, first)
+    assert (made.json()["version"], made.headers["ETag"]) == (1, '"1"')
+    assert made.json()["alerts"] == [ALERT | {"for": "1m30s", "severity": "warning", "enabled": True}]
+    assert (await put(service, {"keep_raw": True})).json()["version"] == 2
+    assert (await put(service, {"keep_raw": True})).json()["version"] == 2, "it is put as it is"
+    page = await service.get("/profiles/orchard/versions", limit=1)
+    assert [item["version"] for item in page["items"]] == [2]
+    page = await service.get("/profiles/orchard/versions", cursor=page["next"])
+    assert page == {"items": [{"version": 1, "at": made.json()["updated"], "by": "root"}], "next": None}
+    old = await service.get("/profiles/orchard/versions/1")
+    assert old["content"] == {name: value for name, value in made.json().items() if name in old["content"]}
+    assert (old["content"]["zone"], old["content"]["interval"]) == ("UTC", 10)
+    again = await service.client.post("/profiles/orchard/versions/1/restore")
+    assert (again.status_code, again.json()["version"]) == (200, 3)
+    assert again.json() == made.json() | {"version": 3}
+    assert (await put(service, old["content"])).json()["version"] == 3, "what is shown can be sent back"
+    for path in ("/profiles/orchard/versions/9", "/profiles/other/versions/1"):
+        assert problem(await service.client.get(path)) == (404, "unknown-version")
+        assert problem(await service.client.post(f"{path}/restore")) == (404, "unknown-version")
+    assert problem(await service.client.get("/profiles/other/versions")) == (404, "unknown-profile")
+
+
+async def test_versions_outlast_their_profile_and_go_on_after_it(service: Service) -> None:
+    await put(service, {"zone": "UTC"})
+    await service.client.delete("/profiles/orchard")
+    assert [item["version"] for item in (await service.get("/profiles/orchard/versions"))["items"]] == [1]
+    restored = await service.client.post("/profiles/orchard/versions/1/restore")
+    assert (restored.json()["zone"], restored.json()["version"]) == ("UTC", 2)
+
+
+async def test_a_change_of_another_version_is_refused(service: Service) -> None:
+    url = "/profiles/orchard"
+    for match in ("*", '"1"'):
+        refused = await service.client.put(url, json={}, headers={"If-Match": match})
+        assert problem(refused) == (412, "stale"), "there is none yet"
+    await put(service, {})
+    for match in ("*", '"1"', '"7", "1"'):
+        assert (await service.client.put(url, json={}, headers={"If-Match": match})).status_code == 200
+    for match in ('"2"', 'W/"1"', '"x"'):
+        refused = await service.client.put(url, json={"zone": "UTC"}, headers={"If-Match": match})
+        assert problem(refused) == (412, "stale")
+        assert problem(await service.client.delete(url, headers={"If-Match": match})) == (412, "stale")
+    assert problem(await service.client.put(url, json={}, headers={"If-Match": "1"})) == (400, "bad-if-match")
+    assert (await service.client.delete(url, headers={"If-Match": '"1"'})).status_code == 204
+
+
+@pytest.mark.parametrize(
+    "alerts",
+    [
+        [ALERT, ALERT],
+        [ALERT | {"clear": 81}],
+        [ALERT | {"operator": "near"}],
+        [ALERT | {"for": "soon"}],
+        [ALERT | {"selector": {"profile": "orchard"}}],
+        [ALERT | {"metric": "valve"}],
+        [ALERT | {"name": str(n)} for n in range(51)],
+    ],
+)
+async def test_alerts_that_could_not_be_rules_are_refused(service: Service, alerts: list[object]) -> None:
+    body = {"metrics": {"valve": {"type": "boolean"}}, "alerts": alerts}
+    assert problem(await put(service, body)) == (422, "invalid-request")

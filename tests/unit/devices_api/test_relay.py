@@ -57,7 +57,7 @@ class Running:
     def __init__(self, registry: Repository) -> None:
         self.registry, self.stream = registry, FakeStream()
         self.metrics = Metrics(lambda: True)
-        self.relay = Relay(registry, cast("StreamServer", self.stream), self.metrics, logs.quiet())
+        self.relay = Relay(registry.outbox, cast("StreamServer", self.stream), self.metrics, logs.quiet())
         self.task = asyncio.create_task(self.relay.run())
 
     async def register(self, *ids: str) -> None:
@@ -95,7 +95,7 @@ async def test_changes_reach_the_bucket_in_order(running: Running) -> None:
     record = decode_record(running.stream.values["a"])
     assert (record.enabled, record.tags) == (False, {"x": "1"})
     await running.until(lambda: running.pending() == 0)
-    assert await running.registry.outbox_size() == 0
+    assert await running.registry.outbox.size() == 0
 
 
 async def test_changes_wait_while_the_bucket_is_away(running: Running) -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.devices import DeviceRecord
 from contracts.presence import Presence
 from devices_api.access import ROOT
 from devices_api.devices import NewDevice, Online
@@ -38,7 +39,7 @@ async def test_an_id_is_registered_once_even_at_the_same_time(registry: Reposito
     tries = [registry.create(NewDevice("a", str(n)), ROOT, now=1) for n in range(8)]
     results = await asyncio.gather(*tries, return_exceptions=True)
     assert sum(isinstance(result, ExistsError) for result in results) == 7
-    assert len(await registry.pending(100)) == 1
+    assert len(await registry.outbox.pending(100)) == 1
 
 
 async def test_a_change_replaces_what_it_names(registry: Repository) -> None:
@@ -52,11 +53,11 @@ async def test_a_change_replaces_what_it_names(registry: Repository) -> None:
 
 async def test_a_change_that_changes_nothing_announces_nothing(registry: Repository) -> None:
     await add(registry, "a")
-    await registry.published([row for item in await registry.pending(10) for row in item.rows])
+    await registry.outbox.published([row for item in await registry.outbox.pending(10) for row in item.rows])
     device = await registry.change("a", {"enabled": True}, ROOT, now=2)
     assert device is not None
     assert device.updated == 1
-    assert await registry.pending(10) == []
+    assert await registry.outbox.pending(10) == []
 
 
 async def test_the_outbox_gives_each_device_once_as_it_is_now(registry: Repository) -> None:
@@ -64,19 +65,19 @@ async def test_the_outbox_gives_each_device_once_as_it_is_now(registry: Reposito
     await registry.change("a", {"enabled": False}, ROOT, now=2)
     assert await registry.purge("b", ROOT, now=3)
     assert not await registry.purge("b", ROOT, now=3)
-    pending = await registry.pending(10)
-    assert [(item.device, len(item.rows)) for item in pending] == [("a", 2), ("b", 2)]
-    assert [item.record and item.record.enabled for item in pending] == [False, None]
-    await registry.published(pending[0].rows)
-    assert [item.device for item in await registry.pending(10)] == ["b"]
-    assert await registry.outbox_size() == 2
+    pending = await registry.outbox.pending(10)
+    assert [(item.id, len(item.rows)) for item in pending] == [("a", 2), ("b", 2)]
+    assert [item.record for item in pending] == [DeviceRecord(1, "a", enabled=False, profile="default"), None]
+    await registry.outbox.published(pending[0].rows)
+    assert [item.id for item in await registry.outbox.pending(10)] == ["b"]
+    assert await registry.outbox.size() == 2
 
 
 async def test_everything_can_be_announced_again(registry: Repository) -> None:
     await add(registry, "a", "b")
-    await registry.published([row for item in await registry.pending(10) for row in item.rows])
-    assert await registry.announce_all() == 2
-    assert [item.device for item in await registry.pending(10)] == ["a", "b"]
+    await registry.outbox.published([row for item in await registry.outbox.pending(10) for row in item.rows])
+    assert await registry.outbox.announce_all() == 2
+    assert [item.id for item in await registry.outbox.pending(10)] == ["a", "b"]
 
 
 @settings(max_examples=10, deadline=None)
@@ -112,7 +113,7 @@ async def test_a_device_that_is_seen_is_registered_once_and_announced(registry: 
     device = await registry.get("new")
     assert device is not None
     assert (device.name, device.profile, device.enabled, device.created) == ("new", "default", True, 9)
-    assert [item.device for item in await registry.pending(10)] == ["known", "new"]
+    assert [item.id for item in await registry.outbox.pending(10)] == ["known", "new"]
 
 
 async def test_a_full_registry_registers_no_more(registry: Repository) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerting.durations import LONGEST, format_duration, parse_duration
+from contracts.durations import LONGEST, format_duration, parse_duration
 
 
 @pytest.mark.parametrize(
