@@ -202,19 +202,22 @@ class Publisher:
         self._client, self._inbox = client, client.new_inbox()
         await client.subscribe(f"{self._inbox}.*", cb=self._answered)
 
-    async def publish(self, subject: str, data: bytes, keep_s: int = 0) -> None:
+    async def publish(self, subject: str, data: bytes, keep_s: int = 0, name: str = "") -> None:
         """Return once the stream has stored `data`, to keep it for `keep_s` seconds; 0: for as long as it keeps any.
 
-        Raises NotAcknowledgedError; it may have been stored even so. Only a bucket's stream takes a `keep_s`.
+        Raises NotAcknowledgedError; it may have been stored even so. Only a bucket's stream takes a `keep_s`. Of the
+        messages that have the same `name`, and come within two minutes, the stream stores the first.
         """
-        headers = {Header.MSG_TTL.value: str(keep_s)} if keep_s else None
+        headers = {Header.MSG_TTL.value: str(keep_s)} if keep_s else {}
+        if name:
+            headers[Header.MSG_ID.value] = name
         token = str(next(self._tokens))
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[token] = answer
         try:
             async with asyncio.timeout(self._timeout):
                 await self.start()
-                await self._link.client.publish(subject, data, reply=f"{self._inbox}.{token}", headers=headers)
+                await self._link.client.publish(subject, data, reply=f"{self._inbox}.{token}", headers=headers or None)
                 await answer
         except (TimeoutError, NatsError) as error:
             raise NotAcknowledgedError(f"{subject}: {error or 'no answer from the stream server'}") from error

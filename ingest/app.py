@@ -16,6 +16,7 @@ from contracts.jetstream import Link
 from contracts.lease import Lease, LeaseBucket, Times
 from contracts.logs import Log
 from ingest import table
+from ingest.activity import INTERVAL_S, Tally
 from ingest.admit import Admission
 from ingest.announcements import FAMILY
 from ingest.context import Context
@@ -65,6 +66,7 @@ class App:
         descriptions = Descriptions(lambda device: self._directory.get(device) is not None)
         self._parts = Parts(admission, descriptions, self._tell, self._send)
         self._patience = Patience(settings.decode_seconds)
+        self._tally = Tally()
         self._pipeline = Pipeline(
             routes,
             self._context,
@@ -77,14 +79,15 @@ class App:
             batch_readings=settings.batch_readings,
             receiver=settings.client_id,
             refiltered=self._follow,
+            count=self._tally.count,
         )
         monitor = Monitor(settings.nats_monitor_url) if settings.require_fsync else None
         self._stream = Stream(
             self._link, monitor, settings.partitions, self._pipeline.divide, self._metrics, self._rng, log
         )
-        now = time.time_ns  # noqa: TID251 - the composition root reads the clock
+        self._now = time.time_ns  # noqa: TID251 - the composition root reads the clock
         first = routes.others if settings.shared_group else routes.filters
-        self._session = Session(settings, self._pipeline, now, self._rng, self._metrics, log, filters=first)
+        self._session = Session(settings, self._pipeline, self._now, self._rng, self._metrics, log, filters=first)
         memory = self._context.memory
         self._metrics.watch(
             held_messages=lambda: self._pipeline.held,
@@ -92,6 +95,7 @@ class App:
             directory_age_seconds=self._directory.age,
             memory_entries=lambda: len(memory),
             memory_forgotten=lambda: memory.forgotten,
+            activity_uncounted=lambda: self._tally.uncounted,
             raw_displaced=lambda: admission.raw_displaced,
             lease_held=lambda: self._leading,
             broker_connected=lambda: self._session.connected,
@@ -138,6 +142,7 @@ class App:
         self._sources = [
             self._keep("broker", self._take_from_broker),
             self._keep("replays", self._take_replays),
+            self._keep("activity", self._tell_activity),
         ]
         if self._settings.shared_group:
             self._sources += [self._keep("lease", self._keep_lease), self._keep("turns", self._take_turns)]
@@ -153,8 +158,12 @@ class App:
                 async with asyncio.timeout(self._settings.drain_seconds * _DRAIN_SHARE):
                     await self._session.hand_over()
                     await self._pipeline.drained()
+                    await self._tally.tell(self._stream.write, self._now())
         except TimeoutError:
-            self._log.warning("drain.left_unacknowledged", messages=self._pipeline.held)
+            if self._pipeline.held:
+                self._log.warning("drain.left_unacknowledged", messages=self._pipeline.held)
+            else:
+                self._log.warning("drain.activity_untold")
         finally:
             await _end(self._tasks)
             self._patience.end()
@@ -203,7 +212,7 @@ class App:
             await self._turned.wait()
             self._turned.clear()
             if self._lease.held and not self._leading:
-                self._context.memory.restart(time.time_ns())  # noqa: TID251 - the composition root reads the clock
+                self._context.memory.restart(self._now())
                 await self._remember()
             self._leading = self._lease.held
             self._follow()
@@ -227,6 +236,12 @@ class App:
     async def _take_replays(self) -> None:
         await self._until_known()
         await Replays(self._link, self._pipeline, lambda: self._leading, self._log).run()
+
+    async def _tell_activity(self) -> None:
+        await self._stream.until_ready()
+        while True:
+            await asyncio.sleep(INTERVAL_S)
+            await self._tally.tell(self._stream.write, self._now())
 
     def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         return asyncio.create_task(keep_running(name, work, self._rng, self._log), name=f"ingest-{name}")

@@ -3,13 +3,16 @@
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from msgspec.structs import replace
 
 from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
 from contracts.presence import PRESENCE_MESSAGE, Presence
 from contracts.readings import READING_BATCH, Reading, ReadingBatch
-from contracts.streams import deadletter_subject, partition_of, presence_subject, telemetry_subject
+from contracts.streams import deadletter_subject, partition_of, presence_subject, telemetry_subject, uplink_subject
+from contracts.topics import named_in
+from contracts.uplink import UPLINK_MESSAGE, Uplink
 from ingest.limits import MOST_PAYLOAD
 from ingest.memory import memory_subject
 from ingest.outcomes import Arrival, Ignored, Outcome
@@ -31,7 +34,8 @@ class Cycle:
 
     `receipts` has what acknowledges each message at its source, in the order of arrival; `stored` is set for those
     who wait. `bytes` is about what all of it takes in memory. `receiver` is the name of this process in dead letters.
-    `remembered` is what decoders have learnt from these messages, which is written with them.
+    `further` counts, by device, the readings beyond the first of each message. `remembered` is what decoders have
+    learnt from these messages, which is written with them.
     """
 
     __slots__ = (
@@ -40,6 +44,7 @@ class Cycle:
         "batches",
         "bytes",
         "flags",
+        "further",
         "ignored",
         "left_out",
         "letters",
@@ -56,13 +61,16 @@ class Cycle:
     def __init__(self, partitions: int, receiver: str = "") -> None:
         self.partitions, self.receiver = partitions, receiver
         self._readings: defaultdict[int, list[Reading]] = defaultdict(list)
-        self._rest: list[Outgoing] = []  # dead letters and presence, written out at once: a message spoils only itself
+        self._rest: list[
+            Outgoing
+        ] = []  # dead letters, presence and uplinks, written out at once: a message spoils only itself
         self.letters: Counter[str] = Counter()  # by reason
         self.receipts: list[object] = []
         self.stored: list[asyncio.Event] = []
         self.bytes = 0
         self.plain = 0  # messages stored whole with one reading, nearly all: not in `outcomes` but by `settle`
         self.readings = 0
+        self.further: Counter[str] = Counter()
         self.batches: list[int] = []
         self.left_out: Counter[Ignored] = Counter()
         self.remembered: list[tuple[str, bytes | None]] = []
@@ -80,9 +88,11 @@ class Cycle:
             self._weigh(reading)
 
     def add(self, partition: int, readings: Sequence[Reading]) -> None:
-        """Take in readings; the outcome of their message is counted apart."""
+        """Take in a device's readings of one message, whose outcome is counted apart."""
         self._readings[partition].extend(readings)
         self.readings += len(readings)
+        if len(readings) > 1:
+            self.further[readings[0].device] += len(readings) - 1
         for reading in readings:
             self.flags.update(reading.flags.keys())
             self._weigh(reading)
@@ -96,6 +106,13 @@ class Cycle:
         subject = presence_subject(partition_of(presence.device, self.partitions))
         body = PRESENCE_MESSAGE.encode(presence)
         self._rest.append((subject, body))
+        self.bytes += len(body)
+
+    def add_uplink(self, uplink: Uplink) -> None:
+        """Take in what a device tells that is no reading."""
+        partition = partition_of(uplink.device or named_in(uplink.topic), self.partitions)
+        body = UPLINK_MESSAGE.encode(uplink)
+        self._rest.append((uplink_subject(partition), body))
         self.bytes += len(body)
 
     def ignore(self, why: Ignored, decoder: str = "") -> None:
@@ -129,6 +146,10 @@ class Cycle:
         self._rest.append((deadletter_subject(reason, device), body))
         self.letters[reason] += 1
         self.bytes += len(body)
+
+    def each_reading(self) -> Iterator[Reading]:
+        """Give the readings, those of one device in the order of arrival."""
+        return chain.from_iterable(self._readings.values())
 
     def settle(self) -> None:
         """Finish the counts, once, when nothing more comes."""

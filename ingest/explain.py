@@ -85,6 +85,8 @@ class Explainer:
             if fitted is not None and device not in taken:
                 refused[device], fitted = Reason.RATE_LIMITED, None
             stored.append((reading, fitted))
+        if decoded.uplink is not None and outcome is Outcome.REJECTED:
+            refused[decoded.uplink.device] = Reason(reason)
         found = {reading.device: self._context.record_of(reading.device) for reading in decoded.readings}
         records = {device: record for device, record in found.items() if record is not None}
         chosen = self._filter(route)

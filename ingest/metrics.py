@@ -12,6 +12,7 @@ FOLLOWED = {
     "directory_age_seconds": "Follows how long ago the copy of the device records was last confirmed",
     "memory_entries": "Follows how much decoders remember of devices: aliases, names, units",
     "memory_forgotten": "Follows how many of these entries had to be forgotten, for their number, since the start",
+    "activity_uncounted": "Follows how many stored messages are in no Activity, for too many devices, since the start",
     "raw_displaced": "Follows how many raw numbers keep_raw could not keep, for a metric of that name, since the start",
     "lease_held": "Is 1 while messages whose order matters are this process's to take, else 0",
     "broker_connected": "Is 1 while there is a session with the broker, else 0",

@@ -7,6 +7,7 @@ import msgspec
 
 from contracts.deadletters import Reason
 from contracts.readings import Reading
+from contracts.uplink import Uplink
 
 _NAMED = 20
 NO_PROPERTIES: dict[str, str] = {}
@@ -133,7 +134,7 @@ class Decoded(msgspec.Struct):
     counts the parts that are in order and make no reading, by why. `units`: in what the message's numbers are, where it
     says so. `spelled`: the text that a number stood in. `states`: devices that went online or offline. `facts`: what
     devices say of themselves, for the registry. `requests`: topics and payloads to publish. `device`: whose message it
-    is, where the route does not tell and the decoder does.
+    is, where the route does not tell and the decoder does. `uplink`: the message itself, where it is to be passed on.
     """
 
     readings: Sequence[Reading]
@@ -146,6 +147,7 @@ class Decoded(msgspec.Struct):
     facts: Notes | None = None
     requests: Sequence[tuple[str, bytes]] = ()
     device: str = ""
+    uplink: Uplink | None = None
 
     @property
     def clean(self) -> bool:
@@ -158,6 +160,7 @@ class Decoded(msgspec.Struct):
             and not self.states
             and self.facts is None
             and not self.requests
+            and self.uplink is None
         )
 
 

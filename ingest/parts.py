@@ -1,6 +1,6 @@
 """What becomes of the parts of a decoded message: each goes where it belongs, and the message is counted once. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 import msgspec
@@ -9,6 +9,7 @@ from contracts.deadletters import Reason
 from contracts.presence import Presence
 from contracts.readings import Reading
 from contracts.streams import partition_of
+from contracts.uplink import Uplink
 from ingest.admit import REFUSED, Admission
 from ingest.cycle import Cycle
 from ingest.descriptions import Descriptions
@@ -48,6 +49,7 @@ class Parts:
         if decoded.left_out is not None:
             cycle.left_out.update(decoded.left_out)
         told = self._states(cycle, arrival, decoded)
+        passed_on = self._pass_on(cycle, arrival, decoded.uplink, refused)
         for topic, payload in decoded.requests:
             self._request(topic, payload)
         if problems:
@@ -55,7 +57,7 @@ class Parts:
             cycle.reject(arrival, problems.reason, problems.detail, device, route)
             self._tell(device, problems.reason, problems.detail, arrival)
         self._reject(cycle, arrival, route, refused)
-        if stored:
+        if stored or passed_on:
             why = problems.reason if problems else next(iter(refused.values()), "")
             cycle.outcomes[Outcome.STORED, why] += 1
         elif problems:
@@ -93,16 +95,32 @@ class Parts:
                 sent.setdefault(reading.device, []).append(reading)
         stored: dict[str, list[Reading]] = {}
         for device, readings in sent.items():
-            refusal = admission.admit(device)
-            if refusal is None and not admission.in_time(device, readings, arrival):
-                refusal = Reason.RATE_LIMITED
-            if refusal is not None:
+            if (refusal := self._refusal(device, readings, arrival)) is not None:
                 refused[device] = refusal
-                continue
-            if kept := admission.fit(readings, decoded, problems):
+            elif kept := admission.fit(readings, decoded, problems):
                 stored[device] = kept
                 self.announce(cycle, device, arrival.received)
         return stored
+
+    def _pass_on(self, cycle: Cycle, arrival: Arrival, uplink: Uplink | None, refused: dict[str, Reason]) -> bool:
+        """Pass a message on as it is, unless its device may not send; returns whether it is."""
+        if uplink is None:
+            return False
+        device = uplink.device
+        if device:  # where there is none yet, the registry decides
+            if (refusal := self._refusal(device, (), arrival)) is not None:
+                refused[device] = refusal
+                return False
+            self.announce(cycle, device, arrival.received)
+        cycle.add_uplink(uplink)
+        return True
+
+    def _refusal(self, device: str, readings: Sequence[Reading], arrival: Arrival) -> Reason | None:
+        """Why nothing of a message is taken from `device`, or None if it may send it."""
+        refusal = self._admission.admit(device)
+        if refusal is None and not self._admission.in_time(device, readings, arrival):
+            return Reason.RATE_LIMITED
+        return refusal
 
     def _states(self, cycle: Cycle, arrival: Arrival, decoded: Decoded) -> bool:
         """Pass on who is online; returns whether there was anybody to pass on."""

@@ -40,7 +40,8 @@ class Pipeline:
 
     `window`: most messages held, those being collected and those being written together. `linger`: for how many
     seconds a cycle that has begun waits for more. `batch_readings`: most readings of a batch. `receiver`: the name of
-    this process in dead letters. `refiltered` is called when messages have announced other topics to subscribe to.
+    this process in dead letters. `refiltered` is called when messages have announced other topics to subscribe to,
+    and `count` with each cycle that is stored and acknowledged.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of, and three sizes
@@ -57,12 +58,13 @@ class Pipeline:
         batch_readings: int,
         receiver: str = "",
         refiltered: Callable[[], None] = lambda: None,
+        count: Callable[[Cycle], None] = lambda _: None,
     ) -> None:
         self._routes, self._context, self._admission, self._parts = routes, context, admission, parts
         self._patience, self._metrics = patience, metrics
         self._window, self._linger, self._batch_readings = window, linger, batch_readings
         self._enough = min(window // 2, CYCLE_MESSAGES)
-        self._receiver, self._refiltered = receiver, refiltered
+        self._receiver, self._refiltered, self._count = receiver, refiltered, count
         self._cycle = Cycle(1, receiver)
         self._writing: Cycle | None = None
         self._in_flight = 0  # messages of the cycle that is being written
@@ -159,6 +161,7 @@ class Pipeline:
             self._metrics.stored(cycle, took)
             # Step 6. PUBACK: only now may the broker forget these messages.
             await acknowledge(cycle.receipts)
+            self._count(cycle)
             for stored in cycle.stored:
                 stored.set()
             self._writing, self._in_flight = None, 0

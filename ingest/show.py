@@ -47,6 +47,16 @@ def lines(explained: Explanation, rows: Sequence[Row]) -> Iterator[str]:
         yield f"route     {route.name}, by {_clean(explained.filter)}; decoder {route.decoder}{device}"
     for reading, stored in explained.stored:
         yield from _reading(explained, reading, stored)
+    yield from _besides(explained)
+    for problem, what in explained.problems:
+        yield f"problem   {problem}: {_clean(what)}"
+    for device, refusal in explained.refused.items():
+        yield f"refused   {_clean(device)}: {refusal}: {REFUSED[refusal]}"
+    yield f"outcome   {outcome(explained)}"
+
+
+def _besides(explained: Explanation) -> Iterator[str]:
+    """Say what is in a message besides readings."""
     for state in explained.decoded.states:
         said = f", {_clean(state.reason)}" if state.reason else ""
         word = "online" if state.online else "offline"
@@ -56,13 +66,10 @@ def lines(explained: Explanation, rows: Sequence[Row]) -> Iterator[str]:
             yield f"fact      {_clean(device)}: {_clean(name)} = {_cut(fact)}"
     for topic, payload in explained.decoded.requests:
         yield f"request   to {_clean(topic)}: {_cut(_readable(payload))}"
+    if (uplink := explained.decoded.uplink) is not None and explained.outcome is Outcome.STORED:
+        yield f"passed on {uplink.kind}, as it came, to the registry"
     for why, count in (explained.decoded.left_out or {}).items():
         yield f"left out  {count} x {why}: {_SAID[why]}"
-    for problem, what in explained.problems:
-        yield f"problem   {problem}: {_clean(what)}"
-    for device, refusal in explained.refused.items():
-        yield f"refused   {_clean(device)}: {refusal}: {REFUSED[refusal]}"
-    yield f"outcome   {outcome(explained)}"
 
 
 def outcome(explained: Explanation) -> str:
@@ -176,6 +183,7 @@ def as_json(explained: Explanation, rows: Sequence[Row]) -> dict[str, Any]:
         ],
         "facts": decoded.facts or {},
         "requests": [{"topic": topic, "payload": _readable(payload)} for topic, payload in decoded.requests],
+        "uplink": None if decoded.uplink is None else decoded.uplink.kind,
         "left_out": {str(why): count for why, count in (decoded.left_out or {}).items()},
         "problems": [{"reason": str(reason), "what": what} for reason, what in explained.problems],
         "refused": {device: str(reason) for device, reason in explained.refused.items()},

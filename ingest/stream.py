@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from hashlib import blake2b
 from random import Random
 
 from nats.errors import Error as NatsError
@@ -23,7 +24,10 @@ _AT_ONCE = 256
 """Messages that wait for their acknowledgements together. There is an fsync for each: were there thousands, the last
 would wait longer than a publisher does, be published again, and make all the others wait still longer."""
 
-_WRITTEN = (streams.DEADLETTERS, streams.PRESENCE, streams.REPLAYS)
+_WRITTEN = (streams.DEADLETTERS, streams.PRESENCE, streams.REPLAYS, streams.UPLINK, streams.ACTIVITY)
+
+_ONCE = (streams.UPLINK.subjects.removesuffix("*"), streams.ACTIVITY.subjects)
+"""Beginnings of the subjects whose messages count each time: the stream drops one that is published again."""
 
 
 class Stream:
@@ -81,7 +85,8 @@ class Stream:
     async def write(self, outgoing: list[Outgoing]) -> None:
         """Return once everything is on disk. What is refused or not answered is published again, for ever.
 
-        It may then be stored twice, which changes nothing for readings.
+        It may then be stored twice, which changes nothing for readings; what counts each time is stored once, as long
+        as the stream remembers it: two minutes.
         """
         # Step 5. Publish, and wait until the stream has acknowledged everything, which it does after the fsync.
         for start in range(0, len(outgoing), _AT_ONCE):
@@ -96,11 +101,12 @@ class Stream:
 
     async def _write(self, subject: str, body: bytes) -> None:
         waits = delays(self._rng)
+        name = blake2b(body, digest_size=16).hexdigest() if subject.startswith(_ONCE) else ""
         while True:
             if not self.ready:
                 await self.until_ready()
             try:
-                await self._publisher.publish(subject, body, 0 if body else FORGET_S)
+                await self._publisher.publish(subject, body, 0 if body else FORGET_S, name)
             except NotAcknowledgedError as error:
                 if isinstance(error, NoStreamError):
                     self._made = -1  # somebody has deleted it: make it again

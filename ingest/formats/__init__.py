@@ -45,6 +45,7 @@ NAMES = (
     "things_stack",
     "thingsboard",
     "thingsboard_gateway",
+    "uplink",
     "value",
     "victron",
     "zigbee2mqtt",
@@ -52,8 +53,9 @@ NAMES = (
 """Every decoder, by the name that a routing table uses; a file of this folder has the same."""
 
 
-ORDERED = frozenset({"announced", "discovery", "esphome", "homie", "sparkplug", "statestream", "zigbee2mqtt"})
-"""Those that remember what devices said before: of several ingests, one has to see all their messages, in order."""
+ORDERED = frozenset({"announced", "discovery", "esphome", "homie", "sparkplug", "statestream", "uplink", "zigbee2mqtt"})
+"""Those of which one of several ingests has to see all messages, in order: they remember what devices said before, or
+pass on what replaces what was said before."""
 
 
 class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ import msgspec
 from contracts.deadletters import Reason
 from contracts.devices import DeviceRecord
 from contracts.readings import READING_BATCH, Reading, ReadingBatch
+from contracts.uplink import UPLINK_MESSAGE
 from ingest import table
 from ingest.context import Context
 from ingest.limits import MAX_POINTS, Limits
@@ -93,8 +94,11 @@ def refused(decoded: Decoded, reason: Reason, *words: str) -> None:
 
 def one_outcome(decoded: Decoded) -> Decoded:
     """Stored, rejected or ignored; and what is stored can be written to the stream and read again."""
-    outcomes = bool(decoded.readings), bool(decoded.problems and not decoded.readings), decoded.ignored is not None
+    stored = bool(decoded.readings) or decoded.uplink is not None
+    outcomes = stored, bool(decoded.problems and not stored), decoded.ignored is not None
     assert sum(outcomes) == 1, decoded
+    if decoded.uplink is not None:
+        assert UPLINK_MESSAGE.decode(UPLINK_MESSAGE.encode(decoded.uplink)) == decoded.uplink
     batch = ReadingBatch(1, 0, list(decoded.readings))
     assert READING_BATCH.decode(READING_BATCH.encode(batch)) == batch
     for reading in decoded.readings:

@@ -178,6 +178,9 @@ MESSAGES: list[tuple[str, object]] = [
     ("devices/still-4/telemetry", _SENML),
     ("devices/still-4/telemetry/head", b"78.75"),
     ("devices/still-4/status", b"online"),
+    ("devices/still-4/reported", {"valve": {"open": 40}, "fw": "2.1"}),
+    ("devices/still-4/commands/c-19/response", {"status": "done", "took_ms": 84}),
+    ("provision/9b1c44/request", {"claim": "copper-lid-7", "id": "still-9"}),
     (
         "v1/gateway/telemetry",
         {"Lehr 1": [{"ts": 1767225690000, "values": {"belt": 2.5}}, {"belt": 2.75}], "Lehr 2": [{"belt": 3}]},
