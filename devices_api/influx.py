@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import httpx
@@ -23,9 +23,10 @@ from contracts.line_layout import (
 from contracts.readings import Value
 from contracts.stores import StoreAddress
 from contracts.timeseries import RANK, Kind, Tier
+from devices_api import served
 from devices_api.errors import TooMuchError, UnavailableError
-from devices_api.served import MAX_ROWS, MOST_BYTES, TOO_MUCH, Fetched, Span, point_row, windows
-from devices_api.timeseries import MAX_METRICS, NAME, Found, joined
+from devices_api.served import MAX_ROWS, MOST_BYTES, TOO_MUCH, Fetch, Fetched, Span, point_row
+from devices_api.timeseries import MAX_METRICS, NAME, Found, Newest, joined, scanned
 from devices_api.windows import Answer, Query, Row
 
 _STATEMENTS = 200
@@ -88,6 +89,10 @@ class InfluxTimeSeries:
                     found[metric] = ranked
         return {metric: (ts, value) for metric, (ts, _, value) in sorted(found.items())}
 
+    async def latest_of(self, devices: Sequence[str], metrics: Collection[str] = ()) -> Mapping[str, Newest]:
+        """Return what `latest` does of many devices."""
+        return await served.latest_of(devices, metrics, self.latest)
+
     async def points(self, device: str, metric: str, start: int, end: int, limit: int) -> list[tuple[int, Value]]:
         """Return the first `limit` points with `start` <= ts < `end`, in order of ts."""
         profiles = await self._profiles()
@@ -100,6 +105,21 @@ class InfluxTimeSeries:
 
     async def windows(self, query: Query) -> Answer:
         """Return the value of each window that holds a point."""
+        return await served.windows(query, await self._fetching(query))
+
+    async def windows_of(self, queries: Sequence[Query]) -> list[Answer]:
+        """Return the answer of each query."""
+        return await served.windows_of(queries, self._fetching)
+
+    def scan(self, device: str, metric: str, start: int, end: int) -> AsyncIterator[list[tuple[int, Value]]]:
+        """Give points in order of ts."""
+        return scanned(self.points, device, metric, start, end)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def _fetching(self, query: Query) -> Fetch:
         profiles = await self._profiles()
 
         async def fetch(spans: list[Span]) -> list[Fetched]:
@@ -113,11 +133,7 @@ class InfluxTimeSeries:
             series = [(*name, tiers) for name, tiers in rows.items()]
             return [Fetched(*one) for one in await self._aged(query.device, query.metric, series)]
 
-        return await windows(query, fetch)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.aclose()
+        return fetch
 
     async def _profiles(self) -> list[str]:
         [tables] = await self._ask(["SHOW MEASUREMENTS"])

@@ -2,14 +2,29 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from contracts.readings import Value
 from contracts.timeseries import Kind, Tier
 from devices_api.errors import TooMuchError
-from devices_api.windows import OF_ANY_KIND, Answer, Part, Piece, Query, Row, combine, part_of, plan, source, starts_of
+from devices_api.timeseries import MAX_LATEST, TOO_MANY_LATEST, Newest
+from devices_api.windows import (
+    OF_ANY_KIND,
+    Aggregate,
+    Answer,
+    Part,
+    Piece,
+    Query,
+    Row,
+    Source,
+    combine,
+    part_of,
+    plan,
+    source,
+    starts_of,
+)
 
 MAX_ROWS = 200_000
 """Most rows that are fetched for one query."""
@@ -17,6 +32,8 @@ MAX_ROWS = 200_000
 MOST_BYTES = 64 << 20
 """Most bytes of one answer."""
 _MOST_SPANS = 5000
+_AT_ONCE = 8
+"""Most series that one request asks for at the same time."""
 TOO_MUCH = "the query takes too much: narrow start and end, or widen interval"
 
 
@@ -48,8 +65,52 @@ def point_row(ts: int, value: Value) -> Row:
     return Row(ts, 1, None, None, None, None, None, value)
 
 
+async def windows_of(queries: Sequence[Query], fetch: Callable[[Query], Awaitable[Fetch]]) -> list[Answer]:
+    """Answer queries; for those that differ in their aggregate alone, things are fetched once."""
+    alike: dict[Query, list[Aggregate]] = {}
+    for query in queries:
+        alike.setdefault(replace(query, aggregate=Aggregate.COUNT), []).append(query.aggregate)
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def answers(query: Query, aggregates: Sequence[Aggregate]) -> Mapping[Query, Answer]:
+        async with gate:
+            found, answered = await _found(query, await fetch(query))
+        each = [replace(query, aggregate=aggregate) for aggregate in aggregates]
+        return {one: Answer(await asyncio.to_thread(_combined, one, found), answered) for one in each}
+
+    known: dict[Query, Answer] = {}
+    for found in await asyncio.gather(*(answers(query, aggregates) for query, aggregates in alike.items())):
+        known |= found
+    return [known[query] for query in queries]
+
+
+async def latest_of(
+    devices: Sequence[str], metrics: Collection[str], latest: Callable[[str], Awaitable[Newest]]
+) -> dict[str, Newest]:
+    """Ask `latest` of each device, a few at a time."""
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def of(device: str) -> Newest:
+        async with gate:
+            return await latest(device)
+
+    found: dict[str, Newest] = {}
+    for device, values in zip(devices, await asyncio.gather(*map(of, devices)), strict=True):
+        named = {metric: value for metric, value in values.items() if not metrics or metric in metrics}
+        if named:
+            found[device] = named
+    if sum(map(len, found.values())) > MAX_LATEST:
+        raise TooMuchError(TOO_MANY_LATEST)
+    return found
+
+
 async def windows(query: Query, fetch: Fetch) -> Answer:
     """Answer a query from what `fetch` gives. Each part is as of the moment at which it was fetched."""
+    found, answered = await _found(query, fetch)
+    return Answer(await asyncio.to_thread(_combined, query, found), answered)
+
+
+async def _found(query: Query, fetch: Fetch) -> tuple[list[Fetched], Source]:
     pieces = plan(query.start, query.end, query.grid, query.days)
     found = await fetch(_spans(pieces))
     missing = _missing_days(query, pieces, found)
@@ -61,7 +122,7 @@ async def windows(query: Query, fetch: Fetch) -> Answer:
             days = missing.get((series.profile, series.kind), set(lacking))
             rows = {tier: [row for row in of if of_day(row.start)[0] in days] for tier, of in series.rows.items()}
             found.append(replace(series, rows=rows))
-    return Answer(await asyncio.to_thread(_combined, query, found), source(pieces))
+    return found, source(pieces)
 
 
 def _missing_days(query: Query, pieces: list[Piece], found: list[Fetched]) -> dict[tuple[str, Kind], set[int]]:

@@ -3,9 +3,10 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ from contracts.readings import Value
 from contracts.sqlite_layout import SCHEMA_VERSION
 from devices_api import sqlite_reads
 from devices_api.errors import TooMuchError, UnavailableError
-from devices_api.timeseries import NAME
+from devices_api.timeseries import NAME, PAGE, Newest
 from devices_api.windows import Answer, Query, plan, source
 
 _MAX_WAITING = 64
@@ -55,6 +56,10 @@ class SqliteTimeSeries:
         """Return the newest `(ts, value)` of each metric of `device`."""
         return await self._run(lambda db: sqlite_reads.latest(db, device), nothing={})
 
+    async def latest_of(self, devices: Sequence[str], metrics: Collection[str] = ()) -> Mapping[str, Newest]:
+        """Return what `latest` does of many devices."""
+        return await self._run(lambda db: sqlite_reads.latest_of(db, devices, metrics), nothing={})
+
     async def points(self, device: str, metric: str, start: int, end: int, limit: int) -> list[tuple[int, Value]]:
         """Return the first `limit` points with `start` <= ts < `end`, in order of ts."""
         return await self._run(lambda db: sqlite_reads.points(db, device, metric, start, end, limit), nothing=[])
@@ -63,6 +68,20 @@ class SqliteTimeSeries:
         """Return the value of each window that holds a point."""
         pieces = plan(query.start, query.end, query.grid, None)
         return await self._run(lambda db: sqlite_reads.windows(db, query), nothing=Answer([], source(pieces)))
+
+    async def windows_of(self, queries: Sequence[Query]) -> list[Answer]:
+        """Return the answer of each query, all as of one moment."""
+        nothing = [Answer([], source(plan(query.start, query.end, query.grid, None))) for query in queries]
+        return await self._run(lambda db: [sqlite_reads.windows(db, query) for query in queries], nothing=nothing)
+
+    async def scan(self, device: str, metric: str, start: int, end: int) -> AsyncIterator[list[tuple[int, Value]]]:
+        """Give points in order of ts. No transaction is open between two pages, however long they are apart."""
+        nothing: tuple[list[tuple[int, Value]], int] = ([], end)
+        while start < end:
+            read = partial(sqlite_reads.page, device=device, metric=metric, start=start, end=end, limit=PAGE)
+            found, start = await self._run(read, nothing)
+            if found:
+                yield found
 
     async def close(self) -> None:
         """Finish the queries that run, and close the file. A second time does nothing."""

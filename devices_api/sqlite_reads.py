@@ -7,14 +7,15 @@ Rows lie by time first, so a series is found again by one seek for each minute (
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from contracts.readings import Value
 from contracts.sqlite_layout import AGGREGATES, OPEN_COLUMNS, SPANS, to_kind
 from contracts.timeseries import KINDS, MINUTE, RANK, WIDTHS, Kind, Tier, days_of, merged_m2
-from devices_api.timeseries import MAX_METRICS, Found, joined
+from devices_api.errors import TooMuchError
+from devices_api.timeseries import MAX_LATEST, MAX_METRICS, TOO_MANY_LATEST, Found, Newest, joined
 from devices_api.windows import (
     OF_ANY_KIND,
     Aggregate,
@@ -34,6 +35,13 @@ _LATEST = """
 SELECT metric, newest, kind, minute_last FROM series JOIN open ON series = id WHERE device = ? ORDER BY metric, newest
 LIMIT ?
 """
+_LATEST_OF = """
+SELECT device, metric, newest, kind, minute_last
+FROM json_each(:devices) AS wanted CROSS JOIN series ON device = wanted.value {named}
+CROSS JOIN open ON series = series.id
+LIMIT :limit
+"""
+_NAMED = "AND metric IN (SELECT value FROM json_each(:metrics))"
 _SERIES = f"""
 SELECT id, profile, kind, zone, {", ".join(OPEN_COLUMNS)} FROM series JOIN open ON series = id
 WHERE device = ? AND metric = ? ORDER BY newest, id
@@ -84,6 +92,10 @@ _ROLLUP_VALUE = {
 }
 
 
+_DAYS_A_PAGE = 16
+"""Of so many days of a series, each minute is looked for in one go."""
+
+
 class MergedM2:
     """SQL aggregate of `count, sum, m2`: the m2 of all rows together."""
 
@@ -125,6 +137,38 @@ def latest(db: sqlite3.Connection, device: str) -> dict[str, tuple[int, Value]]:
         if metric not in found or ranked[:2] >= found[metric][:2]:
             found[metric] = ranked
     return {metric: (ts, value) for metric, (ts, _, value) in found.items()}
+
+
+def latest_of(db: sqlite3.Connection, devices: Sequence[str], metrics: Collection[str]) -> dict[str, Newest]:
+    """Return the newest `(ts, value)` of each metric of each device, or of `metrics` where some are named."""
+    found: dict[str, dict[str, tuple[int, int, Value]]] = {}
+    query = _LATEST_OF.format(named=_NAMED if metrics else "")
+    wanted = {"devices": json.dumps(devices), "metrics": json.dumps(list(metrics)), "limit": MAX_LATEST + 1}
+    rows = db.execute(query, wanted).fetchall()
+    if len(rows) > MAX_LATEST:
+        raise TooMuchError(TOO_MANY_LATEST)
+    for device, metric, ts, name, value in rows:
+        kind, of_device = KINDS[name], found.setdefault(device, {})
+        ranked = (ts, -RANK[kind], to_kind(kind, value))
+        if metric not in of_device or ranked[:2] >= of_device[metric][:2]:
+            of_device[metric] = ranked
+    return {
+        device: {metric: (ts, value) for metric, (ts, _, value) in sorted(values.items())}
+        for device, values in found.items()
+    }
+
+
+def page(
+    db: sqlite3.Connection, device: str, metric: str, start: int, end: int, limit: int
+) -> tuple[list[tuple[int, Value]], int]:
+    """Return the next points as `points` does, at most `limit` and of a few days, and where to go on: `end` at last."""
+    series = _series(db, device, metric)
+    days = sorted({begin for one in series for _, begin in _partitions(db, Tier.RAW, one, start, end)})
+    if not days:
+        return [], end
+    until = min(end, days[_DAYS_A_PAGE]) if len(days) > _DAYS_A_PAGE else end
+    found = points(db, device, metric, max(start, days[0]), until, limit)
+    return found, found[-1][0] + 1 if len(found) == limit else until
 
 
 def points(

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 SECOND = 1_000_000_000
 LATEST = (1 << 63) - 1
@@ -55,8 +56,14 @@ def _rfc3339(text: str) -> int:
 
 def format_time(ns: int) -> str:
     """Write ns since 1970 UTC as RFC 3339 with nine fraction digits."""
-    seconds, fraction = divmod(ns, SECOND)
-    return f"{(_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]}.{fraction:09d}Z"
+    minutes, rest = divmod(ns, 60 * SECOND)
+    return f"{_minute(minutes)}{rest // SECOND:02d}.{rest % SECOND:09d}Z"
+
+
+@lru_cache(maxsize=16_384)
+def _minute(number: int) -> str:
+    """Write all of a time that comes before its seconds: points of one answer have few minutes, or the same ones."""
+    return (_EPOCH + timedelta(minutes=number)).isoformat()[:17]
 
 
 def parse_interval(text: str) -> int:

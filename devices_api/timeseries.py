@@ -1,6 +1,6 @@
 """What is asked of a time-series store, whichever it is; sqlite.py, influx.py and victoria.py each answer it."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from contracts.readings import Value
@@ -9,6 +9,14 @@ from devices_api.windows import Answer, Query
 NAME = "time-series store"
 MAX_METRICS = 10_000
 """Most metrics of one device that `latest` returns."""
+MAX_LATEST = 50_000
+"""Most values that `latest_of` returns."""
+PAGE = 10_000
+"""Most points that `scan` gives at once."""
+
+Newest = Mapping[str, tuple[int, Value]]
+"""The newest `(ts, value)` by metric."""
+TOO_MANY_LATEST = f"the devices have more than {MAX_LATEST} metrics: name metrics, or fewer devices"
 
 
 class TimeSeries(Protocol):
@@ -24,11 +32,23 @@ class TimeSeries(Protocol):
     async def latest(self, device: str) -> dict[str, tuple[int, Value]]:
         """Return the newest `(ts, value)` of each metric of `device`."""
 
+    async def latest_of(self, devices: Sequence[str], metrics: Collection[str] = ()) -> Mapping[str, Newest]:
+        """Return what `latest` does of those of `devices` that have data; with `metrics`, of these alone."""
+
     async def points(self, device: str, metric: str, start: int, end: int, limit: int) -> list[tuple[int, Value]]:
         """Return the first `limit` points with `start` <= ts < `end`, in order of ts; of one ts, one."""
 
     async def windows(self, query: Query) -> Answer:
         """Return the value of each window that holds a point, all as of one moment."""
+
+    async def windows_of(self, queries: Sequence[Query]) -> list[Answer]:
+        """Return the answer of each query."""
+
+    def scan(self, device: str, metric: str, start: int, end: int) -> AsyncIterator[list[tuple[int, Value]]]:
+        """Give the points with `start` <= ts < `end` in order of ts, at most PAGE at once.
+
+        Each page is as of the moment at which it is read, and nothing is held between two.
+        """
 
     async def close(self) -> None:
         """Finish the queries that run, and let go of everything. A second time does nothing."""
@@ -52,3 +72,20 @@ def joined(found: Iterable[Found], limit: int) -> list[tuple[int, Value]]:
             break
         points.setdefault(point.ts, point.value)
     return list(points.items())
+
+
+async def scanned(
+    points: Callable[[str, str, int, int, int], Awaitable[list[tuple[int, Value]]]],
+    device: str,
+    metric: str,
+    start: int,
+    end: int,
+) -> AsyncIterator[list[tuple[int, Value]]]:
+    """Give what `scan` does, with a query of `points` for each page."""
+    while start < end:
+        found = await points(device, metric, start, end, PAGE)
+        if found:
+            yield found
+        if len(found) < PAGE:
+            return
+        start = found[-1][0] + 1

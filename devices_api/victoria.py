@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -22,9 +22,10 @@ from contracts.victoria_layout import (
     selector,
     window_names_of,
 )
+from devices_api import served
 from devices_api.errors import TooMuchError, UnavailableError
-from devices_api.served import MAX_ROWS, MOST_BYTES, TOO_MUCH, Fetched, Span, point_row, windows
-from devices_api.timeseries import MAX_METRICS, NAME, Found, joined
+from devices_api.served import MAX_ROWS, MOST_BYTES, TOO_MUCH, Fetch, Fetched, Span, point_row
+from devices_api.timeseries import MAX_METRICS, NAME, Found, Newest, joined, scanned
 from devices_api.windows import Answer, Query, Row
 
 _AHEAD = 2 * DAY
@@ -97,6 +98,10 @@ class VictoriaTimeSeries:
             if (profile, name) in values
         }
 
+    async def latest_of(self, devices: Sequence[str], metrics: Collection[str] = ()) -> Mapping[str, Newest]:
+        """Return what `latest` does of many devices."""
+        return await served.latest_of(devices, metrics, self.latest)
+
     async def points(self, device: str, metric: str, start: int, end: int, limit: int) -> list[tuple[int, Value]]:
         """Return the first `limit` points with `start` <= ts < `end`, in order of ts."""
         end = min(end, self._now() + _AHEAD)
@@ -120,6 +125,21 @@ class VictoriaTimeSeries:
 
     async def windows(self, query: Query) -> Answer:
         """Return the value of each window that holds a point."""
+        return await served.windows(query, await self._fetching(query))
+
+    async def windows_of(self, queries: Sequence[Query]) -> list[Answer]:
+        """Return the answer of each query."""
+        return await served.windows_of(queries, self._fetching)
+
+    def scan(self, device: str, metric: str, start: int, end: int) -> AsyncIterator[list[tuple[int, Value]]]:
+        """Give points in order of ts."""
+        return scanned(self.points, device, metric, start, end)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def _fetching(self, query: Query) -> Fetch:
         series = await self._series(query.device, query.metric)
 
         async def fetch(spans: list[Span]) -> list[Fetched]:
@@ -133,11 +153,7 @@ class VictoriaTimeSeries:
                 found.append(Fetched(profile, kind, rows))
             return found
 
-        return await windows(query, fetch)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.aclose()
+        return fetch
 
     async def _profiles(self, device: str) -> list[str]:
         return [from_name(name) for name in await self._labels(PROFILE, f"{{{TAG}={_text(device)}}}")]

@@ -8,8 +8,10 @@ is the fastest to read and kept for longest.
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo
 
 from contracts.readings import Value
 from contracts.timeseries import DAY, WIDTHS, Days, Kind, Tier, merged_m2
@@ -52,7 +54,42 @@ class Every:
         return start, start + self.width
 
 
-Grid = Every | Days
+class Unit(StrEnum):
+    """Windows that are made of whole days, by how intervals name them."""
+
+    WEEK = "1w"
+    MONTH = "1mo"
+
+
+class Calendar:
+    """The weeks, from Monday on, or the months of a time zone: each is made of its local `days`."""
+
+    def __init__(self, days: Days, unit: Unit) -> None:
+        self.days, self.unit, self.name = days, unit, days.name
+        self._zone = ZoneInfo(days.name)
+        self._last = (0, 0)
+
+    def of(self, ts: int) -> tuple[int, int]:
+        """Return when the week or month of `ts` begins, and when the next one does."""
+        start, end = self._last
+        if not start <= ts < end:
+            start, end = self.days.of(ts)
+            number = self.number(start)
+            while self.number(start - 1) == number:
+                start = self.days.of(start - 1)[0]
+            while self.number(end) == number:
+                end = self.days.of(end)[1]
+            self._last = start, end
+        return start, end
+
+    def number(self, ts: int) -> tuple[int, int]:
+        """Return the year and the number in it of the week or month that the day of `ts` is in."""
+        start, end = self.days.of(ts)
+        date = datetime.fromtimestamp((start + end) // 2_000_000_000, self._zone).date()
+        return date.isocalendar()[:2] if self.unit is Unit.WEEK else (date.year, date.month)
+
+
+Grid = Every | Days | Calendar
 """The windows that are asked for."""
 
 
@@ -124,8 +161,25 @@ class Part:
 
 def count_windows(start: int, end: int, grid: Grid) -> int:
     """Count the windows that start <= ts < end touches."""
-    apart = grid.of(end - 1)[0] - grid.of(start)[0]
-    return (apart // grid.width if isinstance(grid, Every) else round(apart / DAY)) + 1
+    first, last = grid.of(start)[0], grid.of(end - 1)[0]
+    match grid:
+        case Every():
+            return (last - first) // grid.width + 1
+        case Calendar(unit=Unit.MONTH):
+            months = [year * 12 + month for year, month in (grid.number(first), grid.number(last))]
+            return months[1] - months[0] + 1
+        case Calendar():
+            return round((last - first) / (7 * DAY)) + 1
+        case _:
+            return round((last - first) / DAY) + 1
+
+
+def starts_in(start: int, end: int, grid: Grid) -> Iterator[int]:
+    """Give the start of each window that start <= ts < `end` touches."""
+    at = grid.of(start)[0]
+    while at < end:
+        yield at
+        at = grid.of(at)[1]
 
 
 def end_of(start: int, end: int, grid: Grid, most: int) -> int:
@@ -148,13 +202,21 @@ def plan(start: int, end: int, grid: Grid, days: Days | None) -> list[Piece]:
     while start < end:
         first, after = grid.of(start)
         until = min(after, end)
-        if days is not None and days.name == grid.name and (first, after) == (start, until):
-            begin = pieces.pop().start if pieces and pieces[-1].tier is Tier.D1 else start
-            pieces.append(Piece(Tier.D1, begin, until, 0, DAY))
-        else:
-            pieces += _cover(start, until, [Tier.H1, Tier.M1], first, after - first)
+        begin, stop = _whole_days(start, until, days) if days is not None and days.name == grid.name else (until, until)
+        pieces += _cover(start, begin, [Tier.H1, Tier.M1], first, after - first)
+        if begin < stop:
+            begin = pieces.pop().start if pieces and pieces[-1].tier is Tier.D1 else begin
+            pieces.append(Piece(Tier.D1, begin, stop, 0, DAY))
+        pieces += _cover(stop, until, [Tier.H1, Tier.M1], first, after - first)
         start = until
     return pieces
+
+
+def _whole_days(start: int, end: int, days: Days) -> tuple[int, int]:
+    """Return from when to when there are whole days in start <= ts < `end`; `end` twice if there is none."""
+    day, following = days.of(start)
+    first, last = start if day == start else following, days.of(end)[0]
+    return (first, last) if first < last else (end, end)
 
 
 def _cover(start: int, end: int, tiers: list[Tier], origin: int, width: int) -> list[Piece]:

@@ -13,12 +13,13 @@ from contracts.readings import Reading, Value
 from contracts.stores import parse_store
 from contracts.timeseries import DAY, HOUR, MINUTE, Days
 from contracts.victoria_layout import TICK
+from devices_api import sqlite, timeseries
 from devices_api.errors import UnavailableError
 from devices_api.influx import InfluxTimeSeries
 from devices_api.sqlite import SqliteTimeSeries
 from devices_api.timeseries import TimeSeries
 from devices_api.victoria import VictoriaTimeSeries
-from devices_api.windows import Aggregate, Every, Grid, Query
+from devices_api.windows import Aggregate, Calendar, Every, Grid, Query, Unit
 from processor.engine import Engine
 from processor.influx import InfluxStore
 from processor.sqlite import SqliteStore
@@ -118,7 +119,10 @@ def readings(metric: str, points: dict[int, Value], profile: str = "default") ->
     return [Reading("still 1", ts, 0, {metric: value}, {}, profile) for ts, value in sorted(points.items())]
 
 
-GRIDS: list[Grid] = [Every(90_000_000_000), Every(MINUTE), Every(HOUR), Every(DAY), BERLIN, Days("Asia/Kolkata")]
+GRIDS: list[Grid] = [
+    Every(90_000_000_000), Every(MINUTE), Every(HOUR), Every(DAY), BERLIN, Days("Asia/Kolkata"),
+    Calendar(BERLIN, Unit.WEEK), Calendar(BERLIN, Unit.MONTH),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("device_days", [Days(), BERLIN], ids=["UTC", "Berlin"])
@@ -134,10 +138,10 @@ async def test_every_answer_is_that_of_the_points(filled: Filled, device_days: D
         stored = [(ts, value) for ts, value in sorted(points.items()) if start <= ts < end]
         assert await reader.points("still 1", "mash.t", start, end, 1000) == stored
         assert await reader.points("still 1", "mash.t", start, end, 7) == stored[:7]
+        assert [point async for page in reader.scan("still 1", "mash.t", start, end) for point in page] == stored
         for grid in GRIDS:
-            for aggregate in Aggregate:
-                query = Query("still 1", "mash.t", aggregate, start, end, grid, device_days)
-                found, _ = await reader.windows(query)
+            queries = [Query("still 1", "mash.t", aggregate, start, end, grid, device_days) for aggregate in Aggregate]
+            for aggregate, query, (found, _) in zip(Aggregate, queries, await reader.windows_of(queries), strict=True):
                 wanted = slowly(points, aggregate, grid, start, end)
                 assert [(at, value.__class__) for at, value in found] == [(at, v.__class__) for at, v in wanted], query
                 if aggregate is Aggregate.LAST:
@@ -157,6 +161,38 @@ async def test_profiles_are_joined(filled: Filled) -> None:
     for aggregate, value in ((Aggregate.FIRST, 1.0), (Aggregate.LAST, 4.0), (Aggregate.MAX, 4.0)):
         query = Query("still 1", "m", aggregate, BEGIN, BEGIN + HOUR, Every(HOUR))
         assert (await reader.windows(query)).windows == [(BEGIN, value)]
+
+
+async def test_many_devices_are_read_at_once(filled: Filled) -> None:
+    filled.write(
+        [
+            *readings("m", {BEGIN: 1.0, BEGIN + MS: "late"}),
+            Reading("other", BEGIN, 0, {"m": True, "n": 2.0}, {}),
+            Reading("third", BEGIN, 0, {"n": 3.0}, {}),
+        ],
+        Days(),
+    )
+    reader = filled.reader
+    assert await reader.latest_of(["other", "still 1", "nobody"]) == {
+        "other": {"m": (BEGIN, True), "n": (BEGIN, 2.0)},
+        "still 1": {"m": (BEGIN + MS, "late")},
+    }
+    assert await reader.latest_of(["third", "other"], ["m"]) == {"other": {"m": (BEGIN, True)}}
+    span = BEGIN, BEGIN + HOUR, Every(HOUR)
+    queries = [Query(name, "n", Aggregate.SUM, *span) for name in ("third", "nobody", "other", "third")]
+    found = await reader.windows_of(queries)
+    assert [answer.windows for answer in found] == [[(BEGIN, 3.0)], [], [(BEGIN, 2.0)], [(BEGIN, 3.0)]]
+
+
+async def test_a_scan_gives_pages(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (timeseries, sqlite):
+        monkeypatch.setattr(module, "PAGE", 7)
+    points: dict[int, Value] = {BEGIN + n * n * 12 * HOUR: float(n) for n in range(8)}
+    points |= {BEGIN + n * MS: float(n) for n in range(30)}
+    filled.write(readings("m", points), Days())
+    pages = [page async for page in filled.reader.scan("still 1", "m", 0, BEGIN + 60 * DAY)]
+    assert [point for page in pages for point in page] == sorted(points.items())
+    assert max(map(len, pages)) <= 7
 
 
 async def test_names_are_kept_apart(filled: Filled) -> None:
