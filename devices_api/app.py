@@ -90,6 +90,7 @@ class App:
                 now=self._now,
                 authenticate=root_key(settings.key.get_secret_value()),
                 deletions=Deletions(self._stream, self._now, lambda: uuid.uuid4().hex),
+                query_rows=settings.query_rows,
             )
         )
         self._tasks: list[asyncio.Task[None]] = []

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from contracts.presence import Presence
 from devices_api import autoreplays, changing, hearing
 from devices_api.access import Principal, View
+from devices_api.addressed import Addressed
 from devices_api.audit import AuditLog
 from devices_api.autoreplays import AutoReplays
 from devices_api.changing import Match
@@ -38,6 +39,7 @@ class Repository:
         self.outbox = Outbox(engine)
         self.auto_replays = AutoReplays(engine)
         self.audit = AuditLog(engine)
+        self.addressed = Addressed(engine)
 
     async def create(self, new: NewDevice, by: Principal, now: int) -> Device:
         """Register a device; see changing.create."""

@@ -8,6 +8,7 @@ from pydantic_settings import SettingsConfigDict
 from contracts.broker import BrokerSettings
 from contracts.settings import STORE, StoreSetting
 from contracts.streams import GIB
+from devices_api.queries import MOST_ROWS
 
 _SCHEMES = ("sqlite+aiosqlite:///", "postgresql+asyncpg://", "postgresql+psycopg://")
 
@@ -46,4 +47,9 @@ class Settings(BrokerSettings):
     )
     auto_register_limit: int = Field(
         default=10_000, ge=0, description="Devices in the registry from which on unknown ones are not auto-registered"
+    )
+    query_rows: int = Field(
+        default=MOST_ROWS,
+        ge=1000,
+        description="Most points and windows that one query of many series may read; what would take more is refused",
     )

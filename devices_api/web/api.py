@@ -14,9 +14,25 @@ from devices_api.deletions import Deletions
 from devices_api.errors import UnavailableError
 from devices_api.hub import Hub
 from devices_api.metrics import Metrics
+from devices_api.queries import MOST_ROWS
 from devices_api.timeseries import TimeSeries
-from devices_api.web import audit, deadletters, deletions, devices, erasing, live, profiles, sweeps, telemetry, versions
+from devices_api.web import (
+    audit,
+    deadletters,
+    deletions,
+    devices,
+    erasing,
+    exports,
+    latest,
+    live,
+    profiles,
+    queries,
+    sweeps,
+    telemetry,
+    versions,
+)
 from devices_api.web.access import Authenticate, described
+from devices_api.web.addressing import Addressing
 from devices_api.web.measure import Measure
 
 if TYPE_CHECKING:
@@ -44,6 +60,7 @@ class Parts:
     now: Callable[[], int]
     authenticate: Authenticate
     deletions: Deletions | None = None
+    query_rows: int = MOST_ROWS
 
 
 def build(parts: Parts) -> FastAPI:
@@ -57,7 +74,11 @@ def build(parts: Parts) -> FastAPI:
     app.add_exception_handler(UnavailableError, _unavailable)
     app.add_middleware(Measure, metrics=parts.metrics)
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(described)])
-    api.include_router(telemetry.routes(parts.registry, parts.timeseries))
+    addressing = Addressing(parts.registry, parts.timeseries)
+    api.include_router(telemetry.routes(addressing, parts.timeseries))
+    api.include_router(latest.routes(addressing, parts.timeseries))
+    api.include_router(queries.routes(addressing, parts.timeseries, parts.query_rows))
+    api.include_router(exports.routes(addressing, parts.timeseries))
     if parts.deletions is not None:
         api.include_router(erasing.routes(parts.registry, parts.timeseries, parts.deletions, parts.now))
     api.include_router(devices.routes(parts.registry, parts.changed, parts.now))

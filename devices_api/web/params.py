@@ -11,8 +11,9 @@ from pydantic import BeforeValidator, WithJsonSchema
 from contracts.deadletters import Reason
 from contracts.problems import Problem
 from devices_api.filters import LONGEST, Filter, parse
+from devices_api.intervals import checked
 from devices_api.selection import Selection
-from devices_api.times import parse_interval, parse_time
+from devices_api.times import parse_time
 
 MAX_PAGE = 1000
 MAX_PROFILES = 100  # each may be as large as a request's body
@@ -64,8 +65,8 @@ TimeParam = Annotated[
 ]
 Interval = Annotated[
     str,
-    BeforeValidator(lambda text: str(text) if read("bad-interval", parse_interval, str(text)) else ""),
-    WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,6}[smhd]$"}),
+    BeforeValidator(lambda text: read("bad-interval", checked, str(text))),
+    WithJsonSchema({"type": "string", "pattern": "^([0-9]{1,6}[smhd]|1w|1mo|auto)$"}),
 ]
 
 
@@ -97,7 +98,7 @@ ZoneParam = Annotated[
     str | None,
     BeforeValidator(lambda text: None if text is None else _zone(text)),
     WithJsonSchema({"type": "string", "examples": ["Europe/Paris", "UTC"]}),
-    Query(description="Whose days an interval of 1d has; those of the device's own zone where this is not given"),
+    Query(description="Whose days, weeks and months 1d, 1w and 1mo are; those of the device's own zone if not given"),
 ]
 
 

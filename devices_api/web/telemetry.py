@@ -3,26 +3,25 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from fastapi import APIRouter, Response
 from fastapi import Query as Parameter
 
-from contracts.problems import Problem
 from contracts.readings import Value
-from contracts.timeseries import DAY, Days, days_of
-from devices_api.access import Principal
+from contracts.timeseries import Days, days_of
 from devices_api.cursors import encode_cursor, number_position
 from devices_api.errors import TooMuchError
-from devices_api.times import format_time, parse_interval
+from devices_api.intervals import AUTO, LOCAL, finest, grid_of
+from devices_api.queries import AUTO_POINTS
+from devices_api.times import format_time
 from devices_api.timeseries import TimeSeries
 from devices_api.web.access import Reader
+from devices_api.web.addressing import Addressing, too_much
 from devices_api.web.params import MAX_POINTS, Cursor, Interval, PointsLimit, TimeParam, ZoneParam, bad, read
-from devices_api.web.refusals import unknown_device
 from devices_api.web.schemas import Latest, Points
-from devices_api.windows import MAX_WINDOWS, Aggregate, Every, Grid, Query, count_windows, end_of
+from devices_api.windows import MAX_WINDOWS, Aggregate, Grid, Query, count_windows, end_of
 
 if TYPE_CHECKING:
     from devices_api.repository import Repository
@@ -43,10 +42,6 @@ def _points(rows: Sequence[tuple[int, Value]]) -> list[dict[str, Value]]:
     return [{"ts": format_time(ts), "value": value} for ts, value in rows]
 
 
-def _too_much(detail: str) -> Problem:
-    return Problem(HTTPStatus.BAD_REQUEST, "query-too-large", "The query asks for too much", detail)
-
-
 async def _raw(
     timeseries: TimeSeries, device: str, metric: str, span: tuple[int, int], limit: int
 ) -> dict[str, object]:
@@ -60,7 +55,7 @@ async def _aggregated(timeseries: TimeSeries, query: Query, limit: int, interval
     """Answer with those of the first `limit` windows of `query` that hold a point."""
     start, end, grid = query.start, query.end, query.grid
     if (count := count_windows(start, end, grid)) > MAX_WINDOWS:
-        raise _too_much(f"start to end is {count} windows of {interval}; {MAX_WINDOWS} are allowed")
+        raise too_much(f"start to end is {count} windows of {interval}; {MAX_WINDOWS} are allowed")
     until = end_of(start, end, grid, limit)
     windows, source = await timeseries.windows(replace(query, end=until))
     return {
@@ -89,14 +84,13 @@ def _span(start: int, end: int, cursor: str | None) -> tuple[int, int]:
 async def _grid_of(
     registry: "Callable[[], Repository]", device: str, interval: str, zone: str | None
 ) -> tuple[Grid, Days | None]:
-    """Give the windows of an interval, local days for 1d, else those of one width; and for 1d the device's days."""
-    if interval == "1d":
+    """Give the windows of an interval, and the device's days where the windows are made of local days."""
+    if interval in LOCAL:
         own = days_of(await registry().zone(device))
-        days = own if zone is None else days_of(zone)
-        return Every(DAY) if days.name == "UTC" else days, own
+        return grid_of(interval, own if zone is None else days_of(zone)), own
     if zone is not None:
-        raise bad("bad-zone", f"only an interval of 1d has a zone, and this one is {interval}")
-    return Every(parse_interval(interval)), None
+        raise bad("bad-zone", f"only an interval of {', '.join(LOCAL)} has a zone, and this one is {interval}")
+    return grid_of(interval, None), None
 
 
 @contextmanager
@@ -104,30 +98,20 @@ def _bounded() -> Iterator[None]:
     try:
         yield
     except TooMuchError as error:
-        raise _too_much(f"{error}.") from error
+        raise too_much(f"{error}.") from error
 
 
-def routes(registry: "Callable[[], Repository]", timeseries: TimeSeries) -> APIRouter:
+def routes(addressing: Addressing, timeseries: TimeSeries) -> APIRouter:
     """Build the routes on `timeseries`."""
     router = APIRouter(prefix="/devices/{device_id}/telemetry", tags=["telemetry"])
-
-    async def must_see(who: Principal, device: str) -> None:
-        """Answer 404 unless the device is one that `who` sees."""
-        if who.view is not None and await registry().get(device, who.view) is None:
-            raise unknown_device(device)
-
-    async def must_exist(device: str) -> None:
-        """Answer 404 unless the device is registered or has data."""
-        if not await timeseries.has(device) and await registry().get(device) is None:
-            raise unknown_device(device)
 
     @router.get("/latest", response_model=Latest)
     async def latest(who: Reader, device_id: str) -> Response:
         """Give the newest point of each metric; empty for a registered device without data."""
-        await must_see(who, device_id)
+        await addressing.named(who, [device_id])
         values = await timeseries.latest(device_id)
         if not values:
-            await must_exist(device_id)
+            await addressing.must_exist(who, [device_id])
         points = {metric: {"ts": format_time(ts), "value": value} for metric, (ts, value) in values.items()}
         return _answer({"device": device_id, "values": points})
 
@@ -152,17 +136,18 @@ def routes(registry: "Callable[[], Repository]", timeseries: TimeSeries) -> APIR
         aggregate, booleans and text only count and last; where a window holds several kinds, numbers are the answer.
         The rollups answer where windows are made of theirs, and raw points where `start` or `end` cuts a minute.
         """
-        await must_see(who, device_id)
+        await addressing.named(who, [device_id])
         span = _span(start, end, cursor)
         with _bounded():
             if aggregate is None:
                 answer = await _raw(timeseries, device_id, metric, span, limit or DEFAULT_POINTS)
             else:
-                windows = await _grid_of(registry, device_id, interval, zone)
+                interval = finest(start, end, limit or AUTO_POINTS) if interval == AUTO else interval
+                windows = await _grid_of(addressing.registry, device_id, interval, zone)
                 query = Query(device_id, metric, aggregate, *span, *windows)
                 answer = await _aggregated(timeseries, query, limit or MAX_POINTS, interval)
         if not answer["points"]:
-            await must_exist(device_id)
+            await addressing.must_exist(who, [device_id])
         return _answer(answer)
 
     return router

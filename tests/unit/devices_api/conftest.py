@@ -196,7 +196,7 @@ class Service:
     def _changed(self) -> None:
         self.changes += 1
 
-    async def get(self, path: str, **query: str | int) -> Any:  # noqa: ANN401 - whatever the API answers
+    async def get(self, path: str, **query: str | int | list[str]) -> Any:  # noqa: ANN401 - whatever the API answers
         answer = await self.client.get(path, params=query)
         assert answer.status_code == 200, answer.text
         return answer.json()

@@ -106,7 +106,7 @@ async def test_a_second_registration_is_a_conflict(service: Service) -> None:
         ("/devices/a/telemetry", "metric=m&start=1&end=1", (400, "bad-time")),
         ("/devices/a/telemetry", "metric=m&start=1&end=2&limit=10001", (400, "bad-limit")),
         ("/devices/a/telemetry", "metric=m&start=1&end=2&cursor=zzz", (400, "bad-cursor")),
-        ("/devices/a/telemetry", "metric=m&start=1&end=2&aggregate=mean&interval=1w", (400, "bad-interval")),
+        ("/devices/a/telemetry", "metric=m&start=1&end=2&aggregate=mean&interval=2w", (400, "bad-interval")),
         ("/devices/a/telemetry", "metric=m&start=0&end=100001&aggregate=mean&interval=10s", (400, "query-too-large")),
         ("/devices/a/telemetry", "metric=m&start=1&end=2&aggregate=mean&interval=1d&zone=Mars/Base", (400, "bad-zone")),
         ("/devices/a/telemetry", "metric=m&start=1&end=2&aggregate=mean&interval=1h&zone=UTC", (400, "bad-zone")),
