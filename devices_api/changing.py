@@ -15,7 +15,8 @@ from devices_api.audit import audit
 from devices_api.devices import Change, Device, NewDevice
 from devices_api.errors import ExistsError, OutOfSightError, StaleError, UnknownGroupError
 from devices_api.rows import WITH_FACTS, add_members, add_tags, groups_of, register, to_device
-from devices_api.tables import activity, device, group, member, outbox, presence, tag
+from devices_api.searching import search_text
+from devices_api.tables import activity, device, group, member, outbox, presence, searched, tag
 from devices_api.visible import live, seen, seen_group
 
 _OF_ITSELF = frozenset({"facts", "online", "last_changed", "reason"})
@@ -79,6 +80,9 @@ async def change(
     if "tags" in new:
         await db.execute(delete(tag).where(tag.c.device == id_))
         await add_tags(db, [(id_, after.tags)])
+    if "tags" in new or "name" in new:
+        text = search_text(id_, after.name, after.tags)
+        await db.execute(update(searched).where(searched.c.device == id_).values(text=text))
     await db.execute(update(device).where(device.c.id == id_).values(new))
     await db.execute(insert(outbox).values(device=id_))
     await _note(db, by, "change", before, after, now)

@@ -5,7 +5,7 @@ import binascii
 
 import msgspec
 
-_BAD = "this cursor is none that this list has given out; ask again without one"
+BAD_CURSOR = "this cursor is none that this list has given out; ask again without one"
 
 
 def encode_cursor(kind: str, position: str | int) -> str:
@@ -17,7 +17,7 @@ def text_position(kind: str, cursor: str) -> str:
     """Read a cursor whose position is text. Raises ValueError if it is not from such a list."""
     position = _decode(kind, cursor)
     if not isinstance(position, str):
-        raise ValueError(_BAD)  # noqa: TRY004 - whoever calls handles one error
+        raise ValueError(BAD_CURSOR)  # noqa: TRY004 - whoever calls handles one error
     return position
 
 
@@ -25,7 +25,7 @@ def number_position(kind: str, cursor: str) -> int:
     """Read a cursor whose position is a number from 0 to 2^63 - 1. Raises ValueError as above."""
     position = _decode(kind, cursor)
     if isinstance(position, str) or not 0 <= position < 1 << 63:
-        raise ValueError(_BAD)
+        raise ValueError(BAD_CURSOR)
     return position
 
 
@@ -34,7 +34,7 @@ def _decode(kind: str, cursor: str) -> str | int:
         data = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         found, position = msgspec.msgpack.decode(data, type=tuple[str, str | int])
     except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
-        raise ValueError(_BAD) from error
+        raise ValueError(BAD_CURSOR) from error
     if found != kind:
-        raise ValueError(_BAD)
+        raise ValueError(BAD_CURSOR)
     return position

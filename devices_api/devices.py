@@ -103,7 +103,8 @@ def learn(known: Mapping[str, str], told: Mapping[str, str]) -> tuple[dict[str, 
         if not value:
             facts.pop(name, None)
         elif (
-            0 < _size(name) <= LONGEST_FACT_NAME
+            "\0" not in name + value  # no text of a database has it
+            and 0 < _size(name) <= LONGEST_FACT_NAME
             and _size(value) <= LONGEST_FACT
             and (name in facts or len(facts) < MOST_FACTS)
         ):

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Double,
+    Select,
     Text,
     and_,
     bindparam,
@@ -57,6 +58,8 @@ _TOLD: dict[str, Column] = {
     "reason": func.nullif(presence.c.reason, ""),
 }
 
+_DIGITS = 308
+
 
 def condition(filter_: Filter, dialect: str) -> Condition:
     """Hold for devices that `filter_` takes, deleted or not; `dialect` is the name of the engine's dialect."""
@@ -95,23 +98,23 @@ class _Terms:
         """Hold for the devices that another table lists."""
         name = term.field.name
         if name in _TOLD:
-            return device.c.id.in_(select(presence.c.device).where(self._known(term, _TOLD[name])))
+            return _listed(select(presence.c.device).where(self._known(term, _TOLD[name])))
         match name:
             case "tags":
                 return self._tags(term)
             case "last_seen":
-                return device.c.id.in_(select(activity.c.device).where(self._known(term, activity.c.last_seen)))
+                return _listed(select(activity.c.device).where(self._known(term, activity.c.last_seen)))
             case "messages":
                 return self._messages(term)
         if term.operator is Operator.EXISTS:
-            return device.c.id.in_(select(member.c.device))
+            return _listed(select(member.c.device))
         return below(*(str(group) for group in term.values))
 
     def _tags(self, term: Term) -> Condition:
         tagged = select(tag.c.device).where(tag.c.key == term.field.keys[0])
         if term.operator is not Operator.EXISTS:
             tagged = tagged.where(self._compare(term, tag.c.value))
-        return device.c.id.in_(tagged)
+        return _listed(tagged)
 
     def _known(self, term: Term, column: Column) -> Condition:
         """Hold where a column that may be null is not, and compares."""
@@ -125,8 +128,8 @@ class _Terms:
             return true()
         compared = self._compare(term, activity.c.messages)
         if any(holds(term.operator, 0, value) for value in term.values):
-            return device.c.id.not_in(select(activity.c.device).where(not_(compared)))
-        return device.c.id.in_(select(activity.c.device).where(compared))
+            return not_(_listed(select(activity.c.device).where(not_(compared))))
+        return _listed(select(activity.c.device).where(compared))
 
     def _compare(self, term: Term, column: Column) -> Condition:
         """Compare a column of the field's kind with the term's values."""
@@ -188,7 +191,11 @@ class _Terms:
             value = value.op("->", return_type=JSON())(bindparam(None, key, Text))
         text = value.op("#>>", return_type=Text())(literal_column("'{}'"))
         type_ = func.json_typeof(value)
-        number = cast(case((type_ == "number", text)), Double)
+        # An integer of more digits than a double can have cannot be cast.
+        infinity = case((text.startswith("-"), "-Infinity"), else_="Infinity")
+        number = cast(
+            case((and_(type_ == "number", func.length(text) > _DIGITS), infinity), (type_ == "number", text)), Double
+        )
 
         def typed(name: str) -> Condition:
             if name in ("true", "false"):
@@ -199,6 +206,11 @@ class _Terms:
         if term.operator is Operator.EXISTS:
             return func.coalesce(type_ != "null", false())
         return func.coalesce(self._json(term, typed, text, number), false(), type_=Boolean)
+
+
+def _listed(devices: Select[tuple[str]]) -> Condition:
+    # What the query around it reads from the same table is another row.
+    return device.c.id.in_(devices.correlate(None))
 
 
 def _ordered(operator: Operator, column: Column, values: Sequence[Column]) -> Condition:

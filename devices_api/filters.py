@@ -82,6 +82,13 @@ def parse(text: str) -> Filter:
     return filter_
 
 
+def parse_field(text: str) -> Field:
+    """Read the name of one field, as in `tags."my key"`. Raises FilterError."""
+    if len(text) > LONGEST:
+        raise FilterError(f"the field has {len(text)} characters: {LONGEST} are allowed")
+    return _Parser(text).read_field()
+
+
 def _terms(node: Node) -> Iterator[Term]:
     match node:
         case Term():
@@ -105,6 +112,12 @@ class _Parser:
         if self._here.kind != "end":
             self._expected("`and`, `or` or the end")
         return node
+
+    def read_field(self) -> Field:
+        field = self._field()
+        if self._here.kind != "end":
+            self._expected("the end")
+        return field
 
     @property
     def _here(self) -> Token:

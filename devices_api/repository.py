@@ -22,9 +22,9 @@ from devices_api.errors import ExistsError
 from devices_api.filter_sql import condition
 from devices_api.filters import Filter
 from devices_api.hearing import Taken
+from devices_api.lists import Lists
 from devices_api.outbox import Outbox
 from devices_api.profile_repository import ProfileRepository, profiles_of
-from devices_api.rows import DEVICES, to_devices
 from devices_api.tables import device
 from devices_api.visible import live, seen
 
@@ -40,6 +40,7 @@ class Repository:
         self.auto_replays = AutoReplays(engine)
         self.audit = AuditLog(engine)
         self.addressed = Addressed(engine)
+        self.lists = Lists(engine)
 
     async def create(self, new: NewDevice, by: Principal, now: int) -> Device:
         """Register a device; see changing.create."""
@@ -62,15 +63,6 @@ class Repository:
                 return "" if row is None else row.zone
             made = await profiles_of(db, [row.profile])
         return made[row.profile].zone if row.profile in made else ""
-
-    async def page(self, after: str | None, limit: int, view: View = None, *, deleted: bool = False) -> list[Device]:
-        """Return the first `limit` devices whose id is greater than `after`; those that are `deleted`, or not."""
-        which = device.c.deleted.is_not(None) if deleted else live()
-        query = DEVICES.where(which, seen(view)).order_by(device.c.id).limit(limit)
-        if after is not None:
-            query = query.where(device.c.id > after)
-        async with transaction(self._engine) as db:
-            return await to_devices(db, (await db.execute(query)).all(), view)
 
     async def matching(self, devices: Collection[str], filter_: Filter | None, view: View) -> set[str]:
         """Return those of `devices` that `filter_` means, all where there is none, and that `view` shows."""

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from devices_api import autoreplays
 from devices_api.access import View
 from devices_api.devices import Device, NewDevice
-from devices_api.tables import device, group, member, outbox, presence, tag
+from devices_api.searching import search_text
+from devices_api.tables import device, group, member, outbox, presence, searched, tag
 from devices_api.visible import seen_group
 
 ALL_BUT_FACTS = tuple(column for column in device.c if column.name != "facts")
@@ -29,6 +30,8 @@ async def register(db: AsyncConnection, new: Sequence[NewDevice], now: int) -> N
     for row in rows:
         del row["groups"]
     await db.execute(insert(device), rows)
+    texts = [{"device": item.id, "text": search_text(item.id, item.name, item.tags)} for item in new]
+    await db.execute(insert(searched), texts)
     await add_tags(db, ((item.id, item.tags) for item in new))
     await add_members(db, ((item.id, item.groups) for item in new))
     await db.execute(insert(outbox), [{"device": item.id} for item in new])

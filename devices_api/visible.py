@@ -15,7 +15,8 @@ def within(*groups: str) -> Select[tuple[str]]:
 
 def below(*groups: str) -> ColumnElement[bool]:
     """Hold for devices that are in one of `groups`, or in a group below one."""
-    return device.c.id.in_(select(member.c.device).where(member.c.group_.in_(within(*groups))))
+    members = select(member.c.device).where(member.c.group_.in_(within(*groups)))
+    return device.c.id.in_(members.correlate(None))  # a query may join `member` itself
 
 
 def seen(view: View) -> ColumnElement[bool]:

@@ -24,6 +24,7 @@ from devices_api.web import (
     erasing,
     exports,
     latest,
+    lists,
     live,
     profiles,
     queries,
@@ -81,6 +82,7 @@ def build(parts: Parts) -> FastAPI:
     api.include_router(exports.routes(addressing, parts.timeseries))
     if parts.deletions is not None:
         api.include_router(erasing.routes(parts.registry, parts.timeseries, parts.deletions, parts.now))
+    api.include_router(lists.routes(parts.registry))
     api.include_router(devices.routes(parts.registry, parts.changed, parts.now))
     api.include_router(deletions.routes(parts.registry, parts.changed, parts.now))
     api.include_router(profiles.routes(parts.registry, parts.failures, parts.changed, parts.now))

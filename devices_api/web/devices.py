@@ -7,12 +7,10 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Response
 
-from devices_api.cursors import text_position
 from devices_api.web.access import Reader, Writer
 from devices_api.web.etags import IfMatch, tagged
-from devices_api.web.params import Cursor, PageLimit, read
 from devices_api.web.refusals import refusals, unknown_device
-from devices_api.web.schemas import DeviceDetail, DeviceIn, DevicePage, DevicePatch
+from devices_api.web.schemas import DeviceDetail, DeviceIn, DevicePatch
 
 if TYPE_CHECKING:
     from devices_api.repository import Repository
@@ -33,17 +31,6 @@ def routes(registry: "Callable[[], Repository]", changed: Callable[[], None], no
         response.headers["Location"] = f"/api/v1/devices/{quote(body.id, safe='')}"
         tagged(response, device.version)
         return DeviceDetail.of(device)
-
-    @router.get("")
-    async def list_devices(
-        who: Reader, limit: PageLimit = 100, cursor: Cursor = None, *, deleted: Deleted = False
-    ) -> DevicePage:
-        """List devices by id; with `deleted`, those that are deleted instead.
-
-        Devices registered meanwhile neither repeat nor displace others.
-        """
-        after = None if cursor is None else read("bad-cursor", lambda text: text_position("devices", text), cursor)
-        return DevicePage.of(await registry().page(after, limit + 1, who.view, deleted=deleted), limit)
 
     @router.get("/{device_id}")
     async def show(who: Reader, device_id: str, response: Response, *, deleted: Deleted = False) -> DeviceDetail:

@@ -6,7 +6,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from contracts.devices import DEFAULT_PROFILE, Calibration
 from contracts.topics import device_id_problem
-from devices_api.cursors import encode_cursor
 from devices_api.devices import Change, Device, NewDevice
 from devices_api.times import format_time
 from devices_api.web.profileschemas import CalibrationEntry, OwnCalibration, Zone, read_calibrations, show_calibrations
@@ -148,20 +147,6 @@ class DeviceDetail(DeviceOut):
 
     calibration: dict[str, list[CalibrationEntry]]
     facts: dict[str, str]
-
-
-class DevicePage(BaseModel):
-    """Devices by id."""
-
-    items: list[DeviceOut]
-    next: Next
-
-    @classmethod
-    def of(cls, devices: list[Device], limit: int) -> Self:
-        """Show the first `limit` of `devices`; there is a next page if there are more."""
-        shown = devices[:limit]
-        following = encode_cursor("devices", shown[-1].id) if len(devices) > limit else None
-        return cls(items=[DeviceOut.of(device) for device in shown], next=following)
 
 
 class Point(BaseModel):

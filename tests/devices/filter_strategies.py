@@ -53,7 +53,7 @@ _keys = st.sampled_from(KEYS)
 _numbers = st.sampled_from(NUMBERS)
 _times = st.sampled_from(TIMES)
 _json = st.recursive(
-    st.one_of(st.none(), st.booleans(), _numbers, _texts, st.just([1])),
+    st.one_of(st.none(), st.booleans(), _numbers, _texts, st.sampled_from([[1], 10**400, -(10**400)])),
     lambda inner: st.dictionaries(_keys, inner, max_size=3),
     max_leaves=4,
 )

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from devices_api import database
 from devices_api.repository import Repository
 from devices_api.tables import metadata
 from tests.postgres.server import Postgres, postgres_server
-from tests.unit.devices_api.conftest import service, store
+from tests.unit.devices_api.conftest import runner, service, store
 
-__all__ = ["service", "store"]
+__all__ = ["runner", "service", "store"]
 
 
 async def _migrate(url: str) -> None:
@@ -54,3 +55,12 @@ async def registry(registry_url: str) -> AsyncIterator[Repository]:
     repository = Repository(engine)
     yield repository
     await repository.close()
+
+
+@pytest.fixture(scope="session")
+def tables(runner: asyncio.Runner, postgres: Postgres) -> Iterator[AsyncEngine]:
+    """Give the registry's tables with nothing in them, for laws that leave nothing in them."""
+    engine = database.connect(postgres.database())
+    runner.run(database.migrate(engine))
+    yield engine
+    runner.run(engine.dispose())

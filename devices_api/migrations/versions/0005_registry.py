@@ -37,6 +37,12 @@ def upgrade() -> None:
         sa.Column("value", sa.String(256), nullable=False),
     )
     op.create_index("tag_value", "tag", ["key", "value", "device"])
+    op.create_table(
+        "searched",
+        sa.Column("device", sa.String(256), sa.ForeignKey("device.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("text", sa.Text, nullable=False),
+        sqlite_with_rowid=False,
+    )
     with op.batch_alter_table("device") as device:
         device.add_column(sa.Column("attributes", sa.JSON, nullable=False, server_default="{}"))
         device.add_column(sa.Column("latitude", sa.Float, nullable=True))
@@ -64,6 +70,7 @@ def upgrade() -> None:
     with op.batch_alter_table("outbox") as outbox:
         outbox.add_column(sa.Column("kind", sa.String(16), nullable=False, server_default="device"))
     op.execute(f"INSERT INTO tag (device, key, value) {_TAGS_OF[op.get_bind().dialect.name]}")
+    _write_what_is_searched()
     _keep_first_versions()
     # Profiles have records of their own from now on, and devices' records no longer hold them.
     op.execute("INSERT INTO outbox (device, kind) SELECT id, 'profile' FROM profile ORDER BY id")
@@ -87,6 +94,22 @@ def _keep_first_versions() -> None:
         bind.execute(version.insert().values(kept))
 
 
+def _write_what_is_searched() -> None:
+    # Not in SQL: SQLite knows the case of ASCII letters alone.
+    device = sa.table("device", sa.column("id"), sa.column("name"), sa.column("tags", sa.JSON))
+    searched = sa.table("searched", sa.column("device"), sa.column("text"))
+    after = ""
+    while True:
+        query = sa.select(device).where(device.c.id > after).order_by(device.c.id).limit(1000)
+        rows = op.get_bind().execute(query).all()
+        if not rows:
+            return
+        texts = ["\n".join([row.id, row.name, *(f"{k}={v}" for k, v in row.tags.items())]).casefold() for row in rows]
+        made = [{"device": row.id, "text": text} for row, text in zip(rows, texts, strict=True)]
+        op.get_bind().execute(sa.insert(searched), made)
+        after = rows[-1].id
+
+
 def downgrade() -> None:
     op.execute("DELETE FROM outbox WHERE kind <> 'device'")
     op.execute("UPDATE device SET enabled = FALSE WHERE deleted IS NOT NULL")
@@ -101,6 +124,7 @@ def downgrade() -> None:
     with op.batch_alter_table("device") as device:
         for name in ("version", "deleted", "longitude", "latitude", "attributes"):
             device.drop_column(name)
+    op.drop_table("searched")
     op.drop_index("tag_value", "tag")
     op.drop_table("tag")
     op.drop_table("member")

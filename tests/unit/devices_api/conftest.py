@@ -1,11 +1,13 @@
 """A registry and a time-series store of a test's own, in its directory."""
 
-from collections.abc import AsyncIterator, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import httpx
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contracts import logs
 from contracts.computed import ComputedFailure
@@ -57,6 +59,22 @@ def idle_hub() -> Hub:
     """Give a hub that hears nothing, for there is no stream server."""
     link = Link("nats://127.0.0.1:1", "", "none", logs.quiet())
     return Hub(link, Metrics(lambda: False), logs.quiet(), lambda: 0.0)
+
+
+@pytest.fixture(scope="session")
+def runner() -> Iterator[asyncio.Runner]:
+    """Give a loop for laws: Hypothesis runs functions that are not asynchronous."""
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture(scope="session")
+def tables(runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AsyncEngine]:
+    """Give the registry's tables with nothing in them, for laws that leave nothing in them."""
+    engine = database.connect(f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('tables')}/devices.sqlite3")
+    runner.run(database.migrate(engine))
+    yield engine
+    runner.run(engine.dispose())
 
 
 class StoreFile:

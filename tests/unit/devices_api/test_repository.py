@@ -1,15 +1,15 @@
 import asyncio
-import tempfile
 from pathlib import Path
 from typing import Literal
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.devices import DeviceRecord
 from contracts.presence import Presence
 from devices_api.access import ROOT
-from devices_api.devices import NewDevice, Online
+from devices_api.choice import Chosen, Order
+from devices_api.devices import Device, NewDevice, Online
 from devices_api.errors import ExistsError
 from devices_api.hearing import Taken
 from devices_api.repository import Repository
@@ -80,31 +80,6 @@ async def test_everything_can_be_announced_again(registry: Repository) -> None:
     assert [item.id for item in await registry.outbox.pending(10)] == ["a", "b"]
 
 
-@settings(max_examples=10, deadline=None)
-@given(
-    before=st.sets(st.text("abcZ é", min_size=1, max_size=4), max_size=12),
-    during=st.lists(st.text("abcZ é", min_size=1, max_size=4), unique=True, max_size=12),
-    size=st.integers(1, 4),
-)
-async def test_paging_gives_each_device_exactly_once_while_others_come(
-    before: set[str], during: list[str], size: int
-) -> None:
-    with tempfile.TemporaryDirectory() as directory:
-        registry = await open_registry(Path(directory) / "r")
-        await add(registry, *before)
-        coming = [id_ for id_ in during if id_ not in before]
-        found: list[str] = []
-        page = await registry.page(None, size)
-        while page:
-            found += [device.id for device in page]
-            if coming:
-                await add(registry, coming.pop())
-            page = await registry.page(found[-1], size)
-        await registry.close()
-    assert len(found) == len(set(found))
-    assert before <= set(found)
-
-
 async def test_a_device_that_is_seen_is_registered_once_and_announced(registry: Repository) -> None:
     await add(registry, "known")
     messages = [told("new", "seen", 1), told("known", "seen", 2), told("new", "seen", 3)]
@@ -121,7 +96,7 @@ async def test_a_full_registry_registers_no_more(registry: Repository) -> None:
     assert await registry.take_presence(messages, 9, limit=3) == Taken(registered=3, refused=1)
     assert await registry.take_presence([told("d", "seen", 2)], 9, limit=3) == Taken(refused=1)
     await add(registry, "by an operator")
-    assert len(await registry.page(None, 10)) == 4
+    assert len(await listed(registry)) == 4
 
 
 async def test_a_device_may_be_online_before_it_is_registered(registry: Repository) -> None:
@@ -137,9 +112,13 @@ async def test_states_of_strangers_are_bounded_and_those_of_devices_are_not(regi
     strangers = [told(f"s{n}", "online", 1) for n in range(3)]
     devices = [told(f"d{n}", "online", 1) for n in (1, 2, 3)]
     assert await registry.take_presence(strangers + devices, 9, limit=2) == Taken(forgotten=1)
-    assert [device.online for device in await registry.page(None, 10)] == [True] * 3
+    assert [device.online for device in await listed(registry)] == [True] * 3
     assert await registry.take_presence([told("s9", "online", 1)], 9, limit=2) == Taken(forgotten=1)
     assert await registry.take_presence([told("s0", "offline", 2)], 9, limit=2) == Taken()
+
+
+async def listed(registry: Repository) -> list[Device]:
+    return (await registry.lists.page(None, Chosen(), Order(), None, 10)).devices
 
 
 states = st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=1)
