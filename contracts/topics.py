@@ -11,6 +11,7 @@ and those on which it is told something:
 
 `devices/{device}/errors`               what was wrong with its messages, from ingest
 `devices/{device}/desired`              its twin's desired state, from devices_api, retained
+`devices/{device}/delta`                what its twin's reported state lacks, from devices_api, when it comes online
 `devices/{device}/commands/{command}`   a command, from devices_api
 `provision/{nonce}/response`            the answer to a request, from devices_api
 """
@@ -44,6 +45,11 @@ def reported(device: str) -> str:
 def desired(device: str) -> str:
     """Topic on which `device` is told the desired state of its twin."""
     return f"devices/{device}/desired"
+
+
+def delta(device: str) -> str:
+    """Topic on which `device` is told what its reported state lacks of the desired one."""
+    return f"devices/{device}/delta"
 
 
 def command(device: str, command: str) -> str:

@@ -17,6 +17,7 @@ from contracts.jetstream import Link
 from contracts.logs import Log
 from contracts.stores import StoreAddress, StoreKind, parse_store
 from contracts.streams import DAY_S, DEADLETTERS
+from contracts.uplink import Kind
 from devices_api.access import View
 from devices_api.deadletters import DeadLetters
 from devices_api.deletions import Deletions
@@ -37,6 +38,7 @@ from devices_api.web.access import root_key
 
 if TYPE_CHECKING:
     from devices_api.autoreplay import AutoReplayer
+    from devices_api.downlink import TwinSender
     from devices_api.mqtt import Publisher
     from devices_api.presence import PresenceReader
     from devices_api.relay import Relay
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 _DATABASE = "database"
 _FINISH_S = 2.0
+_FINISHING = ("relay", "presence", "autoreplay", "uplink", "twins")
 
 
 def _timeseries(address: StoreAddress, token: str, now: Callable[[], int]) -> TimeSeries:
@@ -75,6 +78,7 @@ class App:
         self._replayer: AutoReplayer | None = None
         self._mqtt: Publisher | None = None
         self._uplink: UplinkReader | None = None
+        self._twins: TwinSender | None = None
         self._letters = DeadLetters(self._stream, self._metrics)
         self._hub = Hub(link, self._metrics, log, time.monotonic)
         self._api = api.build(
@@ -118,10 +122,10 @@ class App:
         """Finish the records and messages in hand, then close everything."""
         await self._hub.close()
         tasks, self._tasks = self._tasks, []
-        for loop in (self._relay, self._presence, self._replayer, self._uplink):
+        for loop in (self._relay, self._presence, self._replayer, self._uplink, self._twins):
             if loop is not None:
                 loop.finish()
-        finishing = [task for task in tasks if task.get_name() in ("relay", "presence", "autoreplay", "uplink")]
+        finishing = [task for task in tasks if task.get_name() in _FINISHING]
         if finishing:
             await asyncio.wait(finishing, timeout=_FINISH_S)
         if self._mqtt is not None:
@@ -149,19 +153,21 @@ class App:
         return lambda devices: self._registry().matching(devices, filter_, view)
 
     def _changed(self) -> None:
-        if self._relay is not None:
-            self._relay.wake()
+        for loop in (self._relay, self._twins):
+            if loop is not None:
+                loop.wake()
 
     async def _open_registry(self) -> None:
         """Open the database, bring it to the newest migration, and begin all that rests on it."""
         await asyncio.to_thread(importlib.import_module, "devices_api.repository")
         from devices_api import database  # noqa: PLC0415 - see the class
         from devices_api.autoreplay import AutoReplayer  # noqa: PLC0415 - see the class
+        from devices_api.downlink import ReportReader, TwinSender  # noqa: PLC0415 - see the class
         from devices_api.mqtt import Publisher  # noqa: PLC0415 - see the class
         from devices_api.presence import PresenceReader  # noqa: PLC0415 - see the class
         from devices_api.relay import Relay  # noqa: PLC0415 - see the class
         from devices_api.repository import Repository  # noqa: PLC0415 - see the class
-        from devices_api.uplink import UplinkReader  # noqa: PLC0415 - see the class
+        from devices_api.uplink import Handler, UplinkReader  # noqa: PLC0415 - see the class
 
         engine = database.connect(self._settings.database_url.get_secret_value())
         try:
@@ -174,7 +180,7 @@ class App:
         presence = self._presence = PresenceReader(
             repository,
             self._stream,
-            relay.wake,
+            self._changed,
             self._metrics,
             self._log,
             now=self._now,
@@ -183,10 +189,14 @@ class App:
         replayer = self._replayer = AutoReplayer(repository.auto_replays, self._letters, self._log, self._now)
         mqtt = self._mqtt = Publisher(self._settings, self._rng, self._log)
         self._metrics.broker_connected.set_function(lambda: float(mqtt.up))
-        uplink = self._uplink = UplinkReader(self._stream, {}, self._metrics, self._log, self._now)
+        twins = self._twins = TwinSender(repository.twins, mqtt, self._metrics, self._log, self._now)
+        reports = ReportReader(repository.twins, twins.wake, self._now)
+        handlers: dict[Kind, Handler] = {"reported": reports.take}
+        uplink = self._uplink = UplinkReader(self._stream, handlers, self._metrics, self._log, self._now)
         self._run("stream", lambda: self._stream.keep(relay.announce_all))
         self._run("relay", relay.run)
         self._run("presence", presence.run)
         self._run("autoreplay", replayer.run)
         self._run("mqtt", mqtt.run)
+        self._run("twins", twins.run)
         self._run("uplink", uplink.run)

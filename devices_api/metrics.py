@@ -73,6 +73,12 @@ class Metrics:
             ["kind"],
             registry=registry,
         )
+        self.told = Counter(
+            "devices_api_twins_told",
+            "Messages to devices about their twins, by kind: desired, delta; moves when the broker acknowledges it",
+            ["kind"],
+            registry=registry,
+        )
         self.replays = Counter(
             "devices_api_replays",
             "Dead letters handed back to ingest: by a request, edit or filter, or by themselves: registered, online; "

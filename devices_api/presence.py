@@ -29,14 +29,14 @@ class PresenceReader:
         self,
         repository: Repository,
         stream: StreamServer,
-        registered: Callable[[], None],
+        changed: Callable[[], None],
         metrics: Metrics,
         log: Log,
         *,
         now: Callable[[], int],
         limit: int,
     ) -> None:
-        self._repository, self._stream, self._registered = repository, stream, registered
+        self._repository, self._stream, self._changed = repository, stream, changed
         self._metrics, self._log, self._now, self._limit = metrics, log, now, limit
         self._reader = OrderedReader(stream.link, PRESENCE.name, DEVICES_API)
         self._stopping = False
@@ -112,8 +112,8 @@ class PresenceReader:
         for message in messages:
             self._metrics.presence_events.labels(message.state).inc()
         self._count(taken)
-        if taken.registered:
-            self._registered()
+        if taken.registered or any(message.state == "online" for message in messages):
+            self._changed()
 
     def _count(self, taken: Taken) -> None:
         self._metrics.auto_registered.inc(taken.registered)

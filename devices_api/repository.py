@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contracts.presence import Presence
-from devices_api import autoreplays, changing, hearing
+from devices_api import autoreplays, changing, hearing, twins
 from devices_api.access import Principal, View
 from devices_api.addressed import Addressed
 from devices_api.audit import AuditLog
@@ -26,6 +26,7 @@ from devices_api.lists import Lists
 from devices_api.outbox import Outbox
 from devices_api.profile_repository import ProfileRepository, profiles_of
 from devices_api.tables import device
+from devices_api.twins import Twins
 from devices_api.visible import live, seen
 
 
@@ -41,6 +42,7 @@ class Repository:
         self.audit = AuditLog(engine)
         self.addressed = Addressed(engine)
         self.lists = Lists(engine)
+        self.twins = Twins(engine)
 
     async def create(self, new: NewDevice, by: Principal, now: int) -> Device:
         """Register a device; see changing.create."""
@@ -92,7 +94,10 @@ class Repository:
     async def purge(self, id_: str, by: Principal, now: int, match: Match = None) -> bool:
         """Remove a device for good; see changing.purge."""
         async with transaction(self._writing) as db:
-            return await changing.purge(db, id_, by, now, match)
+            done = await changing.purge(db, id_, by, now, match)
+            if done:
+                await twins.purged(db, id_, now)
+            return done
 
     async def take_presence(self, messages: Sequence[Presence], now: int, limit: int) -> Taken:
         """Take in presence messages, in order, in one transaction.
@@ -103,6 +108,7 @@ class Repository:
         async with transaction(self._writing) as db:
             taken = await hearing.take(db, messages, now, limit)
             await autoreplays.heard(db, messages, now)
+            await twins.came_online(db, messages, now)
         return taken
 
     async def check(self) -> None:

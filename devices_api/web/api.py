@@ -30,6 +30,7 @@ from devices_api.web import (
     queries,
     sweeps,
     telemetry,
+    twins,
     versions,
 )
 from devices_api.web.access import Authenticate, described
@@ -85,6 +86,7 @@ def build(parts: Parts) -> FastAPI:
     api.include_router(lists.routes(parts.registry))
     api.include_router(devices.routes(parts.registry, parts.changed, parts.now))
     api.include_router(deletions.routes(parts.registry, parts.changed, parts.now))
+    api.include_router(twins.routes(parts.registry, parts.changed, parts.now))
     api.include_router(profiles.routes(parts.registry, parts.failures, parts.changed, parts.now))
     api.include_router(versions.routes(parts.registry, parts.changed, parts.now))
     api.include_router(audit.routes(parts.registry))
