@@ -20,6 +20,7 @@ _PROBLEM = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
+        "request_id": {"type": "string", "description": "As in X-Request-Id, where the service names requests"},
     },
 }
 

@@ -22,6 +22,7 @@ def configure(service: str, level: str) -> Log:
     threshold = cast("int", getattr(logging, level.upper()))
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,  # the request that it is for, where a service names them
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
             _TRACEBACKS,

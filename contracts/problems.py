@@ -31,30 +31,48 @@ class Problem(HTTPException):
         self.title = title
 
 
-def _body(status: int, slug: str, title: str, detail: str) -> dict[str, object]:
-    return {"type": f"urn:sensorium:problem:{slug}", "title": title, "status": status, "detail": detail}
+def answer(
+    scope: Scope,
+    status: int,
+    slug: str,
+    title: str,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    more: Mapping[str, object] | None = None,
+) -> JSONResponse:
+    """Answer the request of `scope` with a problem document, which has `more` too."""
+    body = {"type": f"urn:sensorium:problem:{slug}", "title": title, "status": status, "detail": detail, **(more or {})}
+    if request := scope.get("state", {}).get("request_id"):
+        body["request_id"] = request
+    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def refuse(scope: Scope, problem: StarletteHTTPException) -> JSONResponse:
+    """Answer the request of `scope` with an error that was raised."""
+    phrase = HTTPStatus(problem.status_code).phrase
+    slug = getattr(problem, "slug", phrase.lower().replace(" ", "-"))
+    title = getattr(problem, "title", phrase)
+    return answer(scope, problem.status_code, slug, title, str(problem.detail), headers=problem.headers)
 
 
 def install(app: FastAPI) -> None:
     """Make every error of `app` a problem document."""
 
-    async def on_http(_: Request, error: Exception) -> JSONResponse:
+    async def on_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, StarletteHTTPException)  # noqa: S101 - registered for this type only
-        phrase = HTTPStatus(error.status_code).phrase
-        slug = getattr(error, "slug", phrase.lower().replace(" ", "-"))
-        body = _body(error.status_code, slug, getattr(error, "title", phrase), str(error.detail))
-        return JSONResponse(body, status_code=error.status_code, media_type=MEDIA_TYPE, headers=error.headers)
+        return refuse(request.scope, error)
 
-    async def on_invalid(_: Request, error: Exception) -> JSONResponse:
+    async def on_invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
         errors = [{"at": ".".join(str(part) for part in e["loc"]), "problem": said(e["msg"])} for e in error.errors()]
         detail = "; ".join(f"{e['at']}: {e['problem']}" for e in errors)
-        body = _body(422, "invalid-request", "The request is not valid", detail) | {"errors": errors}
-        return JSONResponse(body, status_code=422, media_type=MEDIA_TYPE)
+        title = "The request is not valid"
+        return answer(request.scope, 422, "invalid-request", title, detail, more={"errors": errors})
 
-    async def on_unexpected(_: Request, __: Exception) -> JSONResponse:
-        body = _body(500, "unexpected", "Unexpected error", "This is a bug in the service; its log has the details.")
-        return JSONResponse(body, status_code=500, media_type=MEDIA_TYPE)
+    async def on_unexpected(request: Request, _: Exception) -> JSONResponse:
+        detail = "This is a bug in the service; its log has the details."
+        return answer(request.scope, 500, "unexpected", "Unexpected error", detail)
 
     app.add_exception_handler(StarletteHTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)

@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import random
+import secrets
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp
 from contracts.backoff import keep_running
 from contracts.jetstream import Link
 from contracts.logs import Log
+from contracts.rates import parse_rate
 from contracts.stores import StoreAddress, StoreKind, parse_store
 from contracts.streams import DAY_S, DEADLETTERS
 from contracts.uplink import Kind
@@ -26,15 +28,17 @@ from devices_api.failures import Failures
 from devices_api.filters import Filter
 from devices_api.hub import Hub
 from devices_api.influx import InfluxTimeSeries
+from devices_api.keyring import Keyring
 from devices_api.listening import Matching
 from devices_api.metrics import Metrics
 from devices_api.settings import Settings
 from devices_api.sqlite import SqliteTimeSeries
 from devices_api.stream import StreamServer
+from devices_api.tickets import Tickets
 from devices_api.timeseries import TimeSeries
 from devices_api.victoria import VictoriaTimeSeries
 from devices_api.web import api
-from devices_api.web.access import root_key
+from devices_api.web.authentication import Authentication
 
 if TYPE_CHECKING:
     from devices_api.autoreplay import AutoReplayer
@@ -43,11 +47,12 @@ if TYPE_CHECKING:
     from devices_api.presence import PresenceReader
     from devices_api.relay import Relay
     from devices_api.repository import Repository
+    from devices_api.upkeep import Upkeep
     from devices_api.uplink import UplinkReader
 
 _DATABASE = "database"
 _FINISH_S = 2.0
-_FINISHING = ("relay", "presence", "autoreplay", "uplink", "twins")
+_FINISHING = ("relay", "presence", "autoreplay", "uplink", "twins", "upkeep")
 
 
 def _timeseries(address: StoreAddress, token: str, now: Callable[[], int]) -> TimeSeries:
@@ -81,6 +86,9 @@ class App:
         self._twins: TwinSender | None = None
         self._letters = DeadLetters(self._stream, self._metrics)
         self._hub = Hub(link, self._metrics, log, time.monotonic)
+        self._upkeep: Upkeep | None = None
+        self._keyring = Keyring(self._registry, self._now, time.monotonic)
+        tickets = Tickets(self._registry, self._keyring, secrets.token_bytes, self._now)
         self._api = api.build(
             api.Parts(
                 self._registry,
@@ -92,7 +100,19 @@ class App:
                 self._matching_of,
                 changed=self._changed,
                 now=self._now,
-                authenticate=root_key(settings.key.get_secret_value()),
+                authenticate=Authentication(
+                    settings.key.get_secret_value(),
+                    self._keyring,
+                    tickets,
+                    None,
+                    self._metrics,
+                    rate=parse_rate(settings.key_rate),
+                    failures=parse_rate(settings.failure_rate),
+                    clock=time.monotonic,
+                ),
+                keyring=self._keyring,
+                tickets=tickets,
+                random_bytes=secrets.token_bytes,
                 deletions=Deletions(self._stream, self._now, lambda: uuid.uuid4().hex),
                 query_rows=settings.query_rows,
             )
@@ -122,7 +142,7 @@ class App:
         """Finish the records and messages in hand, then close everything."""
         await self._hub.close()
         tasks, self._tasks = self._tasks, []
-        for loop in (self._relay, self._presence, self._replayer, self._uplink, self._twins):
+        for loop in (self._relay, self._presence, self._replayer, self._uplink, self._twins, self._upkeep):
             if loop is not None:
                 loop.finish()
         finishing = [task for task in tasks if task.get_name() in _FINISHING]
@@ -167,6 +187,7 @@ class App:
         from devices_api.presence import PresenceReader  # noqa: PLC0415 - see the class
         from devices_api.relay import Relay  # noqa: PLC0415 - see the class
         from devices_api.repository import Repository  # noqa: PLC0415 - see the class
+        from devices_api.upkeep import Upkeep  # noqa: PLC0415 - see the class
         from devices_api.uplink import Handler, UplinkReader  # noqa: PLC0415 - see the class
 
         engine = database.connect(self._settings.database_url.get_secret_value())
@@ -193,6 +214,9 @@ class App:
         reports = ReportReader(repository.twins, twins.wake, self._now)
         handlers: dict[Kind, Handler] = {"reported": reports.take}
         uplink = self._uplink = UplinkReader(self._stream, handlers, self._metrics, self._log, self._now)
+        days = self._settings.audit_days
+        upkeep = self._upkeep = Upkeep(repository, self._keyring, self._log, self._now, audit_days=days)
+        self._run("upkeep", upkeep.run)
         self._run("stream", lambda: self._stream.keep(relay.announce_all))
         self._run("relay", relay.run)
         self._run("presence", presence.run)

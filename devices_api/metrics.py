@@ -28,6 +28,18 @@ class Metrics:
             buckets=_BUCKETS,
             registry=registry,
         )
+        self.unproved = Counter(
+            "devices_api_unproved",
+            "Requests whose key, token or ticket proves nobody: wrong, expired, disabled, used; moves with the answer",
+            registry=registry,
+        )
+        self.rate_limited = Counter(
+            "devices_api_rate_limited",
+            "Requests refused with 429: key, their key has asked too often; address, too many wrong keys have come "
+            "from their address; moves with the answer",
+            ["kind"],
+            registry=registry,
+        )
         self.outbox_pending = Gauge(
             "devices_api_outbox_pending",
             "Changes that the bucket does not hold yet; falls when the stream server acknowledges a record",

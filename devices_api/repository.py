@@ -22,10 +22,12 @@ from devices_api.errors import ExistsError
 from devices_api.filter_sql import condition
 from devices_api.filters import Filter
 from devices_api.hearing import Taken
+from devices_api.key_repository import KeyRepository
 from devices_api.lists import Lists
 from devices_api.outbox import Outbox
 from devices_api.profile_repository import ProfileRepository, profiles_of
 from devices_api.tables import device
+from devices_api.ticket_repository import TicketRepository
 from devices_api.twins import Twins
 from devices_api.visible import live, seen
 
@@ -43,6 +45,8 @@ class Repository:
         self.addressed = Addressed(engine)
         self.lists = Lists(engine)
         self.twins = Twins(engine)
+        self.keys = KeyRepository(engine)
+        self.tickets = TicketRepository(engine)
 
     async def create(self, new: NewDevice, by: Principal, now: int) -> Device:
         """Register a device; see changing.create."""

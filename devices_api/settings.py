@@ -6,10 +6,18 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from contracts.broker import BrokerSettings
+from contracts.rates import parse_rate
 from contracts.settings import STORE, StoreSetting
 from contracts.streams import GIB
 from devices_api.queries import MOST_ROWS
 
+
+def _known_rate(text: str) -> str:
+    parse_rate(text)
+    return text
+
+
+_Rate = Annotated[str, AfterValidator(_known_rate)]
 _SCHEMES = ("sqlite+aiosqlite:///", "postgresql+asyncpg://", "postgresql+psycopg://")
 
 
@@ -52,4 +60,14 @@ class Settings(BrokerSettings):
         default=MOST_ROWS,
         ge=1000,
         description="Most points and windows that one query of many series may read; what would take more is refused",
+    )
+    key_rate: _Rate = Field(
+        default="200:1,6000:60",
+        description="Requests of each API key at a replica, CAPACITY:SECONDS; DEVICES_API_KEY is not limited",
+    )
+    failure_rate: _Rate = Field(
+        default="60:60", description="Requests with a wrong key that may come from one address; as above"
+    )
+    audit_days: float = Field(
+        default=400.0, gt=0, le=36500, description="After how many days an entry of the audit log is deleted"
     )

@@ -1,6 +1,5 @@
 """What every request has to prove, as parameters of routes: `who: Reader` lets only those in who may read."""
 
-import hmac
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Annotated
@@ -10,7 +9,7 @@ from fastapi.security import HTTPBearer
 from starlette.requests import HTTPConnection
 
 from contracts.problems import Problem
-from devices_api.access import ROOT, Principal, Scope
+from devices_api.access import Principal, Scope
 
 Authenticate = Callable[[HTTPConnection], Awaitable[Principal]]
 """Tells who asks; raises Problem where nobody is proved."""
@@ -31,36 +30,41 @@ def nobody() -> Problem:
     return Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", "Unauthorized", detail, {"WWW-Authenticate": "Bearer"})
 
 
-def root_key(key: str) -> Authenticate:
-    """Let whoever has `key` in, for everything."""
+async def identify(connection: HTTPConnection) -> Principal:
+    """Tell who asks. It is asked once a request, so that a ticket is used, and a failure counted, once."""
+    known = connection.scope.setdefault("state", {})
+    if "identified" not in known:
+        authenticate: Authenticate = connection.app.state.authenticate
+        try:
+            known["identified"] = await authenticate(connection)
+        except Problem as problem:
+            known["identified"] = problem
+    found: Principal | Problem = known["identified"]
+    if isinstance(found, Problem):
+        raise found
+    return found
 
-    async def authenticate(connection: HTTPConnection) -> Principal:
-        if not hmac.compare_digest(bearer(connection).encode(), key.encode()):
-            raise nobody()
-        return ROOT
 
-    return authenticate
-
-
-def scope_missing(who: Principal, scope: Scope) -> Problem:
-    """Build the answer to somebody who lacks `scope`."""
-    detail = f"This takes the scope {scope}; the key has {', '.join(sorted(who.scopes)) or 'none'}."
+def scope_missing(who: Principal, scope: Scope | None) -> Problem:
+    """Build the answer to somebody who lacks `scope`, or any where it is None."""
+    wanted = "any scope at all" if scope is None else f"the scope {scope}"
+    detail = f"This takes {wanted}; the key has {', '.join(sorted(who.scopes)) or 'none'}."
     return Problem(HTTPStatus.FORBIDDEN, "scope-missing", "The key may not do this", detail)
 
 
-def allow(scope: Scope) -> Callable[[HTTPConnection], Awaitable[Principal]]:
-    """Build a dependency that gives who asks, if `scope` is theirs."""
+def allow(scope: Scope | None) -> Callable[[HTTPConnection], Awaitable[Principal]]:
+    """Build a dependency that gives who asks, if `scope` is theirs; None: if any is."""
 
     async def check(connection: HTTPConnection) -> Principal:
-        authenticate: Authenticate = connection.app.state.authenticate
-        who = await authenticate(connection)
-        if not who.may(scope):
+        who = await identify(connection)
+        if not (who.scopes if scope is None else who.may(scope)):
             raise scope_missing(who, scope)
         return who
 
     return check
 
 
+Somebody = Annotated[Principal, Depends(allow(None))]
 Reader = Annotated[Principal, Depends(allow(Scope.READ))]
 Writer = Annotated[Principal, Depends(allow(Scope.WRITE))]
 Commander = Annotated[Principal, Depends(allow(Scope.COMMANDS))]

@@ -13,8 +13,11 @@ from devices_api.deadletters import DeadLetters
 from devices_api.deletions import Deletions
 from devices_api.errors import UnavailableError
 from devices_api.hub import Hub
+from devices_api.keyring import Keyring
+from devices_api.keys import RandomBytes
 from devices_api.metrics import Metrics
 from devices_api.queries import MOST_ROWS
+from devices_api.tickets import Tickets
 from devices_api.timeseries import TimeSeries
 from devices_api.web import (
     audit,
@@ -23,6 +26,7 @@ from devices_api.web import (
     devices,
     erasing,
     exports,
+    keys,
     latest,
     lists,
     live,
@@ -30,12 +34,14 @@ from devices_api.web import (
     queries,
     sweeps,
     telemetry,
+    tickets,
     twins,
     versions,
 )
 from devices_api.web.access import Authenticate, described
 from devices_api.web.addressing import Addressing
 from devices_api.web.measure import Measure
+from devices_api.web.requestids import RequestIds
 
 if TYPE_CHECKING:
     from devices_api.repository import Repository
@@ -61,6 +67,9 @@ class Parts:
     changed: Callable[[], None]
     now: Callable[[], int]
     authenticate: Authenticate
+    keyring: Keyring
+    tickets: Tickets
+    random_bytes: RandomBytes
     deletions: Deletions | None = None
     query_rows: int = MOST_ROWS
 
@@ -75,6 +84,7 @@ def build(parts: Parts) -> FastAPI:
     description.install(app)
     app.add_exception_handler(UnavailableError, _unavailable)
     app.add_middleware(Measure, metrics=parts.metrics)
+    app.add_middleware(RequestIds, random_bytes=parts.random_bytes)  # the last is the outermost
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(described)])
     addressing = Addressing(parts.registry, parts.timeseries)
     api.include_router(telemetry.routes(addressing, parts.timeseries))
@@ -90,6 +100,8 @@ def build(parts: Parts) -> FastAPI:
     api.include_router(profiles.routes(parts.registry, parts.failures, parts.changed, parts.now))
     api.include_router(versions.routes(parts.registry, parts.changed, parts.now))
     api.include_router(audit.routes(parts.registry))
+    api.include_router(keys.routes(parts.registry, parts.keyring, parts.random_bytes, parts.now))
+    api.include_router(tickets.routes(parts.tickets))
     api.include_router(sweeps.routes(parts.letters))
     api.include_router(deadletters.routes(parts.letters))
     events, sockets = live.routes(parts.hub, parts.matching_of)
@@ -99,17 +111,13 @@ def build(parts: Parts) -> FastAPI:
     return app
 
 
-def _unavailable(_: Request, error: Exception) -> JSONResponse:
+def _unavailable(request: Request, error: Exception) -> JSONResponse:
     """Answer 503, with when to ask again."""
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    return JSONResponse(
-        {
-            "type": "urn:sensorium:problem:unavailable",
-            "title": "Something that the answer needs is away",
-            "status": status.value,
-            "detail": f"{error}. Ask again later.",
-        },
-        status_code=status,
-        media_type=problems.MEDIA_TYPE,
+    return problems.answer(
+        request.scope,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "unavailable",
+        "Something that the answer needs is away",
+        f"{error}. Ask again later.",
         headers={"Retry-After": str(RETRY_AFTER_S)},
     )

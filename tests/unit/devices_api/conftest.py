@@ -1,6 +1,7 @@
 """A registry and a time-series store of a test's own, in its directory."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +14,7 @@ from contracts import logs
 from contracts.computed import ComputedFailure
 from contracts.deadletters import DeadLetter, Reason
 from contracts.jetstream import Link
+from contracts.rates import parse_rate
 from contracts.readings import Reading, Value
 from contracts.timeseries import Days, Tier
 from devices_api import database
@@ -20,14 +22,16 @@ from devices_api.deadletters import DeadLetters, NotReplayableError, Page, Rest,
 from devices_api.errors import UnavailableError
 from devices_api.handover import Edit
 from devices_api.hub import Hub
+from devices_api.keyring import Keyring
 from devices_api.metrics import Metrics
 from devices_api.profiles import Profile
 from devices_api.repository import Repository
 from devices_api.selection import Selection
 from devices_api.sqlite import SqliteTimeSeries
+from devices_api.tickets import Tickets
 from devices_api.times import SECOND
 from devices_api.web import api
-from devices_api.web.access import root_key
+from devices_api.web.authentication import Authentication, Tokens
 from processor.engine import Engine
 from processor.sqlite import SqliteStore
 
@@ -171,17 +175,41 @@ async def no_failures(_: Profile) -> dict[str, ComputedFailure]:
     return {}
 
 
+class Clock:
+    """Time that stands until it is moved, as ns since 1970 and as s of a clock that never goes back."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def now(self) -> int:
+        return NOW + round(self.passed * SECOND)
+
+    def monotonic(self) -> float:
+        return self.passed
+
+
 class Service:
     """The API with what it stands on."""
 
-    def __init__(self, registry: Repository, store: StoreFile) -> None:
+    def __init__(
+        self,
+        registry: Repository,
+        store: StoreFile,
+        *,
+        rate: str = "",
+        failures: str = "",
+        tokens: Tokens | None = None,
+    ) -> None:
         self.registry: Repository | None = registry
+        self.clock = Clock()
         self.letters = FakeLetters()
         self.failures: dict[str, ComputedFailure] | None = {}
         self.timeseries = SqliteTimeSeries(store.path)
         self.metrics = Metrics(lambda: True)
         self.changes = 0
-        app = api.build(
+        self.keyring = Keyring(self._registry, self.clock.now, self.clock.monotonic)
+        tickets = Tickets(self._registry, self.keyring, secrets.token_bytes, self.clock.now)
+        self.app = app = api.build(
             api.Parts(
                 self._registry,
                 self.timeseries,
@@ -191,8 +219,20 @@ class Service:
                 idle_hub(),
                 lambda _, __: None,
                 changed=self._changed,
-                now=lambda: NOW,
-                authenticate=root_key(KEY),
+                now=self.clock.now,
+                authenticate=Authentication(
+                    KEY,
+                    self.keyring,
+                    tickets,
+                    tokens,
+                    self.metrics,
+                    rate=parse_rate(rate),
+                    failures=parse_rate(failures),
+                    clock=self.clock.monotonic,
+                ),
+                keyring=self.keyring,
+                tickets=tickets,
+                random_bytes=secrets.token_bytes,
             )
         )
         self.client = httpx.AsyncClient(
@@ -200,6 +240,16 @@ class Service:
             base_url="http://api/api/v1",
             headers={"Authorization": f"Bearer {KEY}"},
         )
+
+    def asking(self, key: str) -> httpx.AsyncClient:
+        """Give a client with another key; with none, for an empty one."""
+        headers = {b"Authorization": f"Bearer {key}".encode()} if key else {}
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app), base_url=self.client.base_url, headers=headers
+        )
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(f"devices_api_{name}", labels) or 0.0
 
     def _registry(self) -> Repository:
         if self.registry is None:

@@ -3,51 +3,26 @@
 import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import cast
 
 import httpx
 import pytest
 from msgspec.structs import replace
 
 from contracts.deadletters import DeadLetter, Reason
-from devices_api.deadletters import DeadLetters
 from devices_api.handover import Edit
-from devices_api.metrics import Metrics
 from devices_api.repository import Repository
-from devices_api.sqlite import SqliteTimeSeries
 from devices_api.times import SECOND
-from devices_api.web import api
-from devices_api.web.access import root_key
-from tests.unit.devices_api.conftest import FakeLetters, idle_hub, no_failures
+from tests.unit.devices_api import conftest
 
-KEY = "a-key-for-these-tests"
 NOW = 1_767_225_600 * SECOND
 
 
-class Service:
+class Service(conftest.Service):
     """The API on dead letters alone."""
 
     def __init__(self, registry: Repository, store: Path) -> None:
-        self.fake = FakeLetters()
-        app = api.build(
-            api.Parts(
-                lambda: registry,
-                SqliteTimeSeries(store),
-                cast("DeadLetters", self.fake),
-                no_failures,
-                Metrics(lambda: True),
-                idle_hub(),
-                lambda _, __: None,
-                changed=lambda: None,
-                now=lambda: NOW,
-                authenticate=root_key(KEY),
-            )
-        )
-        self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(app),
-            base_url="http://api/api/v1",
-            headers={"Authorization": f"Bearer {KEY}"},
-        )
+        super().__init__(registry, conftest.StoreFile(store))
+        self.fake = self.letters
 
     async def ids(self, **query: str | int) -> list[int]:
         answer = await self.client.get("/dead-letters", params=query)
