@@ -17,7 +17,8 @@ class Reading(msgspec.Struct, array_like=True, frozen=True):
     `ts` and `received` are int64 nanoseconds since 1970-01-01 UTC: the event time, and when ingest took the message
     from the broker. `values` maps metric to value and is never empty. `flags` maps a flag's name to its detail:
     `clock` holds the device's own time where that could not be true and `ts` is the arrival time instead. `profile` is
-    the one that the device had when ingest admitted the message: what comes again goes to where it was before.
+    the one that the device had when ingest admitted the message: what comes again goes to where it was before. `route`
+    is the row of ingest's routing table by which it was read; empty in what is computed, and of before it was noted.
     """
 
     device: str
@@ -26,6 +27,7 @@ class Reading(msgspec.Struct, array_like=True, frozen=True):
     values: dict[str, Value]
     flags: dict[str, str] = {}
     profile: str = DEFAULT_PROFILE
+    route: str = ""
 
 
 class ReadingBatch(msgspec.Struct, array_like=True, frozen=True):

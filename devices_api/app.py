@@ -31,6 +31,7 @@ from devices_api.influx import InfluxTimeSeries
 from devices_api.keyring import Keyring
 from devices_api.listening import Matching
 from devices_api.metrics import Metrics
+from devices_api.provenance import Deliveries
 from devices_api.settings import Settings
 from devices_api.sqlite import SqliteTimeSeries
 from devices_api.stream import StreamServer
@@ -113,6 +114,7 @@ class App:
                 keyring=self._keyring,
                 tickets=tickets,
                 random_bytes=secrets.token_bytes,
+                deliveries=Deliveries(self._stream),
                 deletions=Deletions(self._stream, self._now, lambda: uuid.uuid4().hex),
                 query_rows=settings.query_rows,
             )

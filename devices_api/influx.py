@@ -26,7 +26,7 @@ from contracts.timeseries import RANK, Kind, Tier
 from devices_api import served
 from devices_api.errors import TooMuchError, UnavailableError
 from devices_api.served import MAX_ROWS, MOST_BYTES, TOO_MUCH, Fetch, Fetched, Span, point_row
-from devices_api.timeseries import MAX_METRICS, NAME, Found, Newest, joined, scanned
+from devices_api.timeseries import MAX_METRICS, NAME, Found, Kept, Newest, joined, scanned
 from devices_api.windows import Answer, Query, Row
 
 _STATEMENTS = 200
@@ -102,6 +102,10 @@ class InfluxTimeSeries:
         series = await self._aged(device, metric, _read_points(tables, metric))
         found = [Found(ts, RANK[kind], -n, value) for n, (_, kind, points) in enumerate(series) for ts, value in points]
         return joined(found, limit)
+
+    async def kept(self, device: str, metric: str, ts: int) -> list[Kept] | None:  # noqa: ARG002 - as TimeSeries has it
+        """Tell that InfluxDB is not given what came with a point."""
+        return None
 
     async def windows(self, query: Query) -> Answer:
         """Return the value of each window that holds a point."""

@@ -14,7 +14,7 @@ from contracts.readings import Value
 from contracts.sqlite_layout import SCHEMA_VERSION
 from devices_api import sqlite_reads
 from devices_api.errors import TooMuchError, UnavailableError
-from devices_api.timeseries import NAME, PAGE, Newest
+from devices_api.timeseries import NAME, PAGE, Kept, Newest
 from devices_api.windows import Answer, Query, plan, source
 
 _MAX_WAITING = 64
@@ -63,6 +63,10 @@ class SqliteTimeSeries:
     async def points(self, device: str, metric: str, start: int, end: int, limit: int) -> list[tuple[int, Value]]:
         """Return the first `limit` points with `start` <= ts < `end`, in order of ts."""
         return await self._run(lambda db: sqlite_reads.points(db, device, metric, start, end, limit), nothing=[])
+
+    async def kept(self, device: str, metric: str, ts: int) -> list[Kept] | None:
+        """Return what is kept about the points of a metric at `ts`."""
+        return await self._run(lambda db: sqlite_reads.kept(db, device, metric, ts), nothing=[])
 
     async def windows(self, query: Query) -> Answer:
         """Return the value of each window that holds a point."""

@@ -15,7 +15,7 @@ from contracts.readings import Value
 from contracts.sqlite_layout import AGGREGATES, OPEN_COLUMNS, SPANS, to_kind
 from contracts.timeseries import KINDS, MINUTE, RANK, WIDTHS, Kind, Tier, days_of, merged_m2
 from devices_api.errors import TooMuchError
-from devices_api.timeseries import MAX_LATEST, MAX_METRICS, TOO_MANY_LATEST, Found, Newest, joined
+from devices_api.timeseries import MAX_LATEST, MAX_METRICS, TOO_MANY_LATEST, Found, Kept, Newest, joined
 from devices_api.windows import (
     OF_ANY_KIND,
     Aggregate,
@@ -43,7 +43,7 @@ LIMIT :limit
 """
 _NAMED = "AND metric IN (SELECT value FROM json_each(:metrics))"
 _SERIES = f"""
-SELECT id, profile, kind, zone, {", ".join(OPEN_COLUMNS)} FROM series JOIN open ON series = id
+SELECT id, profile, kind, coalesce(zone, ''), {", ".join(OPEN_COLUMNS)} FROM series LEFT JOIN open ON series = id
 WHERE device = ? AND metric = ? ORDER BY newest, id
 """  # noqa: S608 - constants
 _PARTITIONS = """
@@ -57,6 +57,7 @@ _POINTS = f"""
 {_WANTED} SELECT ts, value FROM wanted CROSS JOIN {{name}} ON minute = at AND series = :series
 WHERE ts >= :start AND ts < :end LIMIT :limit
 """  # noqa: S608 - constants
+_KEPT = "SELECT value, received, flags FROM {name} WHERE minute = ? AND series = ? AND ts = ?"
 _RAW = f"""
 {_WANTED} SELECT (ts - :origin) / :width * :width + :origin AS w, count(*), {{value}}
 FROM wanted CROSS JOIN {{name}} ON minute = at AND series = :series WHERE ts >= :start AND ts < :end GROUP BY w
@@ -120,7 +121,7 @@ class _Series(NamedTuple):
     kind: Kind
     zone: str
     open: dict[Tier, Row]
-    """The windows of the newest point, which no partition holds."""
+    """The windows of the newest point, which no partition holds; empty where all points are deleted."""
 
 
 def has(db: sqlite3.Connection, device: str) -> bool:
@@ -187,6 +188,16 @@ def points(
     return joined(found, limit)
 
 
+def kept(db: sqlite3.Connection, device: str, metric: str, ts: int) -> list[Kept]:
+    """Return what is kept about the points of a metric at `ts`."""
+    return [
+        Kept(series.profile, to_kind(series.kind, value), received, json.loads(flags) if flags else {})
+        for series in reversed(_series(db, device, metric))
+        for name, _ in _partitions(db, Tier.RAW, series, ts, ts + 1)
+        for value, received, flags in db.execute(_KEPT.format(name=name), (ts // MINUTE, series.id, ts))
+    ]
+
+
 def windows(db: sqlite3.Connection, query: Query) -> Answer:
     """Return the value of each window that holds a point."""
     parts: dict[Kind, list[Part]] = defaultdict(list)
@@ -200,13 +211,16 @@ def windows(db: sqlite3.Connection, query: Query) -> Answer:
 
 
 def _series(db: sqlite3.Connection, device: str, metric: str) -> list[_Series]:
-    """Return the series of a metric that have a point, the one with the newest last."""
+    """Return the series of a metric, the one with the newest point last."""
     return [
-        _Series(
-            id_, profile, KINDS[kind], zone, {tier: _row(columns[at : at + 8], KINDS[kind]) for tier, at in _OPEN_AT}
-        )
+        _Series(id_, profile, KINDS[kind], zone, _open(columns, KINDS[kind]))
         for id_, profile, kind, zone, *columns in db.execute(_SERIES, (device, metric))
     ]
+
+
+def _open(columns: Sequence[Any], kind: Kind) -> dict[Tier, Row]:
+    rows = ((tier, columns[at : at + 8]) for tier, at in _OPEN_AT)
+    return {tier: _row(row, kind) for tier, row in rows if row[0] is not None}
 
 
 _OPEN_AT = ((Tier.M1, 0), (Tier.H1, 8), (Tier.D1, 16))
@@ -238,14 +252,14 @@ def _of_days(db: sqlite3.Connection, series: _Series, query: Query, piece: Piece
     """Answer with days; where there is none, it may be that its windows are those of another zone: with hours."""
     days = days_of(series.zone)
     missing = set(starts_of(piece, days))
-    open_ = series.open[Tier.D1]
+    open_ = series.open.get(Tier.D1)
     wanted = json.dumps(sorted(missing))
     rows = [
         _row(columns, series.kind)
         for name, _ in _partitions(db, Tier.D1, series, piece.start, piece.end)
         for columns in db.execute(_DAYS.format(name=name), (wanted, series.id))
     ]
-    if open_.start in missing:
+    if open_ is not None and open_.start in missing:
         rows.append(open_)
     for row in rows:
         missing.discard(row.start)

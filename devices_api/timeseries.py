@@ -19,6 +19,15 @@ Newest = Mapping[str, tuple[int, Value]]
 TOO_MANY_LATEST = f"the devices have more than {MAX_LATEST} metrics: name metrics, or fewer devices"
 
 
+class Kept(NamedTuple):
+    """What is kept about a point: its value, when ingest received it in ns since 1970 UTC, and the reading's flags."""
+
+    profile: str
+    value: Value
+    received: int
+    flags: dict[str, str]
+
+
 class TimeSeries(Protocol):
     """Queries of a store. A metric may have several series, of other profiles or kinds: they are joined.
 
@@ -37,6 +46,9 @@ class TimeSeries(Protocol):
 
     async def points(self, device: str, metric: str, start: int, end: int, limit: int) -> list[tuple[int, Value]]:
         """Return the first `limit` points with `start` <= ts < `end`, in order of ts; of one ts, one."""
+
+    async def kept(self, device: str, metric: str, ts: int) -> list[Kept] | None:
+        """Return what is kept about a metric's points at `ts`, one for each series; None if the store keeps nothing."""
 
     async def windows(self, query: Query) -> Answer:
         """Return the value of each window that holds a point, all as of one moment."""

@@ -25,7 +25,7 @@ from contracts.victoria_layout import (
 from devices_api import served
 from devices_api.errors import TooMuchError, UnavailableError
 from devices_api.served import MAX_ROWS, MOST_BYTES, TOO_MUCH, Fetch, Fetched, Span, point_row
-from devices_api.timeseries import MAX_METRICS, NAME, Found, Newest, joined, scanned
+from devices_api.timeseries import MAX_METRICS, NAME, Found, Kept, Newest, joined, scanned
 from devices_api.windows import Answer, Query, Row
 
 _AHEAD = 2 * DAY
@@ -122,6 +122,10 @@ class VictoriaTimeSeries:
                 at, step = at + step, step * 8
             found += left
         return joined(found, limit)
+
+    async def kept(self, device: str, metric: str, ts: int) -> list[Kept] | None:  # noqa: ARG002 - as TimeSeries has it
+        """Tell that VictoriaMetrics is not given what came with a point."""
+        return None
 
     async def windows(self, query: Query) -> Answer:
         """Return the value of each window that holds a point."""

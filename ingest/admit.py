@@ -51,16 +51,16 @@ class Admission:
         points = sum(len(reading.values) for reading in readings)
         return arrival.replayed or self._rates.allow(device, self._record_of(device), points, arrival.received)
 
-    def fit(self, readings: Sequence[Reading], decoded: Decoded, problems: Problems) -> list[Reading]:
+    def fit(self, readings: Sequence[Reading], decoded: Decoded, problems: Problems, route: str) -> list[Reading]:
         """Give the readings of one device as its profile wants them; `problems` say what is left out, and why."""
         device = readings[0].device
         record = self._record_of(device)
         if record is None:
-            return list(readings)
+            return [stamp(reading, DEFAULT_PROFILE, route) for reading in readings]
         units = decoded.units.get(device) if decoded.units else None
         spelled = decoded.spelled.get(device) if decoded.spelled else None
         fitted = [self._profiles.check(record, reading, units, spelled, problems) for reading in readings]
-        return [stamp(reading, record.profile) for reading in fitted if reading is not None]
+        return [stamp(reading, record.profile, route) for reading in fitted if reading is not None]
 
     def announces(self, device: str, now: int) -> bool:
         """Whether `device`, which has sent a reading at `now` ns, is to be announced so that it gets registered."""
@@ -75,11 +75,9 @@ class Admission:
         return True
 
 
-def stamp(reading: Reading, profile: str) -> Reading:
-    """Give `reading` as one of `profile`, the same one if it is that already."""
-    if reading.profile == profile:
-        return reading
-    return Reading(reading.device, reading.ts, reading.received, reading.values, reading.flags, profile)
+def stamp(reading: Reading, profile: str, route: str) -> Reading:
+    """Give `reading` as one of `profile` that came by `route`."""
+    return Reading(reading.device, reading.ts, reading.received, reading.values, reading.flags, profile, route)
 
 
 REFUSED = {

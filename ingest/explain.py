@@ -80,7 +80,7 @@ class Explainer:
             if (refusal := self._admission.admit(device)) is not None:
                 refused[device] = refusal
             fitted = None
-            if refusal is None and (fits := self._admission.fit([reading], decoded, problems)):
+            if refusal is None and (fits := self._admission.fit([reading], decoded, problems, route.name)):
                 fitted = fits[0]
             if fitted is not None and device not in taken:
                 refused[device], fitted = Reason.RATE_LIMITED, None

@@ -42,7 +42,7 @@ class Parts:
         problems = decoded.problems or Problems()
         refused: dict[str, Reason] = {}
         other_units = {} if arrival.replayed else self._learn(decoded)
-        stored = self._admit(cycle, arrival, decoded, problems, refused)
+        stored = self._admit(cycle, arrival, route, decoded, problems, refused)
         for device, readings in stored.items():
             flagged = _flag_units(readings, other_units[device]) if device in other_units else readings
             cycle.add(partition_of(device, cycle.partitions), flagged)
@@ -83,7 +83,13 @@ class Parts:
             cycle.add_presence(Presence(1, device, "seen", now))
 
     def _admit(
-        self, cycle: Cycle, arrival: Arrival, decoded: Decoded, problems: Problems, refused: dict[str, Reason]
+        self,
+        cycle: Cycle,
+        arrival: Arrival,
+        route: Route,
+        decoded: Decoded,
+        problems: Problems,
+        refused: dict[str, Reason],
     ) -> dict[str, list[Reading]]:
         """Give the readings to be stored, by device. Who may not send is noted in `refused`."""
         admission = self._admission
@@ -97,7 +103,7 @@ class Parts:
         for device, readings in sent.items():
             if (refusal := self._refusal(device, readings, arrival)) is not None:
                 refused[device] = refusal
-            elif kept := admission.fit(readings, decoded, problems):
+            elif kept := admission.fit(readings, decoded, problems, route.name):
                 stored[device] = kept
                 self.announce(cycle, device, arrival.received)
         return stored

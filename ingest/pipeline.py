@@ -216,7 +216,7 @@ class Pipeline:
             and (profile := self._admission.plain(device)) is not None
         ):
             self._parts.announce(cycle, device, arrival.received)
-            cycle.add_whole(route.partition, stamp(readings[0], profile))
+            cycle.add_whole(route.partition, stamp(readings[0], profile, route.name))
         else:
             self._parts.sort(cycle, arrival, route, decoded)
 

@@ -16,6 +16,7 @@ from devices_api.hub import Hub
 from devices_api.keyring import Keyring
 from devices_api.keys import RandomBytes
 from devices_api.metrics import Metrics
+from devices_api.provenance import Deliveries
 from devices_api.queries import MOST_ROWS
 from devices_api.tickets import Tickets
 from devices_api.timeseries import TimeSeries
@@ -31,6 +32,7 @@ from devices_api.web import (
     lists,
     live,
     profiles,
+    provenance,
     queries,
     sweeps,
     telemetry,
@@ -54,7 +56,8 @@ class Parts:
     """What the routes stand on.
 
     `registry` raises UnavailableError until the database is there. `changed` is called after each change that the
-    stream server has to be told of; `now` gives ns since 1970 UTC. Without `deletions`, telemetry cannot be deleted.
+    stream server has to be told of; `now` gives ns since 1970 UTC. Without `deletions`, telemetry cannot be deleted;
+    without `deliveries`, nobody is told where it came from.
     """
 
     registry: "Callable[[], Repository]"
@@ -72,6 +75,7 @@ class Parts:
     random_bytes: RandomBytes
     deletions: Deletions | None = None
     query_rows: int = MOST_ROWS
+    deliveries: Deliveries | None = None
 
 
 def build(parts: Parts) -> FastAPI:
@@ -91,6 +95,8 @@ def build(parts: Parts) -> FastAPI:
     api.include_router(latest.routes(addressing, parts.timeseries))
     api.include_router(queries.routes(addressing, parts.timeseries, parts.query_rows))
     api.include_router(exports.routes(addressing, parts.timeseries))
+    if parts.deliveries is not None:
+        api.include_router(provenance.routes(parts.registry, parts.timeseries, parts.deliveries))
     if parts.deletions is not None:
         api.include_router(erasing.routes(parts.registry, parts.timeseries, parts.deletions, parts.now))
     api.include_router(lists.routes(parts.registry))
