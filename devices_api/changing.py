@@ -3,7 +3,7 @@
 Whoever does it sees the device, or there is none for them. Each of them announces the device on the outbox.
 """
 
-from collections.abc import Collection, Container
+from collections.abc import Container
 from dataclasses import replace
 
 from sqlalchemy import delete, insert, select, update
@@ -13,11 +13,12 @@ from devices_api import autoreplays
 from devices_api.access import Principal, View
 from devices_api.audit import audit
 from devices_api.devices import Change, Device, NewDevice
-from devices_api.errors import ExistsError, OutOfSightError, StaleError, UnknownGroupError
+from devices_api.errors import ExistsError, StaleError
 from devices_api.rows import WITH_FACTS, add_members, add_tags, groups_of, register, to_device
 from devices_api.searching import search_text
-from devices_api.tables import activity, device, group, member, outbox, presence, searched, tag
-from devices_api.visible import live, seen, seen_group
+from devices_api.tables import activity, device, member, outbox, presence, searched, tag
+from devices_api.tree import chosen, held
+from devices_api.visible import live, seen
 
 _OF_ITSELF = frozenset({"facts", "online", "last_changed", "reason"})
 
@@ -36,10 +37,11 @@ async def create(db: AsyncConnection, new: NewDevice, by: Principal, now: int) -
 
     Raises ExistsError if there is one with its id, UnknownGroupError, and OutOfSightError if `by` would not see it.
     """
+    await held(db)
     found = (await db.execute(select(device.c.deleted, seen(by.view)).where(device.c.id == new.id))).first()
     if found is not None:
         raise ExistsError(new.id, deleted=found[0] is not None and bool(found[1]))
-    new = replace(new, groups=await _held(db, new.groups, by.view))
+    new = replace(new, groups=await chosen(db, new.groups, by.view))
     await register(db, [new], now)
     made = await find(db, new.id, by.view)
     assert made is not None  # noqa: S101 - it was inserted above, into groups that `by` sees
@@ -61,13 +63,15 @@ async def change(
 
     Of its groups those are replaced that `by` sees. Raises StaleError, UnknownGroupError and OutOfSightError.
     """
-    before = await _locked(db, id_, by.view)
+    if "groups" in change:
+        await held(db)
+    before = await locked(db, id_, by.view)
     if before is None or before.deleted is not None:
         return None
     check(before.version, match)
     change = {**change}
     if "groups" in change:
-        change["groups"] = await _held(db, change["groups"], by.view)
+        change["groups"] = await chosen(db, change["groups"], by.view)
     new = {key: value for key, value in change.items() if getattr(before, key) != value}
     if not new:
         return before
@@ -101,7 +105,7 @@ async def restore(db: AsyncConnection, id_: str, by: Principal, now: int, match:
 
 async def purge(db: AsyncConnection, id_: str, by: Principal, now: int, match: Match = None) -> bool:
     """Remove a device, deleted or not, and all that it told of itself; False if there is none."""
-    before = await _locked(db, id_, by.view)
+    before = await locked(db, id_, by.view)
     if before is None:
         return False
     check(before.version, match)
@@ -117,7 +121,7 @@ async def purge(db: AsyncConnection, id_: str, by: Principal, now: int, match: M
 async def _set_deleted(
     db: AsyncConnection, id_: str, by: Principal, now: int, match: Match, *, deleted: int | None
 ) -> Device | None:
-    before = await _locked(db, id_, by.view)
+    before = await locked(db, id_, by.view)
     if before is None or (before.deleted is None) == (deleted is None):
         return None
     check(before.version, match)
@@ -142,19 +146,7 @@ async def _note(
     await audit(db, by, f"device.{what}", f"device/{target.id}", was, is_, now)
 
 
-async def _locked(db: AsyncConnection, id_: str, view: View) -> Device | None:
+async def locked(db: AsyncConnection, id_: str, view: View) -> Device | None:
     """Return one device, deleted or not, and keep others from changing it until the end of the transaction."""
     locked = await db.scalar(select(device.c.id).where(device.c.id == id_, seen(view)).with_for_update(of=device))
     return None if locked is None else await find(db, id_, view, deleted=True)
-
-
-async def _held(db: AsyncConnection, given: Collection[str], view: View) -> list[str]:
-    """Return the groups that a device is to be in, in order, and keep them there until the end of the transaction."""
-    if view is not None and not given:
-        raise OutOfSightError
-    query = select(group.c.id).where(group.c.id.in_(given), seen_group(view))
-    found = set(await db.scalars(query.with_for_update(read=True, key_share=True, of=group))) if given else set()
-    for id_ in given:
-        if id_ not in found:
-            raise UnknownGroupError(id_)
-    return sorted(found)

@@ -16,8 +16,8 @@ def encode_cursor(kind: str, position: str | int) -> str:
 def text_position(kind: str, cursor: str) -> str:
     """Read a cursor whose position is text. Raises ValueError if it is not from such a list."""
     position = _decode(kind, cursor)
-    if not isinstance(position, str):
-        raise ValueError(BAD_CURSOR)  # noqa: TRY004 - whoever calls handles one error
+    if not isinstance(position, str) or "\0" in position:  # which PostgreSQL takes in no text
+        raise ValueError(BAD_CURSOR)
     return position
 
 

@@ -33,6 +33,14 @@ class UnknownGroupError(Exception):
     """There is no group with this id, or whoever asks may not see it."""
 
 
+class TreeError(Exception):
+    """The tree of groups cannot be as it would be then; the message says why."""
+
+
+class NotEmptyError(Exception):
+    """There are groups or devices in this group, maybe such as are deleted and can be restored."""
+
+
 class OutOfSightError(Exception):
     """Somebody who is limited to groups would not see afterwards what they make or change."""
 

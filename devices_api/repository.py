@@ -21,6 +21,7 @@ from devices_api.devices import Change, Device, NewDevice
 from devices_api.errors import ExistsError
 from devices_api.filter_sql import condition
 from devices_api.filters import Filter
+from devices_api.group_repository import GroupRepository
 from devices_api.hearing import Taken
 from devices_api.key_repository import KeyRepository
 from devices_api.lists import Lists
@@ -33,12 +34,13 @@ from devices_api.visible import live, seen
 
 
 class Repository:
-    """The devices and their presence, the `profiles`, the `outbox`, and what is replayed by itself (`auto_replays`)."""
+    """The devices and their presence; `profiles`, `groups`, the `outbox`, and what is replayed by itself."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._writing = engine.execution_options(**WRITE)
         self.profiles = ProfileRepository(engine)
+        self.groups = GroupRepository(engine)
         self.outbox = Outbox(engine)
         self.auto_replays = AutoReplays(engine)
         self.audit = AuditLog(engine)

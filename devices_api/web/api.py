@@ -27,6 +27,7 @@ from devices_api.web import (
     devices,
     erasing,
     exports,
+    groups,
     keys,
     latest,
     lists,
@@ -103,6 +104,8 @@ def build(parts: Parts) -> FastAPI:
     api.include_router(devices.routes(parts.registry, parts.changed, parts.now))
     api.include_router(deletions.routes(parts.registry, parts.changed, parts.now))
     api.include_router(twins.routes(parts.registry, parts.changed, parts.now))
+    api.include_router(groups.routes(parts.registry, parts.changed, parts.now))
+    api.include_router(groups.member_routes(parts.registry, parts.changed, parts.now))
     api.include_router(profiles.routes(parts.registry, parts.failures, parts.changed, parts.now))
     api.include_router(versions.routes(parts.registry, parts.changed, parts.now))
     api.include_router(audit.routes(parts.registry))
