@@ -43,6 +43,7 @@ from devices_api.web.authentication import Authentication
 
 if TYPE_CHECKING:
     from devices_api.autoreplay import AutoReplayer
+    from devices_api.commander import Commander
     from devices_api.downlink import TwinSender
     from devices_api.mqtt import Publisher
     from devices_api.presence import PresenceReader
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 
 _DATABASE = "database"
 _FINISH_S = 2.0
-_FINISHING = ("relay", "presence", "autoreplay", "uplink", "twins", "upkeep")
+_FINISHING = ("relay", "presence", "autoreplay", "uplink", "twins", "commander", "upkeep")
 
 
 def _timeseries(address: StoreAddress, token: str, now: Callable[[], int]) -> TimeSeries:
@@ -85,6 +86,7 @@ class App:
         self._mqtt: Publisher | None = None
         self._uplink: UplinkReader | None = None
         self._twins: TwinSender | None = None
+        self._commander: Commander | None = None
         self._letters = DeadLetters(self._stream, self._metrics)
         self._hub = Hub(link, self._metrics, log, time.monotonic)
         self._upkeep: Upkeep | None = None
@@ -144,7 +146,8 @@ class App:
         """Finish the records and messages in hand, then close everything."""
         await self._hub.close()
         tasks, self._tasks = self._tasks, []
-        for loop in (self._relay, self._presence, self._replayer, self._uplink, self._twins, self._upkeep):
+        loops = (self._relay, self._presence, self._replayer, self._uplink, self._twins, self._commander, self._upkeep)
+        for loop in loops:
             if loop is not None:
                 loop.finish()
         finishing = [task for task in tasks if task.get_name() in _FINISHING]
@@ -175,7 +178,7 @@ class App:
         return lambda devices: self._registry().matching(devices, filter_, view)
 
     def _changed(self) -> None:
-        for loop in (self._relay, self._twins):
+        for loop in (self._relay, self._twins, self._commander):
             if loop is not None:
                 loop.wake()
 
@@ -184,6 +187,7 @@ class App:
         await asyncio.to_thread(importlib.import_module, "devices_api.repository")
         from devices_api import database  # noqa: PLC0415 - see the class
         from devices_api.autoreplay import AutoReplayer  # noqa: PLC0415 - see the class
+        from devices_api.commander import AnswerReader, Commander  # noqa: PLC0415 - see the class
         from devices_api.downlink import ReportReader, TwinSender  # noqa: PLC0415 - see the class
         from devices_api.mqtt import Publisher  # noqa: PLC0415 - see the class
         from devices_api.presence import PresenceReader  # noqa: PLC0415 - see the class
@@ -214,7 +218,11 @@ class App:
         self._metrics.broker_connected.set_function(lambda: float(mqtt.up))
         twins = self._twins = TwinSender(repository.twins, mqtt, self._metrics, self._log, self._now)
         reports = ReportReader(repository.twins, twins.wake, self._now)
-        handlers: dict[Kind, Handler] = {"reported": reports.take}
+        commander = self._commander = Commander(
+            repository.commands, mqtt, self._metrics, self._log, now=self._now, days=self._settings.command_days
+        )
+        answers = AnswerReader(repository.commands, self._metrics)
+        handlers: dict[Kind, Handler] = {"reported": reports.take, "response": answers.take}
         uplink = self._uplink = UplinkReader(self._stream, handlers, self._metrics, self._log, self._now)
         days = self._settings.audit_days
         upkeep = self._upkeep = Upkeep(repository, self._keyring, self._log, self._now, audit_days=days)
@@ -225,4 +233,5 @@ class App:
         self._run("autoreplay", replayer.run)
         self._run("mqtt", mqtt.run)
         self._run("twins", twins.run)
+        self._run("commander", commander.run)
         self._run("uplink", uplink.run)

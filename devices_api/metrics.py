@@ -91,6 +91,19 @@ class Metrics:
             ["kind"],
             registry=registry,
         )
+        self.commands = Counter(
+            "devices_api_commands",
+            "Commands that have come to a state: sent, delivered, succeeded, failed, timed_out, expired; moves when "
+            "that is committed",
+            ["state"],
+            registry=registry,
+        )
+        self.late_answers = Counter(
+            "devices_api_late_answers",
+            "Answers to commands that had ended or were as far already, which change nothing; moves when they are "
+            "acknowledged",
+            registry=registry,
+        )
         self.replays = Counter(
             "devices_api_replays",
             "Dead letters handed back to ingest: by a request, edit or filter, or by themselves: registered, online; "

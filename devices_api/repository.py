@@ -10,12 +10,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contracts.presence import Presence
-from devices_api import autoreplays, changing, hearing, twins
+from devices_api import autoreplays, changing, command_repository, hearing, twins
 from devices_api.access import Principal, View
 from devices_api.addressed import Addressed
 from devices_api.audit import AuditLog
 from devices_api.autoreplays import AutoReplays
 from devices_api.changing import Match
+from devices_api.command_repository import Commands
 from devices_api.database import WRITE, transaction
 from devices_api.devices import Change, Device, NewDevice
 from devices_api.errors import ExistsError
@@ -47,6 +48,7 @@ class Repository:
         self.addressed = Addressed(engine)
         self.lists = Lists(engine)
         self.twins = Twins(engine)
+        self.commands = Commands(engine)
         self.keys = KeyRepository(engine)
         self.tickets = TicketRepository(engine)
 
@@ -115,6 +117,7 @@ class Repository:
             taken = await hearing.take(db, messages, now, limit)
             await autoreplays.heard(db, messages, now)
             await twins.came_online(db, messages, now)
+            await command_repository.came_online(db, messages, now)
         return taken
 
     async def check(self) -> None:

@@ -53,6 +53,9 @@ class Settings(BrokerSettings):
         ge=16 << 20,
         description="Most bytes of dead letters, in the stream server's storage; then the oldest go",
     )
+    command_days: float = Field(
+        default=90.0, gt=0, le=3650, description="After how many days a command that has ended is deleted"
+    )
     auto_register_limit: int = Field(
         default=10_000, ge=0, description="Devices in the registry from which on unknown ones are not auto-registered"
     )

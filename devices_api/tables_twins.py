@@ -41,6 +41,7 @@ command = Table(
     Column("expires", BigInteger, nullable=False),  # it is not sent after that
     Column("changed", BigInteger, nullable=False),  # when it came to its state
     Column("due", BigInteger, nullable=True),  # when to look at it again; null when it has ended
+    Column("lease", BigInteger, nullable=False),  # until then a replica is sending it
     Column("attempts", Integer, nullable=False),  # to send it
     Column("result", JSON(none_as_null=True), nullable=True),
     Column("error", String(1024), nullable=True),

@@ -22,6 +22,7 @@ from devices_api.tickets import Tickets
 from devices_api.timeseries import TimeSeries
 from devices_api.web import (
     audit,
+    commands,
     deadletters,
     deletions,
     devices,
@@ -106,6 +107,7 @@ def build(parts: Parts) -> FastAPI:
     api.include_router(twins.routes(parts.registry, parts.changed, parts.now))
     api.include_router(groups.routes(parts.registry, parts.changed, parts.now))
     api.include_router(groups.member_routes(parts.registry, parts.changed, parts.now))
+    api.include_router(commands.routes(parts.registry, parts.changed, parts.now))
     api.include_router(profiles.routes(parts.registry, parts.failures, parts.changed, parts.now))
     api.include_router(versions.routes(parts.registry, parts.changed, parts.now))
     api.include_router(audit.routes(parts.registry))

@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("expires", sa.BigInteger, nullable=False),
         sa.Column("changed", sa.BigInteger, nullable=False),
         sa.Column("due", sa.BigInteger, nullable=True),
+        sa.Column("lease", sa.BigInteger, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("result", sa.JSON, nullable=True),
         sa.Column("error", sa.String(1024), nullable=True),
