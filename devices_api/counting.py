@@ -19,10 +19,11 @@ _Ids = Select[tuple[str]]
 
 async def counts(db: AsyncConnection, view: View, chosen: Chosen, by: By, limit: int) -> Counts:
     """Count devices into `limit` buckets, and that of none."""
-    ids = select(device.c.id).where(where(chosen, view, db.dialect.name))
+    shown = where(chosen, view, db.dialect.name)
+    ids = select(device.c.id).where(shown)
     if by.name == "group":
         return await _by_group(db, ids, view, limit)
-    value, which = _values(by, ids)
+    value, which = _values(by, shown, ids)
     number = func.count()
     query = select(value, number, func.sum(number).over()).where(*which).group_by(value)
     rows = (await db.execute(query.order_by(number.desc(), value).limit(limit))).all()
@@ -33,13 +34,13 @@ async def counts(db: AsyncConnection, view: View, chosen: Chosen, by: By, limit:
     return Counts(total, buckets, total - sum(bucket.devices for bucket in buckets))
 
 
-def _values(by: By, ids: _Ids) -> tuple[ColumnElement[Any], list[ColumnElement[bool]]]:
+def _values(by: By, shown: ColumnElement[bool], ids: _Ids) -> tuple[ColumnElement[Any], list[ColumnElement[bool]]]:
     """Give what is counted by, and of which rows."""
     match by.name:
         case "profile":
-            return device.c.profile, [device.c.id.in_(ids)]
+            return device.c.profile, [shown]
         case "enabled":
-            return device.c.enabled, [device.c.id.in_(ids)]
+            return device.c.enabled, [shown]
         case "state":
             return presence.c.online, [presence.c.device.in_(ids)]
     return tag.c.value, [tag.c.key == by.key, tag.c.device.in_(ids)]

@@ -64,6 +64,11 @@ device = Table(
     Column("version", Integer, nullable=False, server_default="1"),  # one more with each change
 )
 
+# For the orders and filters of lists, which leave out those that are deleted.
+for _name in ("profile", "name", "created", "updated"):
+    _live = device.c.deleted.is_(None)
+    Index(f"device_{_name}", device.c[_name], device.c.id, sqlite_where=_live, postgresql_where=_live)
+
 # A tree: `path` is /a/b/ of the ids from the top to this group, so that all below it begin with it.
 group = Table(
     "group_",
@@ -141,6 +146,7 @@ presence = Table(
     Column("changed", BigInteger, nullable=False),  # when it went online or offline
     Column("at", BigInteger, nullable=False),  # of the last message: it wins over older ones
     Column("reason", String(256), nullable=False, server_default=""),
+    Index("presence_online", "online", "device"),
 )
 
 # What devices have sent, registered or not: when the last message came, and how many came.

@@ -14,6 +14,9 @@ _TAGS_OF = {
 }
 
 
+_LISTED_BY = ("profile", "name", "created", "updated")
+
+
 def upgrade() -> None:
     op.create_table(
         "group_",
@@ -71,6 +74,10 @@ def upgrade() -> None:
         outbox.add_column(sa.Column("kind", sa.String(16), nullable=False, server_default="device"))
     op.execute(f"INSERT INTO tag (device, key, value) {_TAGS_OF[op.get_bind().dialect.name]}")
     _write_what_is_searched()
+    live = sa.text("deleted IS NULL")
+    for name in _LISTED_BY:
+        op.create_index(f"device_{name}", "device", [name, "id"], sqlite_where=live, postgresql_where=live)
+    op.create_index("presence_online", "presence", ["online", "device"])
     _keep_first_versions()
     # Profiles have records of their own from now on, and devices' records no longer hold them.
     op.execute("INSERT INTO outbox (device, kind) SELECT id, 'profile' FROM profile ORDER BY id")
@@ -114,6 +121,9 @@ def downgrade() -> None:
     op.execute("DELETE FROM outbox WHERE kind <> 'device'")
     op.execute("UPDATE device SET enabled = FALSE WHERE deleted IS NOT NULL")
     op.execute("INSERT INTO outbox (device) SELECT id FROM device ORDER BY id")
+    op.drop_index("presence_online", "presence")
+    for name in _LISTED_BY:
+        op.drop_index(f"device_{name}", "device")
     with op.batch_alter_table("outbox") as outbox:
         outbox.drop_column("kind")
     op.drop_table("activity")
