@@ -31,6 +31,7 @@ from devices_api.influx import InfluxTimeSeries
 from devices_api.keyring import Keyring
 from devices_api.listening import Matching
 from devices_api.metrics import Metrics
+from devices_api.passwords import Passwords
 from devices_api.provenance import Deliveries
 from devices_api.settings import Settings
 from devices_api.sqlite import SqliteTimeSeries
@@ -45,16 +46,20 @@ if TYPE_CHECKING:
     from devices_api.autoreplay import AutoReplayer
     from devices_api.commander import Commander
     from devices_api.downlink import TwinSender
+    from devices_api.dynsec import Dynsec
+    from devices_api.identity import Identity
     from devices_api.mqtt import Publisher
     from devices_api.presence import PresenceReader
     from devices_api.relay import Relay
     from devices_api.repository import Repository
     from devices_api.upkeep import Upkeep
-    from devices_api.uplink import UplinkReader
+    from devices_api.uplink import Handler, UplinkReader
 
 _DATABASE = "database"
 _FINISH_S = 2.0
-_FINISHING = ("relay", "presence", "autoreplay", "uplink", "twins", "commander", "upkeep")
+_FINISHING = frozenset(
+    {"relay", "presence", "autoreplay", "uplink", "twins", "commander", "upkeep", "broker", "dynsec"}
+)
 
 
 def _timeseries(address: StoreAddress, token: str, now: Callable[[], int]) -> TimeSeries:
@@ -87,6 +92,9 @@ class App:
         self._uplink: UplinkReader | None = None
         self._twins: TwinSender | None = None
         self._commander: Commander | None = None
+        self._identity: Identity | None = None
+        self._dynsec: Dynsec | None = None
+        self._passwords = Passwords(time.monotonic, secrets.token_bytes)
         self._letters = DeadLetters(self._stream, self._metrics)
         self._hub = Hub(link, self._metrics, log, time.monotonic)
         self._upkeep: Upkeep | None = None
@@ -119,6 +127,9 @@ class App:
                 deliveries=Deliveries(self._stream),
                 deletions=Deletions(self._stream, self._now, lambda: uuid.uuid4().hex),
                 query_rows=settings.query_rows,
+                identity=self._known,
+                broker_key=settings.broker_key.get_secret_value(),
+                broker_cert_login=settings.broker_cert_login,
             )
         )
         self._tasks: list[asyncio.Task[None]] = []
@@ -147,7 +158,8 @@ class App:
         await self._hub.close()
         tasks, self._tasks = self._tasks, []
         loops = (self._relay, self._presence, self._replayer, self._uplink, self._twins, self._commander, self._upkeep)
-        for loop in loops:
+        broker = None if self._identity is None else self._identity.broker
+        for loop in (*loops, broker, self._dynsec):
             if loop is not None:
                 loop.finish()
         finishing = [task for task in tasks if task.get_name() in _FINISHING]
@@ -160,6 +172,7 @@ class App:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._stream.link.close()
         await self._timeseries.close()
+        self._passwords.close()
         repository, self._repository = self._repository, None
         if repository is not None:
             await repository.close()
@@ -177,8 +190,13 @@ class App:
             return None
         return lambda devices: self._registry().matching(devices, filter_, view)
 
+    def _known(self) -> "Identity":
+        if self._identity is None:
+            raise UnavailableError(_DATABASE)
+        return self._identity
+
     def _changed(self) -> None:
-        for loop in (self._relay, self._twins, self._commander):
+        for loop in (self._relay, self._twins, self._commander, self._dynsec):
             if loop is not None:
                 loop.wake()
 
@@ -223,6 +241,7 @@ class App:
         )
         answers = AnswerReader(repository.commands, self._metrics)
         handlers: dict[Kind, Handler] = {"reported": reports.take, "response": answers.take}
+        handlers["provision"] = self._know(repository, mqtt)
         uplink = self._uplink = UplinkReader(self._stream, handlers, self._metrics, self._log, self._now)
         days = self._settings.audit_days
         upkeep = self._upkeep = Upkeep(repository, self._keyring, self._log, self._now, audit_days=days)
@@ -235,3 +254,34 @@ class App:
         self._run("twins", twins.run)
         self._run("commander", commander.run)
         self._run("uplink", uplink.run)
+
+    def _know(self, repository: "Repository", mqtt: "Publisher") -> "Handler":
+        """Begin all that rests on credentials; gives what handles requests to become a device."""
+        from devices_api.dynsec import dynsec_of  # noqa: PLC0415 - see the class
+        from devices_api.identity import Identity  # noqa: PLC0415 - see the class
+        from devices_api.provisioning import Answering  # noqa: PLC0415 - see the class
+
+        dynsec = self._dynsec = dynsec_of(
+            self._settings,
+            repository.credentials,
+            repository.accounts,
+            self._metrics,
+            self._log,
+            now=self._now,
+            clock=time.monotonic,
+            name=secrets.token_hex(8),
+        )
+        identity = self._identity = Identity.on(
+            repository,
+            self._passwords,
+            self._metrics,
+            mirror=dynsec,
+            now=self._now,
+            entropy=secrets.token_bytes,
+            registered=self._changed,
+            limit=self._settings.auto_register_limit,
+        )
+        self._run("broker", identity.broker.run)
+        if dynsec is not None:
+            self._run("dynsec", dynsec.run)
+        return Answering(identity.provisioning, mqtt.publish, self._metrics).take

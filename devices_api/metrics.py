@@ -125,6 +125,48 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
+        self.broker_logins = Counter(
+            "devices_api_broker_logins",
+            "Logins that a broker has asked about, by outcome: allowed; unknown, nobody has that user name; "
+            "wrong_secret; not_valid, the credential is expired or to come; disabled, its device is; "
+            "client_id, it is another's; certificate, it is not one of the device's; busy, nobody could tell then",
+            ["outcome"],
+            registry=registry,
+        )
+        self.broker_topics = Counter(
+            "devices_api_broker_topics",
+            "Topics that a broker has asked about, by action and whether that was allowed or denied",
+            ["action", "outcome"],
+            registry=registry,
+        )
+        self.provisioned = Counter(
+            "devices_api_provisioned",
+            "Devices that registered themselves, by what: claim or authority; moves when the transaction is committed",
+            ["by"],
+            registry=registry,
+        )
+        self.provision_refused = Counter(
+            "devices_api_provision_refused",
+            "Requests over MQTT to become a device that were refused, by the error that was answered; unanswered: the "
+            "broker was away",
+            ["reason"],
+            registry=registry,
+        )
+        self.dynsec_connected = Gauge(
+            "devices_api_dynsec_connected",
+            "Whether Mosquitto's dynamic-security plugin answers: 1 or 0",
+            registry=registry,
+        )
+        self.dynsec_missing = Gauge(
+            "devices_api_dynsec_missing",
+            "Credentials that the plugin lost, and which have to be rotated; set at each comparison",
+            registry=registry,
+        )
+        self.dynsec_refused = Counter(
+            "devices_api_dynsec_refused",
+            "Commands that the plugin refused, which are tried again; moves at its answer",
+            registry=registry,
+        )
         self.connected = Gauge(
             "devices_api_stream_connected",
             "Whether there is a connection to the stream server now: 1 or 0",

@@ -12,11 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from contracts.presence import Presence
 from devices_api import autoreplays, changing, command_repository, hearing, twins
 from devices_api.access import Principal, View
+from devices_api.accounts import Accounts
 from devices_api.addressed import Addressed
 from devices_api.audit import AuditLog
+from devices_api.authorities import Authorities
 from devices_api.autoreplays import AutoReplays
 from devices_api.changing import Match
+from devices_api.claims import Claims
 from devices_api.command_repository import Commands
+from devices_api.credential_repository import CredentialRepository
 from devices_api.database import WRITE, transaction
 from devices_api.devices import Change, Device, NewDevice
 from devices_api.errors import ExistsError
@@ -51,6 +55,10 @@ class Repository:
         self.commands = Commands(engine)
         self.keys = KeyRepository(engine)
         self.tickets = TicketRepository(engine)
+        self.credentials = CredentialRepository(engine)
+        self.authorities = Authorities(engine)
+        self.accounts = Accounts(engine)
+        self.claims = Claims(engine)
 
     async def create(self, new: NewDevice, by: Principal, now: int) -> Device:
         """Register a device; see changing.create."""

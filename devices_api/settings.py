@@ -27,6 +27,12 @@ def _known_scheme(url: SecretStr) -> SecretStr:
     return url
 
 
+def _long_enough(key: SecretStr) -> SecretStr:
+    if 0 < len(key.get_secret_value()) < 16:  # noqa: PLR2004 - as its description says
+        raise ValueError("it has to have at least 16 characters")
+    return key
+
+
 class Settings(BrokerSettings):
     """Settings of devices_api."""
 
@@ -56,6 +62,20 @@ class Settings(BrokerSettings):
     command_days: float = Field(
         default=90.0, gt=0, le=3650, description="After how many days a command that has ended is deleted"
     )
+    broker_key: Annotated[SecretStr, AfterValidator(_long_enough)] = Field(
+        default=SecretStr(""),
+        description="Key that an MQTT broker carries to ask who may do what, at least 16 characters; "
+        "without one it cannot ask",
+    )
+    broker_cert_login: bool = Field(
+        default=False, description="RabbitMQ takes user names from client certificates, and sends no password then"
+    )
+    dynsec_username: str = Field(
+        default="",
+        description="Account on the MQTT broker, a Mosquitto, that may use the control topics of its dynamic-security "
+        "plugin, which is then kept in step",
+    )
+    dynsec_password: SecretStr = Field(default=SecretStr(""), description="Password of that account")
     auto_register_limit: int = Field(
         default=10_000, ge=0, description="Devices in the registry from which on unknown ones are not auto-registered"
     )

@@ -21,8 +21,11 @@ from devices_api.queries import MOST_ROWS
 from devices_api.tickets import Tickets
 from devices_api.timeseries import TimeSeries
 from devices_api.web import (
+    accounts,
     audit,
+    broker,
     commands,
+    credentials,
     deadletters,
     deletions,
     devices,
@@ -35,6 +38,7 @@ from devices_api.web import (
     live,
     profiles,
     provenance,
+    provisioning,
     queries,
     sweeps,
     telemetry,
@@ -48,6 +52,7 @@ from devices_api.web.measure import Measure
 from devices_api.web.requestids import RequestIds
 
 if TYPE_CHECKING:
+    from devices_api.identity import Identity
     from devices_api.repository import Repository
 
 RETRY_AFTER_S = 2
@@ -75,9 +80,13 @@ class Parts:
     keyring: Keyring
     tickets: Tickets
     random_bytes: RandomBytes
+    identity: "Callable[[], Identity]"
     deletions: Deletions | None = None
     query_rows: int = MOST_ROWS
     deliveries: Deliveries | None = None
+    broker_key: str = ""
+    """What brokers carry; empty: there are no hooks for them."""
+    broker_cert_login: bool = False
 
 
 def build(parts: Parts) -> FastAPI:
@@ -117,8 +126,13 @@ def build(parts: Parts) -> FastAPI:
     api.include_router(deadletters.routes(parts.letters))
     events, sockets = live.routes(parts.hub, parts.matching_of)
     api.include_router(events)
+    api.include_router(credentials.routes(parts.registry, parts.identity, parts.now))
+    api.include_router(provisioning.routes(parts.registry, parts.identity, parts.now))
+    api.include_router(accounts.routes(parts.registry, parts.identity, parts.now))
     app.include_router(api)
     app.include_router(sockets, prefix="/api/v1")
+    if parts.broker_key:
+        app.include_router(broker.routes(parts.identity, parts.broker_key, cert_login=parts.broker_cert_login))
     return app
 
 

@@ -22,8 +22,10 @@ from devices_api.deadletters import DeadLetters, NotReplayableError, Page, Rest,
 from devices_api.errors import UnavailableError
 from devices_api.handover import Edit
 from devices_api.hub import Hub
+from devices_api.identity import Identity
 from devices_api.keyring import Keyring
 from devices_api.metrics import Metrics
+from devices_api.passwords import Passwords
 from devices_api.profiles import Profile
 from devices_api.repository import Repository
 from devices_api.selection import Selection
@@ -36,6 +38,7 @@ from processor.engine import Engine
 from processor.sqlite import SqliteStore
 
 KEY = "a-key-for-these-tests"
+BROKER_KEY = "a-key-for-the-broker"
 NOW = 1_767_225_600 * SECOND
 
 
@@ -209,7 +212,18 @@ class Service:
         self.changes = 0
         self.keyring = Keyring(self._registry, self.clock.now, self.clock.monotonic)
         tickets = Tickets(self._registry, self.keyring, secrets.token_bytes, self.clock.now)
-        self.app = app = api.build(
+        self.passwords = Passwords(self.clock.monotonic, secrets.token_bytes)
+        self.identity = Identity.on(
+            registry,
+            self.passwords,
+            self.metrics,
+            mirror=None,
+            now=self.clock.now,
+            entropy=secrets.token_bytes,
+            registered=self._changed,
+            limit=1000,
+        )
+        self.app = api.build(
             api.Parts(
                 self._registry,
                 self.timeseries,
@@ -233,10 +247,13 @@ class Service:
                 keyring=self.keyring,
                 tickets=tickets,
                 random_bytes=secrets.token_bytes,
+                identity=lambda: self.identity,
+                broker_key=BROKER_KEY,
+                broker_cert_login=True,
             )
         )
         self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(app),
+            transport=httpx.ASGITransport(self.app),
             base_url="http://api/api/v1",
             headers={"Authorization": f"Bearer {KEY}"},
         )
@@ -276,6 +293,7 @@ async def service(registry: Repository, store: StoreFile) -> AsyncIterator[Servi
     yield service
     await service.client.aclose()
     await service.timeseries.close()
+    service.passwords.close()
 
 
 def problem(answer: httpx.Response) -> tuple[int, str]:

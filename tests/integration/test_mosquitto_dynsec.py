@@ -1,0 +1,135 @@
+"""Devices' credentials on Mosquitto, by its dynamic-security plugin."""
+
+import contextlib
+import getpass
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Server, free_port, need
+from tests.integration.mqtt_devices import connected, lets_in
+from tests.integration.registry_service import Service, running, until
+
+ADMIN_PASSWORD = "a-password-for-the-plugin"
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Server]:
+    """Give Mosquitto with the plugin as README.md sets it up."""
+    program, control = need("mosquitto", "mosquitto"), need("mosquitto_ctrl", "mosquitto")
+    (plugin,) = Path("/usr/lib").glob("*/mosquitto_dynamic_security.so")
+    kept, config, port = tmp_path / "dynsec.json", tmp_path / "mosquitto.conf", free_port()
+    subprocess.run([control, "dynsec", "init", str(kept), "admin", ADMIN_PASSWORD], check=True, capture_output=True)
+    config.write_text(
+        f"listener {port} 127.0.0.1\nallow_anonymous false\nplugin {plugin}\nplugin_opt_config_file {kept}\n"
+        f"user {getpass.getuser()}\n"
+    )
+    server = Server([program, "-c", str(config)], port)
+    server.start()
+    yield server
+    server.kill()
+
+
+@contextlib.asynccontextmanager
+async def api(stream: Server, mosquitto: Server, directory: Path) -> AsyncIterator[Service]:
+    given = {"mqtt_host": "127.0.0.1", "mqtt_port": mosquitto.port, "mqtt_username": "admin"}
+    plugin = {"dynsec_username": "admin", "dynsec_password": ADMIN_PASSWORD, "mqtt_password": ADMIN_PASSWORD}
+    async with running(stream, directory, **given, **plugin) as service:
+        await service.ready()
+        await until(lambda: service.app._dynsec is not None and service.app._dynsec._control.up, "the plugin")  # noqa: SLF001 - nothing else tells at once
+        yield service
+
+
+async def make(service: Service, device: str, **body: Any) -> dict[str, str]:  # noqa: ANN401 - any field
+    answer = await service.client.post(f"/devices/{device}/credentials", json={"kind": "token"} | body)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+async def account(service: Service) -> dict[str, str]:
+    return dict((await service.client.post("/broker-accounts", json={"name": "watcher"})).json())
+
+
+async def test_a_device_is_let_in_by_each_of_its_credentials_to_its_own_topics(
+    stream: Server, mosquitto: Server, tmp_path: Path
+) -> None:
+    async with api(stream, mosquitto, tmp_path) as service:
+        await service.register("pump-7", "pump-8")
+        first, second = await make(service, "pump-7"), await make(service, "pump-7", kind="password")
+        other, watcher = await make(service, "pump-8"), await account(service)
+        port = mosquitto.port
+        assert await lets_in(port, "pump-7", second["username"], second["secret"])
+        assert not await lets_in(port, "pump-7", first["username"], second["secret"])
+        assert not await lets_in(port, "pump-8", first["username"], first["secret"])
+        assert not await lets_in(port, "pump-7", "pump-7/000000000000", first["secret"])
+        async with (
+            connected(port, "watcher", watcher["username"], watcher["secret"]) as everything,
+            connected(port, "pump-8", other["username"], other["secret"]) as neighbour,
+            connected(port, "pump-7", first["username"], first["secret"]) as device,
+        ):
+            assert await everything.subscribe("devices/#")
+            for filter_ in ("devices/pump-8/#", "devices/+/desired", "#", "devices/#", "$CONTROL/#"):
+                assert not await device.subscribe(filter_)
+            assert await device.subscribe("devices/pump-7/#")
+            assert await neighbour.subscribe("devices/pump-8/#")
+            for topic in ("devices/pump-8/telemetry", "devices/pump-7/desired", "devices/pump-7/commands/c1", "x"):
+                await device.publish(topic, b"wrong")
+            await device.publish("devices/pump-7/telemetry", b"right")
+            await everything.publish("devices/pump-7/desired", b"told")
+            await until(lambda: len(device.heard) == 2, "what the device is told")
+            assert everything.heard[0] == ("devices/pump-7/telemetry", b"right")
+            assert ("devices/pump-7/desired", b"told") in device.heard
+            assert neighbour.heard == []
+
+
+async def test_what_ends_ends_on_the_broker(stream: Server, mosquitto: Server, tmp_path: Path) -> None:
+    async with api(stream, mosquitto, tmp_path) as service:
+        await service.register("pump-7")
+        old, port = await make(service, "pump-7"), mosquitto.port
+        async with connected(port, "pump-7", old["username"], old["secret"]) as device:
+            rotated = await service.client.post(f"/devices/pump-7/credentials/{old['id']}/rotate", json={"grace": 600})
+            new = rotated.json()
+            assert device.connected
+            assert await lets_in(port, "pump-7", new["username"], new["secret"])
+            assert await lets_in(port, "pump-7", old["username"], old["secret"])
+        async with connected(port, "pump-7", old["username"], old["secret"]) as device:
+            await service.client.delete(f"/devices/pump-7/credentials/{old['id']}")
+            await until(lambda: not device.connected, "the end of the revoked one's connection")
+        assert not await lets_in(port, "pump-7", old["username"], old["secret"])
+        async with connected(port, "pump-7", new["username"], new["secret"]) as device:
+            await service.client.patch("/devices/pump-7", json={"enabled": False})
+            await until(lambda: not device.connected, "the end of the disabled device's connection")
+        assert not await lets_in(port, "pump-7", new["username"], new["secret"])
+        await service.client.patch("/devices/pump-7", json={"enabled": True})
+        await until(lambda: lets_in(port, "pump-7", new["username"], new["secret"]), "the enabled device")
+
+
+async def test_without_the_broker_nothing_is_made_and_what_changes_meanwhile_follows(
+    stream: Server, mosquitto: Server, tmp_path: Path
+) -> None:
+    async with api(stream, mosquitto, tmp_path) as service:
+        await service.register("pump-7", "pump-8")
+        gone, kept = await make(service, "pump-7"), await make(service, "pump-8")
+        mosquitto.kill()
+        await until(
+            lambda: service.app._dynsec is not None and not service.app._dynsec._control.up,  # noqa: SLF001 - as above
+            "the loss of the plugin",
+        )
+        refused = await service.client.post("/devices/pump-7/credentials", json={"kind": "token"})
+        assert refused.status_code == 503
+        assert len((await service.get("/devices/pump-7/credentials"))["items"]) == 1
+        await service.client.delete(f"/devices/pump-7/credentials/{gone['id']}")
+        mosquitto.start()
+        port = mosquitto.port
+
+        async def ended() -> bool:
+            return not await lets_in(port, "pump-7", gone["username"], gone["secret"])
+
+        await until(ended, "the end of what was revoked meanwhile", 40)
+        assert await lets_in(port, "pump-8", kept["username"], kept["secret"])
+        assert await lets_in(port, "someone", "admin", ADMIN_PASSWORD)
+        made = await make(service, "pump-7")
+        assert await lets_in(port, "pump-7", made["username"], made["secret"])
