@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from contracts.devices import DeviceRecord, decode_record
+from contracts.devices import profile_key
+from contracts.records import Records
 from contracts.settings import load
 from ingest import table
 from ingest.admit import Admission
@@ -47,7 +48,7 @@ def decode(  # noqa: PLR0913 - one parameter an option
     routes: Annotated[Path | None, typer.Option(help="Routing table, instead of the one INGEST_ROUTES names.")] = None,
     record: Annotated[
         list[Path] | None,
-        typer.Option(help="DeviceRecord as JSON: take the message as if this device were registered."),
+        typer.Option(help="DeviceRecord or ProfileRecord as JSON: take the message as if this were registered."),
     ] = None,
     before: Annotated[
         list[str] | None, typer.Option(metavar="TOPIC=FILE", help="A message that came before, a second apart.")
@@ -96,7 +97,7 @@ def decode(  # noqa: PLR0913 - one parameter an option
 
 def _explainer(routes: Path | None, records: list[Path]) -> tuple[list[table.Row], Explainer]:
     settings = load(Settings)
-    known = {record.id: record for record in map(_record, records)}
+    known = _records(records)
     path = routes or settings.routes
     try:
         rows = table.built_in() if path is None else table.read(path)
@@ -172,13 +173,21 @@ def _payload(path: str, *, as_hex: bool) -> bytes:
         raise UsageError(f"{path!r} is not hex: {error}") from error
 
 
-def _record(path: Path) -> DeviceRecord:
-    try:
-        return decode_record(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"--record {str(path)!r} cannot be read: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"--record {str(path)!r} is no DeviceRecord: {error}") from error
+def _records(paths: list[Path]) -> Records:
+    known = Records()
+    for number, path in enumerate(paths):
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"--record {str(path)!r} cannot be read: {error.strerror}") from error
+        try:
+            known.learn(f"{number}", data)
+        except msgspec.DecodeError as error:
+            try:
+                known.learn(profile_key(f"{number}"), data)
+            except msgspec.DecodeError:
+                raise UsageError(f"--record {str(path)!r} is no DeviceRecord, and no ProfileRecord: {error}") from error
+    return known
 
 
 def _print(first: list[Explanation], explained: Explanation, rows: list[table.Row]) -> None:
