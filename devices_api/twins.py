@@ -4,10 +4,10 @@ Every method raises UnavailableError if the database cannot be reached now.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from sqlalchemy import delete, insert, select, tuple_, update
+from sqlalchemy import delete, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from contracts.presence import Presence
@@ -76,7 +76,7 @@ class Twins:
         async with transaction(self._engine) as db:
             if await db.scalar(select(device.c.id).where(device.c.id == id_, seen(view), live())) is None:
                 return None
-            return await _find(db, id_)
+            return (await _find(db, [id_]))[id_]
 
     async def desire(
         self, id_: str, wanted: State, by: Principal, now: int, match: Match = None, *, whole: bool = False
@@ -87,7 +87,7 @@ class Twins:
         `match`, ValueError if the state would become too large.
         """
         async with transaction(self._writing) as db:
-            before = await _locked(db, id_, by.view)
+            before = (await _locked(db, [id_], by.view)).get(id_)
             if before is None:
                 return None
             check(before.version, match)
@@ -97,11 +97,11 @@ class Twins:
             is_ = check_state(state_of(desired))
             if not difference(was, is_):
                 return before
-            version = before.version + 1
-            await _write(db, id_, {"desired": desired, "version": version})
+            after = replace(before, desired=desired, version=before.version + 1)
+            await _write(db, [after])
             await _tell(db, [id_], "desired", now)
             await audit(db, by, "twin.desired", f"device/{id_}", {"desired": was}, {"desired": is_}, now)
-            return Twin(id_, desired, before.reported, version, before.reports, before.applied)
+            return after
 
     async def report(self, id_: str, patch: State, by: Principal, now: int) -> Twin | None:
         """Merge a patch into the reported state, for a device that does not itself.
@@ -109,10 +109,11 @@ class Twins:
         Returns the twin as it is then; None if there is no such device. Raises ValueError as above.
         """
         async with transaction(self._writing) as db:
-            before = await _locked(db, id_, by.view)
+            before = (await _locked(db, [id_], by.view)).get(id_)
             if before is None:
                 return None
-            after = await _reported(db, before, Report(id_, patch, None, (now, 0)), now)
+            after = _reported(before, Report(id_, patch, None, (now, 0)), now)
+            await _write(db, [after])
             was, is_ = ({"reported": state_of(at.reported)} for at in (before, after))
             if was != is_:
                 await audit(db, by, "twin.reported", f"device/{id_}", was, is_, now)
@@ -124,12 +125,13 @@ class Twins:
         Raises UnknownDeviceError, or ValueError as above, and has taken none of them then.
         """
         async with transaction(self._writing) as db:
-            # In one order, so that two replicas do not wait for each other.
-            for report in sorted(reports, key=lambda report: report.device):
-                before = await _locked(db, report.device, None)
-                if before is None:
+            before = await _locked(db, {report.device for report in reports}, None)
+            after = dict(before)
+            for report in reports:
+                if report.device not in after:
                     raise UnknownDeviceError(report.device)
-                await _reported(db, before, report, now)
+                after[report.device] = _reported(after[report.device], report, now)
+            await _write(db, [twin for id_, twin in after.items() if twin != before[id_]])
             await _tell(db, {report.device for report in reports if not report.patch}, "delta", now)
 
     async def take_due(self, now: int, limit: int) -> list[Due]:
@@ -176,34 +178,31 @@ async def purged(db: AsyncConnection, id_: str, now: int) -> None:
     await _tell(db, [id_], "desired", now)
 
 
-async def _find(db: AsyncConnection, id_: str) -> Twin:
-    row = (await db.execute(select(twin).where(twin.c.device == id_))).first()
-    return Twin(id_) if row is None else Twin(**row._mapping)  # noqa: SLF001 - the documented way to a row's names
+async def _find(db: AsyncConnection, ids: Collection[str]) -> dict[str, Twin]:
+    rows = await db.execute(select(twin).where(twin.c.device.in_(ids)))
+    return {id_: Twin(id_) for id_ in ids} | {row.device: Twin(**row._mapping) for row in rows}  # noqa: SLF001 - the documented way
 
 
-async def _locked(db: AsyncConnection, id_: str, view: View) -> Twin | None:
-    """Return the twin of a device, and keep others from changing it until the end of the transaction."""
-    found = select(device.c.id).where(device.c.id == id_, seen(view), live()).with_for_update(of=device)
-    if await db.scalar(found) is None:
-        return None
-    return await _find(db, id_)
+async def _locked(db: AsyncConnection, ids: Collection[str], view: View) -> dict[str, Twin]:
+    """Return the twins of those devices that there are, and keep others from changing them until the end."""
+    # In one order, so that two replicas do not wait for each other.
+    found = select(device.c.id).where(device.c.id.in_(ids), seen(view), live()).order_by(device.c.id)
+    return await _find(db, (await db.scalars(found.with_for_update(of=device))).all())
 
 
-async def _write(db: AsyncConnection, id_: str, values: dict[str, object]) -> None:
-    if (await db.execute(update(twin).where(twin.c.device == id_).values(values))).rowcount == 0:
-        new = {"device": id_, "desired": EMPTY, "reported": EMPTY, "version": 0, "reports": 0, "applied": None}
-        await db.execute(insert(twin).values(new | values))
+async def _write(db: AsyncConnection, twins: Sequence[Twin]) -> None:
+    if not twins:
+        return
+    statement = upsert(db, twin)
+    new = {column.name: statement.excluded[column.name] for column in twin.c if not column.primary_key}
+    await db.execute(statement.on_conflict_do_update(index_elements=["device"], set_=new), [vars(one) for one in twins])
 
 
-async def _reported(db: AsyncConnection, before: Twin, report: Report, now: int) -> Twin:
+def _reported(before: Twin, report: Report, now: int) -> Twin:
     reported = forget(merge(before.reported, report.patch, report.at), now)
-    is_ = check_state(state_of(reported))
-    changed = bool(difference(state_of(before.reported), is_))
+    changed = bool(difference(state_of(before.reported), check_state(state_of(reported))))
     applied = before.applied if report.applied is None else max(report.applied, before.applied or 0)
-    after = Twin(before.device, before.desired, reported, before.version, before.reports + changed, applied)
-    if after != before:
-        await _write(db, before.device, {"reported": reported, "reports": after.reports, "applied": applied})
-    return after
+    return replace(before, reported=reported, reports=before.reports + changed, applied=applied)
 
 
 async def _tell(db: AsyncConnection, devices: Collection[str], kind: Kind, now: int) -> None:

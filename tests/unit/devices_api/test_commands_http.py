@@ -1,8 +1,10 @@
 from typing import Any
 
 from contracts.presence import Presence
-from devices_api.command_repository import LEASE_NS, Heard
-from devices_api.commands import MOST_OPEN, Answer
+from devices_api.access import Principal, Scope
+from devices_api.command_repository import LEASE_NS, Heard, Wanted
+from devices_api.commands import MOST_OPEN, Answer, Order
+from devices_api.filters import parse
 from devices_api.repository import Repository
 from devices_api.times import SECOND
 from tests.unit.devices_api.conftest import NOW, Service, problem
@@ -153,3 +155,21 @@ async def test_commands_that_ended_long_ago_are_dropped(service: Service, regist
     assert await registry.commands.drop(NOW, 10) == 0
     assert await registry.commands.drop(NOW + 1, 10) == 1
     assert [item["id"] for item in (await service.get("/commands"))["items"]] == [kept]
+
+
+async def test_who_does_not_see_a_device_sees_neither_its_twin_nor_its_commands(
+    service: Service, registry: Repository
+) -> None:
+    await with_devices(service)
+    command = await send(service)
+    outsider = Principal("outsider", frozenset(Scope), frozenset({"elsewhere"}))
+    order = Order("open", {}, SECOND, SECOND)
+    assert await registry.commands.send("valve-3", order, outsider, NOW) is None
+    assert await registry.commands.send_all(parse('id eq "valve-3"'), order, outsider, NOW) == ([], [])
+    assert await registry.commands.get(command, outsider.view) is None
+    assert await registry.commands.cancel(command, outsider, NOW) is None
+    assert await registry.commands.page(Wanted(), None, 10, outsider.view) == []
+    assert await registry.commands.page(Wanted("valve-3"), None, 10, outsider.view) is None
+    assert await registry.twins.get("valve-3", outsider.view) is None
+    assert await registry.twins.desire("valve-3", {"a": 1}, outsider, NOW) is None
+    assert await registry.twins.report("valve-3", {"a": 1}, outsider, NOW) is None
