@@ -130,6 +130,7 @@ class App:
                 identity=self._known,
                 broker_key=settings.broker_key.get_secret_value(),
                 broker_cert_login=settings.broker_cert_login,
+                origins=settings.cors_origins.split(),
             )
         )
         self._tasks: list[asyncio.Task[None]] = []

@@ -40,6 +40,13 @@ class Metrics:
             ["kind"],
             registry=registry,
         )
+        self.idempotent = Counter(
+            "devices_api_idempotent",
+            "Requests that were not done since one with their idempotency key was: answered, as that one; running, it "
+            "is not done yet; another, it was another request; moves with the answer",
+            ["outcome"],
+            registry=registry,
+        )
         self.outbox_pending = Gauge(
             "devices_api_outbox_pending",
             "Changes that the bucket does not hold yet; falls when the stream server acknowledges a record",

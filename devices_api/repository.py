@@ -14,6 +14,7 @@ from devices_api import autoreplays, changing, command_repository, hearing, twin
 from devices_api.access import Principal, View
 from devices_api.accounts import Accounts
 from devices_api.addressed import Addressed
+from devices_api.answers import Answers
 from devices_api.audit import AuditLog
 from devices_api.authorities import Authorities
 from devices_api.autoreplays import AutoReplays
@@ -59,6 +60,7 @@ class Repository:
         self.authorities = Authorities(engine)
         self.accounts = Accounts(engine)
         self.claims = Claims(engine)
+        self.answers = Answers(engine)
 
     async def create(self, new: NewDevice, by: Principal, now: int) -> Device:
         """Register a device; see changing.create."""

@@ -91,6 +91,11 @@ class Settings(BrokerSettings):
     failure_rate: _Rate = Field(
         default="60:60", description="Requests with a wrong key that may come from one address; as above"
     )
+    cors_origins: str = Field(
+        default="",
+        pattern=r"^(https?://[^/\s*]+(\s+https?://[^/\s*]+)*)?$",
+        description="Origins whose pages may ask with a key of theirs, separated by spaces; none where it is empty",
+    )
     audit_days: float = Field(
         default=400.0, gt=0, le=36500, description="After how many days an entry of the audit log is deleted"
     )

@@ -60,6 +60,7 @@ class Upkeep:
         """Delete what is too old, a bounded number of rows at a time."""
         now, repository = self._now(), self._repository
         await self._all(lambda: repository.tickets.drop(now, AT_ONCE))
+        await self._all(lambda: repository.answers.drop(now, AT_ONCE))
         await self._all(lambda: repository.audit.drop(now - self._kept, AT_ONCE))
 
     async def _all(self, drop: Callable[[], Awaitable[int]]) -> None:

@@ -1,12 +1,13 @@
 """The whole API: its routes under /api/v1, behind the key; its description at /docs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
+from starlette.middleware.cors import CORSMiddleware
 
 from contracts import description, problems
 from devices_api.deadletters import DeadLetters
@@ -48,6 +49,7 @@ from devices_api.web import (
 )
 from devices_api.web.access import Authenticate, described
 from devices_api.web.addressing import Addressing
+from devices_api.web.idempotency import Idempotency
 from devices_api.web.measure import Measure
 from devices_api.web.requestids import RequestIds
 
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from devices_api.repository import Repository
 
 RETRY_AFTER_S = 2
+_ASKING_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Last-Event-ID", "X-Request-Id")
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ class Parts:
     broker_key: str = ""
     """What brokers carry; empty: there are no hooks for them."""
     broker_cert_login: bool = False
+    origins: Sequence[str] = ()
 
 
 def build(parts: Parts) -> FastAPI:
@@ -98,7 +102,22 @@ def build(parts: Parts) -> FastAPI:
     problems.install(app)
     description.install(app)
     app.add_exception_handler(UnavailableError, _unavailable)
+    app.add_middleware(
+        Idempotency,
+        registry=parts.registry,
+        random_bytes=parts.random_bytes,
+        metrics=parts.metrics,
+        now=parts.now,
+    )
     app.add_middleware(Measure, metrics=parts.metrics)
+    if parts.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=parts.origins,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=_ASKING_HEADERS,
+            expose_headers=["ETag", "Location", "Retry-After", "Idempotent-Replayed", "X-Request-Id"],
+        )
     app.add_middleware(RequestIds, random_bytes=parts.random_bytes)  # the last is the outermost
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(described)])
     addressing = Addressing(parts.registry, parts.timeseries)

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -202,6 +202,7 @@ class Service:
         rate: str = "",
         failures: str = "",
         tokens: Tokens | None = None,
+        origins: Sequence[str] = (),
     ) -> None:
         self.registry: Repository | None = registry
         self.clock = Clock()
@@ -250,6 +251,7 @@ class Service:
                 identity=lambda: self.identity,
                 broker_key=BROKER_KEY,
                 broker_cert_login=True,
+                origins=origins,
             )
         )
         self.client = httpx.AsyncClient(

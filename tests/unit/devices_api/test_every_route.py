@@ -9,7 +9,8 @@ import httpx
 from starlette.requests import HTTPConnection
 
 from devices_api.access import Principal
-from tests.unit.devices_api.conftest import Service, problem
+from devices_api.repository import Repository
+from tests.unit.devices_api.conftest import Service, StoreFile, problem
 
 OPEN = ("/docs", "/openapi.json", "/docs/oauth2-redirect")
 """Routes that want no key."""
@@ -49,3 +50,23 @@ async def test_with_a_key_of_no_scopes_every_route_answers_403(service: Service)
     service.app.state.authenticate = authenticate
     for method, path in asked(service):
         assert problem(await ask(service, method, path)) == (HTTPStatus.FORBIDDEN, "scope-missing"), (method, path)
+
+
+async def test_pages_of_other_origins_may_ask_only_where_that_is_set(registry: Repository, store: StoreFile) -> None:
+    asked = {"Origin": "https://panel.example", "Access-Control-Request-Method": "POST"}
+    panel, other = ("https://panel.example",), ("https://other.example",)
+    for origins, allowed in (((), None), (other, None), (panel, panel[0])):
+        service = Service(registry, store, origins=origins)
+        answer = await service.client.options("/devices", headers=asked)
+        assert answer.headers.get("Access-Control-Allow-Origin") == allowed
+        await service.client.aclose()
+        await service.timeseries.close()
+
+
+async def test_an_answer_names_its_request(service: Service) -> None:
+    for given, sane in (("my-request.1", True), ("a b", False), ("x" * 65, False), ("", False)):
+        answer = await service.client.get("/devices/none", headers={"X-Request-Id": given})
+        named = answer.headers["X-Request-Id"]
+        assert answer.json()["request_id"] == named
+        assert (named == given) == sane
+        assert len(named) >= 12
