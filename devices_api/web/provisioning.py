@@ -29,8 +29,12 @@ if TYPE_CHECKING:
     from devices_api.repository import Repository
 
 
-def _unknown(what: str, id_: str) -> Problem:
-    return Problem(HTTPStatus.NOT_FOUND, f"unknown-{what}", f"Unknown {what}", f"There is no {what} {id_!r}.")
+def _unknown_claim(id_: str) -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, "unknown-claim", "Unknown claim", f"There is no claim {id_!r}.")
+
+
+def _unknown_authority(id_: str) -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, "unknown-authority", "Unknown authority", f"There is no authority {id_!r}.")
 
 
 def routes(
@@ -100,7 +104,7 @@ def _claims(
         everywhere(who)
         claim = await registry().claims.change(claim_id, body.model_dump(exclude_unset=True), who, now())
         if claim is None:
-            raise _unknown("claim", claim_id)
+            raise _unknown_claim(claim_id)
         return ClaimOut.of(claim)
 
     @router.delete("/claims/{claim_id}", status_code=HTTPStatus.NO_CONTENT, tags=["provisioning"])
@@ -108,7 +112,7 @@ def _claims(
         """Remove a claim key; the devices that came by it stay."""
         everywhere(who)
         if not await registry().claims.remove(claim_id, who, now()):
-            raise _unknown("claim", claim_id)
+            raise _unknown_claim(claim_id)
 
 
 def _authorities(
@@ -158,7 +162,7 @@ def _authorities(
         everywhere(who)
         authority = await registry().authorities.change(authority_id, body.content(), who, now())
         if authority is None:
-            raise _unknown("authority", authority_id)
+            raise _unknown_authority(authority_id)
         return AuthorityOut.of(authority)
 
     @router.delete("/authorities/{authority_id}", status_code=HTTPStatus.NO_CONTENT, tags=["credentials"])
@@ -166,4 +170,4 @@ def _authorities(
         """Remove an authority, with the credentials that rest on it."""
         everywhere(who)
         if not await registry().authorities.remove(authority_id, who, now()):
-            raise _unknown("authority", authority_id)
+            raise _unknown_authority(authority_id)
