@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import Server, free_port, need
 from tests.integration.mqtt_devices import connected, lets_in
 from tests.integration.registry_service import Service, running, until
+from tests.integration.snippets import snippet
 
 ADMIN_PASSWORD = "a-password-for-the-plugin"
 
@@ -23,10 +24,12 @@ def mosquitto(tmp_path: Path) -> Iterator[Server]:
     (plugin,) = Path("/usr/lib").glob("*/mosquitto_dynamic_security.so")
     kept, config, port = tmp_path / "dynsec.json", tmp_path / "mosquitto.conf", free_port()
     subprocess.run([control, "dynsec", "init", str(kept), "admin", ADMIN_PASSWORD], check=True, capture_output=True)
-    config.write_text(
-        f"listener {port} 127.0.0.1\nallow_anonymous false\nplugin {plugin}\nplugin_opt_config_file {kept}\n"
-        f"user {getpass.getuser()}\n"
-    )
+    places = {
+        "1883": str(port),
+        "/usr/lib/x86_64-linux-gnu/mosquitto_dynamic_security.so": str(plugin),
+        "/var/lib/mosquitto/dynsec.json": str(kept),
+    }
+    config.write_text(f"{snippet('mosquitto.conf', places)}user {getpass.getuser()}\n")
     server = Server([program, "-c", str(config)], port)
     server.start()
     yield server

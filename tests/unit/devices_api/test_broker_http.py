@@ -1,11 +1,13 @@
 """What brokers ask, in EMQX's shape and in RabbitMQ's."""
 
+import re
 from typing import Any
 
 import httpx
 import pytest
 
 from devices_api.times import SECOND
+from tests.integration.snippets import snippet
 from tests.unit.devices_api.certificate_makers import Made, certificate
 from tests.unit.devices_api.conftest import BROKER_KEY, KEY, NOW, Service, problem
 
@@ -263,3 +265,27 @@ async def test_when_a_credential_was_last_used_is_written_in_a_while(broker: Bro
     await hooks.run()
     ((shown),) = (await broker.service.get("/devices/pump-7/credentials"))["items"]
     assert shown["last_used"] == "2026-01-01T00:00:00.000000000Z"
+
+
+async def test_emqx_asks_as_the_readme_has_it_asking(broker: Broker) -> None:
+    made = await broker.make("pump-7")
+    shown = snippet("emqx.conf", {"Bearer KEY": f"Bearer {BROKER_KEY}"})
+    known = {
+        "username": "pump-7",
+        "password": made["secret"],
+        "clientid": "pump-7",
+        "cert_common_name": "undefined",
+        "topic": "devices/pump-7/telemetry",
+        "action": "publish",
+    }
+    urls = re.findall(r'url = "http://127.0.0.1:8080/broker/(\w+)"', shown)
+    keys = re.findall(r'authorization = "(.*?)"', shown)
+    bodies = [
+        re.findall(r'(\w+) = "\$\{(\w+)\}"', body) for body in re.findall(r"body \{(.*?)\}[\n ]*\}", shown, re.DOTALL)
+    ]
+    assert urls == ["authenticate", "authorize"]
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(broker.service.app), base_url="http://api") as client:
+        for url, key, body in zip(urls, keys, bodies, strict=True):
+            filled = {name: known[place] for name, place in body}
+            answer = await client.post(f"/broker/{url}", json=filled, headers={"authorization": key})
+            assert answer.json()["result"] == "allow"
