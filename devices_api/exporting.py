@@ -1,9 +1,10 @@
 """Exports: points of many series, in the long form, as a stream of bytes of one format."""
 
 import asyncio
+import contextlib
 import importlib
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -76,19 +77,22 @@ def _encoder(format_: Format) -> Encoder:
     return build[format_]()
 
 
-async def encoded(format_: Format, pages: AsyncIterator[Page], *, gzip: bool = False) -> AsyncGenerator[bytes, None]:
+async def encoded(
+    format_: Format, pages: AsyncGenerator[Page, None], *, gzip: bool = False
+) -> AsyncGenerator[bytes, None]:
     """Write `pages`, in chunks of CHUNK bytes or more.
 
-    The next page is asked for when what came before has been taken. The work is done in a thread.
+    The next page is asked for when what came before has been taken. The work is done in a thread. `pages` is closed.
     """
     encoder = await asyncio.to_thread(_encoder, format_)
     if gzip:
         encoder = _Gzip(encoder)
     chunk = bytearray(encoder.begin())
-    async for page in pages:
-        chunk += await asyncio.to_thread(encoder.take, page)
-        if len(chunk) >= CHUNK:
-            yield bytes(chunk)
-            chunk.clear()
+    async with contextlib.aclosing(pages):
+        async for page in pages:
+            chunk += await asyncio.to_thread(encoder.take, page)
+            if len(chunk) >= CHUNK:
+                yield bytes(chunk)
+                chunk.clear()
     chunk += await asyncio.to_thread(encoder.end)
     yield bytes(chunk)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import httpx
@@ -26,7 +26,7 @@ from contracts.timeseries import RANK, Kind, Tier
 from devices_api import served
 from devices_api.errors import TooMuchError, UnavailableError
 from devices_api.served import MAX_ROWS, MOST_BYTES, TOO_MUCH, Fetch, Fetched, Span, point_row
-from devices_api.timeseries import MAX_METRICS, NAME, Found, Kept, Newest, joined, scanned
+from devices_api.timeseries import MAX_METRICS, NAME, Found, Kept, Newest, Pages, joined, scanned
 from devices_api.windows import Answer, Query, Row
 
 _STATEMENTS = 200
@@ -115,7 +115,7 @@ class InfluxTimeSeries:
         """Return the answer of each query."""
         return await served.windows_of(queries, self._fetching)
 
-    def scan(self, device: str, metric: str, start: int, end: int) -> AsyncIterator[list[tuple[int, Value]]]:
+    def scan(self, device: str, metric: str, start: int, end: int) -> Pages:
         """Give points in order of ts."""
         return scanned(self.points, device, metric, start, end)
 

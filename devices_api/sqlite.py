@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +14,7 @@ from contracts.readings import Value
 from contracts.sqlite_layout import SCHEMA_VERSION
 from devices_api import sqlite_reads
 from devices_api.errors import TooMuchError, UnavailableError
-from devices_api.timeseries import NAME, PAGE, Kept, Newest
+from devices_api.timeseries import NAME, PAGE, Kept, Newest, Pages
 from devices_api.windows import Answer, Query, plan, source
 
 _MAX_WAITING = 64
@@ -78,7 +78,7 @@ class SqliteTimeSeries:
         nothing = [Answer([], source(plan(query.start, query.end, query.grid, None))) for query in queries]
         return await self._run(lambda db: [sqlite_reads.windows(db, query) for query in queries], nothing=nothing)
 
-    async def scan(self, device: str, metric: str, start: int, end: int) -> AsyncIterator[list[tuple[int, Value]]]:
+    async def scan(self, device: str, metric: str, start: int, end: int) -> Pages:
         """Give points in order of ts. No transaction is open between two pages, however long they are apart."""
         nothing: tuple[list[tuple[int, Value]], int] = ([], end)
         while start < end:

@@ -1,6 +1,6 @@
 """What is asked of a time-series store, whichever it is; sqlite.py, influx.py and victoria.py each answer it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from contracts.readings import Value
@@ -14,6 +14,8 @@ MAX_LATEST = 50_000
 PAGE = 10_000
 """Most points that `scan` gives at once."""
 
+Pages = AsyncGenerator[list[tuple[int, Value]], None]
+"""Points, page by page."""
 Newest = Mapping[str, tuple[int, Value]]
 """The newest `(ts, value)` by metric."""
 TOO_MANY_LATEST = f"the devices have more than {MAX_LATEST} metrics: name metrics, or fewer devices"
@@ -56,10 +58,10 @@ class TimeSeries(Protocol):
     async def windows_of(self, queries: Sequence[Query]) -> list[Answer]:
         """Return the answer of each query."""
 
-    def scan(self, device: str, metric: str, start: int, end: int) -> AsyncIterator[list[tuple[int, Value]]]:
+    def scan(self, device: str, metric: str, start: int, end: int) -> Pages:
         """Give the points with `start` <= ts < `end` in order of ts, at most PAGE at once.
 
-        Each page is as of the moment at which it is read, and nothing is held between two.
+        Each page is as of the moment at which it is read, and nothing is held between two. Close it if you leave early.
         """
 
     async def close(self) -> None:
@@ -92,7 +94,7 @@ async def scanned(
     metric: str,
     start: int,
     end: int,
-) -> AsyncIterator[list[tuple[int, Value]]]:
+) -> Pages:
     """Give what `scan` does, with a query of `points` for each page."""
     while start < end:
         found = await points(device, metric, start, end, PAGE)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -25,7 +25,7 @@ from contracts.victoria_layout import (
 from devices_api import served
 from devices_api.errors import TooMuchError, UnavailableError
 from devices_api.served import MAX_ROWS, MOST_BYTES, TOO_MUCH, Fetch, Fetched, Span, point_row
-from devices_api.timeseries import MAX_METRICS, NAME, Found, Kept, Newest, joined, scanned
+from devices_api.timeseries import MAX_METRICS, NAME, Found, Kept, Newest, Pages, joined, scanned
 from devices_api.windows import Answer, Query, Row
 
 _AHEAD = 2 * DAY
@@ -135,7 +135,7 @@ class VictoriaTimeSeries:
         """Return the answer of each query."""
         return await served.windows_of(queries, self._fetching)
 
-    def scan(self, device: str, metric: str, start: int, end: int) -> AsyncIterator[list[tuple[int, Value]]]:
+    def scan(self, device: str, metric: str, start: int, end: int) -> Pages:
         """Give points in order of ts."""
         return scanned(self.points, device, metric, start, end)
 

@@ -1,6 +1,6 @@
 """Which devices a request about telemetry means, by id or by filter; of those, only what its sender may see."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
@@ -62,13 +62,14 @@ class Addressing:
         """Return the first `limit` devices after `after` that the filter takes, or all, and their time zones; by id."""
         return await self.registry().addressed.page(meant, who.view, after, limit)
 
-    async def must_exist(self, who: Principal, without_data: Collection[str]) -> None:
-        """Answer 404 unless each device, of which nothing was found, is registered or has other data."""
-        if who.view is not None or not without_data:
+    async def must_exist(self, who: Principal, devices: Iterable[str]) -> None:
+        """Answer 404 unless each device has data or is registered. Those of a `who` with a view have been looked up."""
+        if who.view is not None:
             return
-        known = await self.registry().addressed.named(list(without_data), None)
-        for device in without_data:
-            if device not in known and not await self.timeseries.has(device):
+        silent = [device for device in devices if not await self.timeseries.has(device)]
+        known = await self.registry().addressed.named(silent, None) if silent else {}
+        for device in silent:
+            if device not in known:
                 raise unknown_device(device)
 
 

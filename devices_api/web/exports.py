@@ -1,7 +1,7 @@
 """The route that exports telemetry: a stream of any length, of which little is held at a time."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from http import HTTPStatus
 from typing import Annotated, Literal
 
@@ -77,13 +77,14 @@ class Exports:
 
     async def pages(
         self, devices: AsyncIterator[str], metrics: Sequence[str], start: int, end: int
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncGenerator[Page, None]:
         """Give the points of devices by device, metric and time."""
         wanted = sorted(set(metrics))
         async for device in devices:
             for metric in wanted or sorted(await self._timeseries.latest(device)):
-                async for points in self._timeseries.scan(device, metric, start, end):
-                    yield Page(device, metric, points)
+                async with contextlib.aclosing(self._timeseries.scan(device, metric, start, end)) as scan:
+                    async for points in scan:
+                        yield Page(device, metric, points)
 
 
 async def _each(devices: Sequence[str]) -> AsyncIterator[str]:

@@ -5,7 +5,7 @@ import gzip
 import io
 import json
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -64,7 +64,7 @@ pages = st.builds(Page, names, names, st.lists(st.tuples(st.integers(0, LATEST),
 
 
 async def whole(format_: Format, given_: list[Page], *, zipped: bool = False) -> bytes:
-    async def each() -> AsyncIterator[Page]:
+    async def each() -> AsyncGenerator[Page, None]:
         for page in given_:
             yield page
 
@@ -150,7 +150,7 @@ async def test_there_are_only_so_many_exports_at_once(service: Service, monkeypa
 async def test_a_page_is_not_read_before_the_one_before_it_was_taken() -> None:
     asked = 0
 
-    async def each() -> AsyncIterator[Page]:
+    async def each() -> AsyncGenerator[Page, None]:
         nonlocal asked
         while True:
             asked += 1
