@@ -22,6 +22,9 @@ from devices_api.tables import device
 from devices_api.tables_credentials import claim, credential
 from devices_api.visible import live
 
+AGAIN_NS = 15 * 60 * 10**9
+"""For so long an answer may have been lost. Of Mosquitto nobody hears whether a credential was used."""
+
 MOST = 1000
 """Claim keys of an installation."""
 
@@ -110,9 +113,9 @@ class Claims:
     async def become(self, by_key: Claim, new: Credential, facts: Mapping[str, str], now: int) -> None:
         """Register the device of `new` with what the claim gives, and count it.
 
-        A device that came by this claim and has not used its credential yet gets `new` in its place, and is not
-        counted again: its answer may have been lost. Raises RefusedError if the claim is used up or over, or the id
-        taken.
+        A device that came by this claim less than AGAIN_NS ago and has not used its credential yet gets `new` in its
+        place, and is not counted again: its answer may have been lost. Raises RefusedError if the claim is used up or
+        over, or the id taken.
         """
         by = Principal(f"claim/{by_key.id}", frozenset[Scope]())
         try:
@@ -135,7 +138,7 @@ class Claims:
 
 
 async def _forgotten(db: AsyncConnection, id_: str, device_id: str, now: int) -> bool:
-    """Revoke the credential that this claim gave to this device, if it is its only one and was never used.
+    """Revoke the credential that this claim just gave to this device, if it is its only one and was never used.
 
     False: there is no such device. Raises RefusedError if the device has another credential, or is not of this claim.
     """
@@ -144,7 +147,8 @@ async def _forgotten(db: AsyncConnection, id_: str, device_id: str, now: int) ->
         return False
     query = select(credential).where(credential.c.device == device_id, credential.c.revoked.is_(None))
     have = [to_credential(row) for row in await db.execute(query.with_for_update())]
-    if len(have) != 1 or have[0].claim != id_ or have[0].last_used is not None:
+    lost = [c for c in have if c.claim == id_ and c.last_used is None and now - c.created < AGAIN_NS]
+    if len(have) != 1 or lost != have:
         raise RefusedError("device-exists", f"Device {device_id!r} is registered already.")
     await db.execute(update(credential).where(credential.c.id == have[0].id).values(revoked=now))
     return True

@@ -27,8 +27,9 @@ ALREADY_SO = frozenset(
 """Errors of a command whose effect is there already: it was sent before, or by another process."""
 
 
-class RefusedByPluginError(Exception):
-    """The plugin refused a command; the message is its own."""
+def worked(answer: Command) -> bool:
+    """Whether a command had its effect."""
+    return answer.get("error", "") in ALREADY_SO | {""}
 
 
 class Control:
@@ -36,10 +37,7 @@ class Control:
 
     def __init__(self, settings: Settings, client_id: str, log: Log) -> None:
         self._settings, self._id, self._log = settings, client_id, log
-        self._client = client = Client(CallbackAPIVersion.VERSION2, client_id)
-        client.username_pw_set(settings.dynsec_username, settings.dynsec_password.get_secret_value())
-        client.on_connect, client.on_disconnect, client.on_message = self._connected, self._lost, self._came
-        client.on_subscribe = self._subscribed
+        self._client: Client | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._answers: dict[str, asyncio.Future[Command]] = {}
         self._numbers = 0
@@ -51,23 +49,28 @@ class Control:
         """Begin to connect, and to do so again whenever the connection is lost. Raises OSError for bad certificates."""
         self._loop = asyncio.get_running_loop()
         tls = tls_of(self._settings)
+        client = self._client = Client(CallbackAPIVersion.VERSION2, self._id)
+        client.username_pw_set(self._settings.dynsec_username, self._settings.dynsec_password.get_secret_value())
+        client.on_connect, client.on_disconnect, client.on_message = self._connected, self._lost, self._came
+        client.on_subscribe = self._subscribed
         if tls is not None:
-            self._client.tls_set_context(tls)
-        self._client.reconnect_delay_set(1, 30)
-        self._client.connect_async(self._settings.mqtt_host, self._settings.mqtt_port)
-        self._client.loop_start()
+            client.tls_set_context(tls)
+        client.reconnect_delay_set(1, 30)
+        client.connect_async(self._settings.mqtt_host, self._settings.mqtt_port)
+        client.loop_start()
 
     async def close(self) -> None:
         """End the connection."""
-        self._client.disconnect()
-        await asyncio.to_thread(self._client.loop_stop)
+        client, self._client = self._client, None
+        self.up = False
+        if client is not None:
+            client.disconnect()
+            await asyncio.to_thread(client.loop_stop)
 
     async def ask(self, commands: list[Command]) -> list[Command]:
-        """Send commands and give their answers' `data`, in order.
-
-        Raises UnavailableError if the plugin does not answer now, and RefusedByPluginError if it refuses one.
-        """
-        if not self.up or self._loop is None:
+        """Send commands and give their answers, in order. Raises UnavailableError if the plugin does not answer now."""
+        client = self._client
+        if not self.up or self._loop is None or client is None:
             raise UnavailableError(NAME)
         waiting: list[asyncio.Future[Command]] = []
         numbered = []
@@ -78,20 +81,16 @@ class Control:
             self._answers[number] = waiting[-1]
             numbered.append(command | {"correlationData": number})
         try:
-            sent = self._client.publish(TOPIC, json.dumps({"commands": numbered}), qos=1)
+            sent = client.publish(TOPIC, json.dumps({"commands": numbered}), qos=1)
             if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 raise UnavailableError(NAME)
             async with asyncio.timeout(ANSWER_S):
-                answers = await asyncio.gather(*waiting)
+                return await asyncio.gather(*waiting)
         except TimeoutError as error:
             raise UnavailableError(NAME) from error
         finally:
             for command in numbered:
                 self._answers.pop(command["correlationData"], None)
-        for answer in answers:
-            if answer.get("error", "") not in ALREADY_SO | {""}:
-                raise RefusedByPluginError(f"{answer['command']}: {answer['error']}")
-        return [answer.get("data", {}) for answer in answers]
 
     # paho calls what follows in its own thread.
 

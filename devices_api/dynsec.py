@@ -12,7 +12,7 @@ from typing import Any
 from contracts.logs import Log
 from devices_api.accounts import Accounts
 from devices_api.broker_rules import device_username, named, service_username
-from devices_api.control import Control, RefusedByPluginError
+from devices_api.control import NAME, Control, worked
 from devices_api.credential_repository import CredentialRepository
 from devices_api.dynsec_plan import (
     MISSING_S,
@@ -62,11 +62,12 @@ class Dynsec:
         """Make a client, before the registry keeps its credential. Raises UnavailableError if it cannot now."""
         who = named(username)
         assert who is not None  # noqa: S101 - user names are made by us
-        await self._tell(create(who, username, secret, on=on))
+        if not await self._tell(create(who, username, secret, on=on)):
+            raise UnavailableError(NAME)
 
     async def drop(self, username: str) -> None:
         """Remove a client again whose credential was not kept; what fails here is removed by comparing."""
-        with contextlib.suppress(UnavailableError, RefusedByPluginError):
+        with contextlib.suppress(UnavailableError):
             await self._tell([delete(username)])
 
     def wake(self) -> None:
@@ -89,9 +90,6 @@ class Dynsec:
                         await self._compare()
                 except UnavailableError as error:
                     self._log.warning("dynsec.behind", error=str(error))
-                except RefusedByPluginError as error:
-                    self._metrics.dynsec_refused.inc()
-                    self._log.error("dynsec.command_refused", error=str(error))
                 self._metrics.dynsec_connected.set(float(self._control.up))
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_EVERY_S):
@@ -136,7 +134,11 @@ class Dynsec:
         found: list[Any] = []
         while True:
             page = {"command": command, "verbose": command == "listClients", "count": _AT_ONCE, "offset": len(found)}
-            (data,) = await self._control.ask([page])
+            (answer,) = await self._control.ask([page])
+            if not worked(answer):
+                self._refused(page, answer)
+                raise UnavailableError(NAME)
+            data = answer["data"]
             found += data[what]
             if not data[what] or len(found) >= data["totalCount"]:
                 return found
@@ -152,11 +154,22 @@ class Dynsec:
         self._missing = missing
         self._metrics.dynsec_missing.set(len(missing))
 
-    async def _tell(self, commands: list[Command]) -> None:
+    async def _tell(self, commands: list[Command]) -> bool:
+        """Send commands; one that is refused holds up no other. Says whether all had their effect."""
+        all_worked = True
         for first in range(0, len(commands), _AT_ONCE):
             some = commands[first : first + _AT_ONCE]
-            await self._control.ask(some)
-            apply(some, self._have)
+            for command, answer in zip(some, await self._control.ask(some), strict=True):
+                if worked(answer):
+                    apply([command], self._have)
+                else:
+                    self._refused(command, answer)
+                    all_worked = False
+        return all_worked
+
+    def _refused(self, command: Command, answer: Command) -> None:
+        self._metrics.dynsec_refused.inc()
+        self._log.error("dynsec.command_refused", command=command["command"], error=answer.get("error"))
 
 
 def dynsec_of(  # noqa: PLR0913 - as Dynsec

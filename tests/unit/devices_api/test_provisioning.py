@@ -103,6 +103,13 @@ async def test_whoever_lost_the_answer_asks_again_until_the_credential_is_used(s
     assert problem(await become(service, "pump-7")) == (409, "device-exists")
 
 
+async def test_an_answer_is_lost_for_a_quarter_of_an_hour_at_most(service: Service) -> None:
+    await claim(service, most=9)
+    assert (await become(service, "pump-7")).status_code == 201
+    service.clock.passed = 15 * 60
+    assert problem(await become(service, "pump-7")) == (409, "device-exists")
+
+
 async def test_a_claim_takes_no_device_of_another(service: Service) -> None:
     await service.client.post("/devices", json={"id": "pump-7"})
     await service.client.post("/claims", json={"key": "another-key-on-a-label"})
