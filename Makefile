@@ -78,6 +78,10 @@ bench-ingest: $(VENV)/dev.stamp ## CPU of a message in ingest alone, beside a si
 bench-processor: $(VENV)/dev.stamp ## How fast processor empties a stream into its store, and what a point costs it
 	@$(BIN)/python -m tests.bench.processor $(ARGS)
 
+.PHONY: bench-api
+bench-api: $(VENV)/dev.stamp ## How fast devices_api answers, with 100,000 devices and 100 million points
+	@$(BIN)/python -m tests.bench.api $(ARGS)
+
 .PHONY: lock
 lock: $(VENV)/dev.stamp ## Compile the lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile -q pyproject.toml --extra build --universal --generate-hashes --no-emit-index-url --no-header -o requirements.lock
