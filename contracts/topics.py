@@ -83,7 +83,11 @@ def named_in(topic: str) -> str:
 def is_told(levels: Sequence[str]) -> bool:
     """Whether a topic with these levels is one on which Sensorium itself tells devices something."""
     match levels:
-        case ["devices", _, "errors" | "desired"] | ["devices", _, "commands", _] | ["provision", _, "response"]:
+        case (
+            ["devices", _, "errors" | "desired" | "delta"]
+            | ["devices", _, "commands", _]
+            | ["provision", _, "response"]
+        ):
             return True
     return False
 

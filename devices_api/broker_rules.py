@@ -84,7 +84,7 @@ def has_wildcard(levels: Sequence[str]) -> bool:
 
 def told(device: str) -> list[str]:
     """List the filters of what only Sensorium publishes to a device."""
-    return [f"devices/{device}/{rest}" for rest in ("desired", "errors", "commands/+")]
+    return [f"devices/{device}/{rest}" for rest in ("desired", "delta", "errors", "commands/+")]
 
 
 def own(device: str) -> str:

@@ -126,6 +126,7 @@ async def test_an_answer_to_emqx_has_the_rules_and_the_end_of_a_device(broker: B
         "expire_at": NOW // SECOND + 3600,
         "acl": [
             {"permission": "deny", "action": "publish", "topic": "devices/pump-7/desired"},
+            {"permission": "deny", "action": "publish", "topic": "devices/pump-7/delta"},
             {"permission": "deny", "action": "publish", "topic": "devices/pump-7/errors"},
             {"permission": "deny", "action": "publish", "topic": "devices/pump-7/commands/+"},
             {"permission": "allow", "action": "all", "topic": "devices/pump-7/#"},

@@ -60,7 +60,7 @@ def test_a_device_publishes_what_it_has_to_say_and_not_what_it_is_told() -> None
         topics.command_response("pump-7", "c1"),
         "devices/pump-7/telemetry/flow",
     ]
-    told = [topics.desired("pump-7"), topics.errors("pump-7"), topics.command("pump-7", "c1")]
+    told = [topics.desired("pump-7"), topics.delta("pump-7"), topics.errors("pump-7"), topics.command("pump-7", "c1")]
     others = [topics.telemetry("pump-8"), "devices/pump-7", "devices", "x", "$SYS/a", "devices/pump-7/#", "devices/+/x"]
     assert [topic for topic in own + told + others if may(PUMP, "pump-7", "publish", topic)] == own
     assert [topic for topic in told if may(PUMP, "pump-7", "subscribe", topic)] == told

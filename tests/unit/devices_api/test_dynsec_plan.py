@@ -11,6 +11,7 @@ def test_a_client_comes_with_its_role_and_its_client_id() -> None:
     assert role["rolename"] == "sensorium/device/pump-7"
     assert [(acl["acltype"], acl["topic"], acl["allow"]) for acl in role["acls"]] == [
         ("publishClientSend", "devices/pump-7/desired", False),
+        ("publishClientSend", "devices/pump-7/delta", False),
         ("publishClientSend", "devices/pump-7/errors", False),
         ("publishClientSend", "devices/pump-7/commands/+", False),
         ("publishClientSend", "devices/pump-7/#", True),
