@@ -66,6 +66,9 @@ _ROLLUP = f"""
 {_WANTED} SELECT (start - :origin) / :width * :width + :origin AS w, sum(count), {{value}}
 FROM wanted CROSS JOIN {{name}} ON start = at AND series = :series GROUP BY w
 """  # noqa: S608 - constants
+_WINDOWS = f"""
+{_WANTED} SELECT start, count, {{value}} FROM wanted CROSS JOIN {{name}} ON start = at AND series = :series
+"""  # noqa: S608 - constants
 _DAYS = f"""
 SELECT {", ".join(AGGREGATES)} FROM json_each(?) AS wanted CROSS JOIN {{name}} ON start = wanted.value AND series = ?
 """  # noqa: S608 - constants
@@ -92,6 +95,18 @@ _ROLLUP_VALUE = {
     Aggregate.STDDEV: "merged_m2(count, coalesce(sum, 9e999), coalesce(m2, 9e999)), 0, sum(coalesce(sum, 9e999))",
 }
 
+
+# The same of windows that are asked for as they are stored: nothing has to be sorted and grouped.
+_WINDOW_VALUE = {
+    Aggregate.MEAN: "coalesce(sum, 9e999)",
+    Aggregate.SUM: "coalesce(sum, 9e999)",
+    Aggregate.COUNT: "count",
+    Aggregate.MIN: "min",
+    Aggregate.MAX: "max",
+    Aggregate.FIRST: "first, start",
+    Aggregate.LAST: "last, start",
+    Aggregate.STDDEV: "coalesce(m2, 9e999), 0, coalesce(sum, 9e999)",
+}
 
 _DAYS_A_PAGE = 16
 """Of so many days of a series, each minute is looked for in one go."""
@@ -237,7 +252,7 @@ def _parts_of(db: sqlite3.Connection, series: _Series, query: Query, pieces: lis
         if piece.tier is Tier.D1:
             yield from _of_days(db, series, query, piece)
             continue
-        sql, value = (_RAW, _RAW_VALUE) if piece.tier is Tier.RAW else (_ROLLUP, _ROLLUP_VALUE)
+        sql, value = _statement(piece)
         grouping = {"origin": piece.origin, "width": piece.width}
         for name, about in _parts(db, piece.tier, series, piece.start, piece.end):
             for row in db.execute(sql.format(name=name, value=value[query.aggregate]), about | grouping):
@@ -246,6 +261,12 @@ def _parts_of(db: sqlite3.Connection, series: _Series, query: Query, pieces: lis
         open_ = series.open.get(piece.tier)
         if open_ is not None and piece.start <= open_.start < piece.end:
             yield part_of(query.aggregate, query.grid.of(open_.start)[0], open_)
+
+
+def _statement(piece: Piece) -> tuple[str, dict[Aggregate, str]]:
+    if piece.tier is Tier.RAW:
+        return _RAW, _RAW_VALUE
+    return (_WINDOWS, _WINDOW_VALUE) if piece.width == WIDTHS[piece.tier] else (_ROLLUP, _ROLLUP_VALUE)
 
 
 def _of_days(db: sqlite3.Connection, series: _Series, query: Query, piece: Piece) -> Iterator[Part]:
