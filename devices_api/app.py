@@ -19,7 +19,6 @@ from contracts.logs import Log
 from contracts.rates import parse_rate
 from contracts.stores import StoreAddress, StoreKind, parse_store
 from contracts.streams import DAY_S, DEADLETTERS
-from contracts.uplink import Kind
 from devices_api.access import View
 from devices_api.deadletters import DeadLetters
 from devices_api.deletions import Deletions
@@ -43,23 +42,12 @@ from devices_api.web import api
 from devices_api.web.authentication import Authentication
 
 if TYPE_CHECKING:
-    from devices_api.autoreplay import AutoReplayer
-    from devices_api.commander import Commander
-    from devices_api.downlink import TwinSender
-    from devices_api.dynsec import Dynsec
     from devices_api.identity import Identity
-    from devices_api.mqtt import Publisher
-    from devices_api.presence import PresenceReader
-    from devices_api.relay import Relay
     from devices_api.repository import Repository
-    from devices_api.upkeep import Upkeep
-    from devices_api.uplink import Handler, UplinkReader
+    from devices_api.work import Work
 
 _DATABASE = "database"
 _FINISH_S = 2.0
-_FINISHING = frozenset(
-    {"relay", "presence", "autoreplay", "uplink", "twins", "commander", "upkeep", "broker", "dynsec"}
-)
 
 
 def _timeseries(address: StoreAddress, token: str, now: Callable[[], int]) -> TimeSeries:
@@ -85,19 +73,10 @@ class App:
         self._timeseries = _timeseries(parse_store(settings.store), settings.store_token.get_secret_value(), self._now)
         self._metrics = Metrics(lambda: link.up)
         self._repository: Repository | None = None
-        self._relay: Relay | None = None
-        self._presence: PresenceReader | None = None
-        self._replayer: AutoReplayer | None = None
-        self._mqtt: Publisher | None = None
-        self._uplink: UplinkReader | None = None
-        self._twins: TwinSender | None = None
-        self._commander: Commander | None = None
-        self._identity: Identity | None = None
-        self._dynsec: Dynsec | None = None
+        self._work: Work | None = None
         self._passwords = Passwords(time.monotonic, secrets.token_bytes)
         self._letters = DeadLetters(self._stream, self._metrics)
         self._hub = Hub(link, self._metrics, log, time.monotonic)
-        self._upkeep: Upkeep | None = None
         self._keyring = Keyring(self._registry, self._now, time.monotonic)
         tickets = Tickets(self._registry, self._keyring, secrets.token_bytes, self._now)
         self._api = api.build(
@@ -127,7 +106,7 @@ class App:
                 deliveries=Deliveries(self._stream),
                 deletions=Deletions(self._stream, self._now, lambda: uuid.uuid4().hex),
                 query_rows=settings.query_rows,
-                identity=self._known,
+                identity=self._identity,
                 broker_key=settings.broker_key.get_secret_value(),
                 broker_cert_login=settings.broker_cert_login,
                 origins=settings.cors_origins.split(),
@@ -148,7 +127,7 @@ class App:
     def waiting_for(self) -> list[str]:
         """Name what is missing. The time-series store is not waited for: without it there is only no data yet."""
         missing = [] if self._repository is not None else [_DATABASE]
-        return missing + self._stream.waiting_for() + (self._mqtt.waiting_for() if self._mqtt else [])
+        return missing + self._stream.waiting_for() + (self._work.waiting_for() if self._work else [])
 
     async def start(self) -> None:
         """Begin: the database first, since all else needs it; the stream server when it comes."""
@@ -158,16 +137,12 @@ class App:
         """Finish the records and messages in hand, then close everything."""
         await self._hub.close()
         tasks, self._tasks = self._tasks, []
-        loops = (self._relay, self._presence, self._replayer, self._uplink, self._twins, self._commander, self._upkeep)
-        broker = None if self._identity is None else self._identity.broker
-        for loop in (*loops, broker, self._dynsec):
-            if loop is not None:
-                loop.finish()
-        finishing = [task for task in tasks if task.get_name() in _FINISHING]
-        if finishing:
+        work, self._work = self._work, None
+        if work is not None:
+            work.finish()
+            finishing = [task for task in tasks if task.get_name() in work.loops]
             await asyncio.wait(finishing, timeout=_FINISH_S)
-        if self._mqtt is not None:
-            self._mqtt.finish()
+            work.mqtt.finish()  # the last, for others publish what they have in hand
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -191,29 +166,21 @@ class App:
             return None
         return lambda devices: self._registry().matching(devices, filter_, view)
 
-    def _known(self) -> "Identity":
-        if self._identity is None:
+    def _identity(self) -> "Identity":
+        if self._work is None:
             raise UnavailableError(_DATABASE)
-        return self._identity
+        return self._work.identity
 
     def _changed(self) -> None:
-        for loop in (self._relay, self._twins, self._commander, self._dynsec):
-            if loop is not None:
-                loop.wake()
+        if self._work is not None:
+            self._work.wake()
 
     async def _open_registry(self) -> None:
         """Open the database, bring it to the newest migration, and begin all that rests on it."""
-        await asyncio.to_thread(importlib.import_module, "devices_api.repository")
+        await asyncio.to_thread(importlib.import_module, "devices_api.work")
         from devices_api import database  # noqa: PLC0415 - see the class
-        from devices_api.autoreplay import AutoReplayer  # noqa: PLC0415 - see the class
-        from devices_api.commander import AnswerReader, Commander  # noqa: PLC0415 - see the class
-        from devices_api.downlink import ReportReader, TwinSender  # noqa: PLC0415 - see the class
-        from devices_api.mqtt import Publisher  # noqa: PLC0415 - see the class
-        from devices_api.presence import PresenceReader  # noqa: PLC0415 - see the class
-        from devices_api.relay import Relay  # noqa: PLC0415 - see the class
         from devices_api.repository import Repository  # noqa: PLC0415 - see the class
-        from devices_api.upkeep import Upkeep  # noqa: PLC0415 - see the class
-        from devices_api.uplink import Handler, UplinkReader  # noqa: PLC0415 - see the class
+        from devices_api.work import Tools, Work  # noqa: PLC0415 - see the class
 
         engine = database.connect(self._settings.database_url.get_secret_value())
         try:
@@ -222,67 +189,9 @@ class App:
             await engine.dispose()
             raise
         repository = self._repository = Repository(engine)
-        relay = self._relay = Relay(repository.outbox, self._stream, self._metrics, self._log)
-        presence = self._presence = PresenceReader(
-            repository,
-            self._stream,
-            self._changed,
-            self._metrics,
-            self._log,
-            now=self._now,
-            limit=self._settings.auto_register_limit,
-        )
-        replayer = self._replayer = AutoReplayer(repository.auto_replays, self._letters, self._log, self._now)
-        mqtt = self._mqtt = Publisher(self._settings, self._rng, self._log)
-        self._metrics.broker_connected.set_function(lambda: float(mqtt.up))
-        twins = self._twins = TwinSender(repository.twins, mqtt, self._metrics, self._log, self._now)
-        reports = ReportReader(repository.twins, twins.wake, self._now)
-        commander = self._commander = Commander(
-            repository.commands, mqtt, self._metrics, self._log, now=self._now, days=self._settings.command_days
-        )
-        answers = AnswerReader(repository.commands, self._metrics)
-        handlers: dict[Kind, Handler] = {"reported": reports.take, "response": answers.take}
-        handlers["provision"] = self._know(repository, mqtt)
-        uplink = self._uplink = UplinkReader(self._stream, handlers, self._metrics, self._log, self._now)
-        days = self._settings.audit_days
-        upkeep = self._upkeep = Upkeep(repository, self._keyring, self._log, self._now, audit_days=days)
-        self._run("upkeep", upkeep.run)
-        self._run("stream", lambda: self._stream.keep(relay.announce_all))
-        self._run("relay", relay.run)
-        self._run("presence", presence.run)
-        self._run("autoreplay", replayer.run)
-        self._run("mqtt", mqtt.run)
-        self._run("twins", twins.run)
-        self._run("commander", commander.run)
-        self._run("uplink", uplink.run)
-
-    def _know(self, repository: "Repository", mqtt: "Publisher") -> "Handler":
-        """Begin all that rests on credentials; gives what handles requests to become a device."""
-        from devices_api.dynsec import dynsec_of  # noqa: PLC0415 - see the class
-        from devices_api.identity import Identity  # noqa: PLC0415 - see the class
-        from devices_api.provisioning import Answering  # noqa: PLC0415 - see the class
-
-        dynsec = self._dynsec = dynsec_of(
-            self._settings,
-            repository.credentials,
-            repository.accounts,
-            self._metrics,
-            self._log,
-            now=self._now,
-            clock=time.monotonic,
-            name=secrets.token_hex(8),
-        )
-        identity = self._identity = Identity.on(
-            repository,
-            self._passwords,
-            self._metrics,
-            mirror=dynsec,
-            now=self._now,
-            entropy=secrets.token_bytes,
-            registered=self._changed,
-            limit=self._settings.auto_register_limit,
-        )
-        self._run("broker", identity.broker.run)
-        if dynsec is not None:
-            self._run("dynsec", dynsec.run)
-        return Answering(identity.provisioning, mqtt.publish, self._metrics).take
+        tools = Tools(repository, self._stream, self._metrics, self._log, self._settings, now=self._now, rng=self._rng)
+        work = self._work = Work(tools, self._letters, self._keyring, self._passwords)
+        self._run("stream", lambda: self._stream.keep(work.announce_all))
+        self._run("mqtt", work.mqtt.run)
+        for name, loop in work.loops.items():
+            self._run(name, loop.run)

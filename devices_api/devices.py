@@ -30,6 +30,7 @@ class Device:
 
     `calibration`, by metric, goes before the profile's. `facts` is what it says of itself; only `get` reads them.
     `online` is None, and `last_changed` too, until the device has told of itself; `reason` says why, where it did.
+    `last_seen` is when its newest message came of which something is stored, `messages` how many there have been.
     `groups` are those that it is in, of those that whoever asks may see, in order; not those above them. `attributes`
     hold any JSON. `latitude` and `longitude` in degrees (WGS 84), both or neither. `deleted` is when it was, if it is.
     Each change by a person makes a `version` of it, one more than the last.
@@ -48,6 +49,8 @@ class Device:
     online: bool | None = None
     last_changed: int | None = None
     reason: str | None = None
+    last_seen: int | None = None
+    messages: int = 0
     groups: list[str] = field(default_factory=list)
     attributes: dict[str, Any] = field(default_factory=dict)
     latitude: float | None = None

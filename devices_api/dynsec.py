@@ -35,6 +35,10 @@ _AT_ONCE = 200
 """Commands in one message, and clients in one page."""
 
 
+PLUGIN = "dynamic security plugin"
+"""What is missing while it cannot be talked to."""
+
+
 class Dynsec:
     """The plugin's clients and roles. `clock` gives seconds, `now` ns since 1970 UTC."""
 
@@ -57,6 +61,11 @@ class Dynsec:
         self._missing: set[str] = set()
         self._changed = asyncio.Event()
         self._stopping = False
+
+    @property
+    def up(self) -> bool:
+        """Whether the plugin can be talked to now."""
+        return self._control.up
 
     async def add(self, username: str, secret: str, *, on: bool) -> None:
         """Make a client, before the registry keeps its credential. Raises UnavailableError if it cannot now."""

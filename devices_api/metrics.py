@@ -72,10 +72,11 @@ class Metrics:
         )
         self.refused = Counter(
             "devices_api_refused",
-            "What presence messages said and was not kept: auto_register_limit, the registry was full when an unknown "
-            "device was seen; presence_limit, too many unregistered devices have told of themselves; "
-            "unregistered_facts, facts of a device that is not registered; facts_limit, facts that are too long or "
-            "beyond the most a device may have",
+            "What presence and activity said and was not kept: auto_register_limit, the registry was full when "
+            "an unknown device was seen; presence_limit, too many unregistered devices have told of themselves; "
+            "activity_limit, too many unregistered devices have sent something; unknown_activity, an ingest of another "
+            "version told of it; unregistered_facts, facts of a device that is not registered; facts_limit, facts that "
+            "are too long or beyond the most a device may have",
             ["reason"],
             registry=registry,
         )

@@ -13,6 +13,7 @@ from contracts.presence import Presence
 from devices_api import autoreplays, changing, command_repository, hearing, twins
 from devices_api.access import Principal, View
 from devices_api.accounts import Accounts
+from devices_api.activities import Activities
 from devices_api.addressed import Addressed
 from devices_api.answers import Answers
 from devices_api.audit import AuditLog
@@ -61,6 +62,7 @@ class Repository:
         self.accounts = Accounts(engine)
         self.claims = Claims(engine)
         self.answers = Answers(engine)
+        self.activities = Activities(engine)
 
     async def create(self, new: NewDevice, by: Principal, now: int) -> Device:
         """Register a device; see changing.create."""

@@ -3,24 +3,32 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from devices_api import autoreplays
 from devices_api.access import View
 from devices_api.devices import Device, NewDevice
 from devices_api.searching import search_text
-from devices_api.tables import device, group, member, outbox, presence, searched, tag
+from devices_api.tables import activity, device, group, member, outbox, presence, searched, tag
 from devices_api.visible import seen_group
 
 ALL_BUT_FACTS = tuple(column for column in device.c if column.name != "facts")
 """Columns of `device` that lists of devices read: the facts of a thousand devices are too much for one answer."""
 
-_TOLD = (presence.c.online, presence.c.changed.label("last_changed"), presence.c.reason)
-_TOGETHER = presence.c.device == device.c.id
-DEVICES = select(*ALL_BUT_FACTS, *_TOLD).outerjoin(presence, _TOGETHER)
+_TOLD = (
+    presence.c.online,
+    presence.c.changed.label("last_changed"),
+    presence.c.reason,
+    activity.c.last_seen,
+    func.coalesce(activity.c.messages, 0).label("messages"),
+)
+_LIVE = device.outerjoin(presence, presence.c.device == device.c.id).outerjoin(
+    activity, activity.c.device == device.c.id
+)
+DEVICES = select(*ALL_BUT_FACTS, *_TOLD).select_from(_LIVE)
 """Devices as lists show them, but for their groups."""
-WITH_FACTS = select(device, *_TOLD).outerjoin(presence, _TOGETHER)
+WITH_FACTS = select(device, *_TOLD).select_from(_LIVE)
 """The same, with what they say of themselves."""
 
 

@@ -158,6 +158,9 @@ activity = Table(
     Column("messages", BigInteger, nullable=False),
 )
 
+# Messages on the stream ACTIVITY that are counted above, the last ones.
+activity_heard = Table("activity_heard", metadata, Column("seq", BigInteger, primary_key=True, autoincrement=False))
+
 # One row a change, in the change's own transaction: the bucket does not hold this device, or profile, as it is now.
 outbox = Table(
     "outbox",

@@ -122,6 +122,8 @@ class DeviceOut(BaseModel):
     online: bool | None
     last_changed: Annotated[Time | None, Field(description="When it went online or offline")]
     reason: Annotated[str | None, Field(description="Why it went online or offline, where that is known")]
+    last_seen: Annotated[Time | None, Field(description="When its newest message came of which something is stored")]
+    messages: Annotated[int, Field(description="Messages that have come of which something is stored")]
     groups: Annotated[list[str], Field(description="Groups that it is in, of those that the key sees")]
     attributes: dict[str, JsonValue]
     location: Location | None
@@ -133,7 +135,7 @@ class DeviceOut(BaseModel):
         """Show a device."""
         times = {
             name: None if (time := getattr(device, name)) is None else format_time(time)
-            for name in ("created", "updated", "last_changed", "deleted")
+            for name in ("created", "updated", "last_changed", "last_seen", "deleted")
         }
         return cls(**vars(device) | times | {"calibration": _shown(device), "location": Location.of(device)})
 

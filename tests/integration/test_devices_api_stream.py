@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from nats.js.errors import NotFoundError
 
 from contracts import logs, streams
+from contracts.activity import ACTIVITY_MESSAGE, Activity, Heard
 from contracts.devices import Calibration, DeviceRecord, Metric, decode_record, encode_record, is_profile_key
 from contracts.directory import Directory
 from contracts.jetstream import Link, Publisher, ensure_bucket
@@ -302,3 +303,21 @@ async def test_presence_waits_in_order_while_the_database_is_away(
     await tell(peer, *(presence(device, "seen") for device in "abc"))
     await until(lambda: service.metric("auto_registered_total") == 3, "all are registered")
     assert taken == ["a", "b", "c"]
+
+
+async def test_activity_is_added_to_the_devices(service: Service, peer: Link) -> None:
+    await service.register("a", "b")
+    for at in (1, 2):
+        message = Activity(1, at, {"a": Heard(2, 10 * at), "b": Heard(1, 5)})
+        await tell(peer, ACTIVITY_MESSAGE.encode(message), subject=streams.ACTIVITY.subjects)
+
+    async def counted() -> bool:
+        return [(await service.get(f"/devices/{id_}"))["messages"] for id_ in "ab"] == [4, 2]
+
+    await until(counted, "counted")
+    assert (await service.get("/devices/a"))["last_seen"] == "1970-01-01T00:00:00.000000020Z"
+
+    async def acknowledged() -> bool:
+        return (await peer.js.stream_info(streams.ACTIVITY.name)).state.messages == 0
+
+    await until(acknowledged, "acknowledged")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from devices_api.dynsec import PLUGIN
 from tests.conftest import Server, free_port, need
 from tests.integration.mqtt_devices import connected, lets_in
 from tests.integration.registry_service import Service, running, until
@@ -42,7 +43,6 @@ async def api(stream: Server, mosquitto: Server, directory: Path) -> AsyncIterat
     plugin = {"dynsec_username": "admin", "dynsec_password": ADMIN_PASSWORD, "mqtt_password": ADMIN_PASSWORD}
     async with running(stream, directory, **given, **plugin) as service:
         await service.ready()
-        await until(lambda: service.app._dynsec is not None and service.app._dynsec._control.up, "the plugin")  # noqa: SLF001 - nothing else tells at once
         yield service
 
 
@@ -117,10 +117,7 @@ async def test_without_the_broker_nothing_is_made_and_what_changes_meanwhile_fol
         await service.register("pump-7", "pump-8")
         gone, kept = await make(service, "pump-7"), await make(service, "pump-8")
         mosquitto.kill()
-        await until(
-            lambda: service.app._dynsec is not None and not service.app._dynsec._control.up,  # noqa: SLF001 - as above
-            "the loss of the plugin",
-        )
+        await until(lambda: PLUGIN in service.app.waiting_for(), "the loss of the plugin")
         refused = await service.client.post("/devices/pump-7/credentials", json={"kind": "token"})
         assert refused.status_code == 503
         assert len((await service.get("/devices/pump-7/credentials"))["items"]) == 1

@@ -70,6 +70,7 @@ def upgrade() -> None:
         sa.Column("last_seen", sa.BigInteger, nullable=False),
         sa.Column("messages", sa.BigInteger, nullable=False),
     )
+    op.create_table("activity_heard", sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False))
     with op.batch_alter_table("outbox") as outbox:
         outbox.add_column(sa.Column("kind", sa.String(16), nullable=False, server_default="device"))
     op.execute(f"INSERT INTO tag (device, key, value) {_TAGS_OF[op.get_bind().dialect.name]}")
@@ -126,6 +127,7 @@ def downgrade() -> None:
         op.drop_index(f"device_{name}", "device")
     with op.batch_alter_table("outbox") as outbox:
         outbox.drop_column("kind")
+    op.drop_table("activity_heard")
     op.drop_table("activity")
     op.drop_table("profile_version")
     with op.batch_alter_table("profile") as profile:

@@ -1,0 +1,139 @@
+"""What devices_api does beside answering requests: loops that read, send, and tidy up, until they are told to finish.
+
+It is imported after the start, since SQLAlchemy takes as long to import as everything else.
+"""
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Protocol
+
+from contracts.logs import Log
+from contracts.uplink import Kind
+from devices_api.activityreader import ActivityReader
+from devices_api.autoreplay import AutoReplayer
+from devices_api.commander import AnswerReader, Commander
+from devices_api.deadletters import DeadLetters
+from devices_api.downlink import ReportReader, TwinSender
+from devices_api.dynsec import PLUGIN, dynsec_of
+from devices_api.identity import Identity
+from devices_api.keyring import Keyring
+from devices_api.metrics import Metrics
+from devices_api.mqtt import Publisher
+from devices_api.passwords import Passwords
+from devices_api.presence import PresenceReader
+from devices_api.provisioning import Answering
+from devices_api.relay import Relay
+from devices_api.repository import Repository
+from devices_api.settings import Settings
+from devices_api.stream import StreamServer
+from devices_api.upkeep import Upkeep
+from devices_api.uplink import Handler, UplinkReader
+
+
+class Loop(Protocol):
+    """Work that goes on until it is told to finish."""
+
+    async def run(self) -> None:
+        """Work; returns after `finish`, with what was in hand done."""
+
+    def finish(self) -> None:
+        """Take nothing more in."""
+
+
+class Waking(Loop, Protocol):
+    """A loop that looks for work now and then, and at once when it is woken."""
+
+    def wake(self) -> None:
+        """Tell of work."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What most of the loops need."""
+
+    repository: Repository
+    stream: StreamServer
+    metrics: Metrics
+    log: Log
+    settings: Settings
+    now: Callable[[], int] = field(kw_only=True)
+    rng: Random = field(kw_only=True)
+
+
+class Work:
+    """The `loops` by name, and `mqtt`, by which some of them publish: it has to be run as well, and finished last.
+
+    `identity` is what routes share with them.
+    """
+
+    def __init__(self, tools: Tools, letters: DeadLetters, keyring: Keyring, passwords: Passwords) -> None:
+        repository, stream, settings = tools.repository, tools.stream, tools.settings
+        metrics, log, now = tools.metrics, tools.log, tools.now
+        mqtt = self.mqtt = Publisher(settings, tools.rng, log)
+        metrics.broker_connected.set_function(lambda: float(mqtt.up))
+        self._relay = Relay(repository.outbox, stream, metrics, log)
+        self._twins = TwinSender(repository.twins, mqtt, metrics, log, now)
+        self._commander = Commander(repository.commands, mqtt, metrics, log, now=now, days=settings.command_days)
+        dynsec = self._dynsec = dynsec_of(
+            settings,
+            repository.credentials,
+            repository.accounts,
+            metrics,
+            log,
+            now=now,
+            clock=time.monotonic,
+            name=secrets.token_hex(8),
+        )
+        limit = settings.auto_register_limit
+        self.identity = Identity.on(
+            repository,
+            passwords,
+            metrics,
+            mirror=dynsec,
+            now=now,
+            entropy=secrets.token_bytes,
+            registered=self.wake,
+            limit=limit,
+        )
+        handlers: dict[Kind, Handler] = {
+            "reported": ReportReader(repository.twins, self._twins.wake, now).take,
+            "response": AnswerReader(repository.commands, metrics).take,
+            "provision": Answering(self.identity.provisioning, mqtt.publish, metrics).take,
+        }
+        self.loops: dict[str, Loop] = {
+            "relay": self._relay,
+            "presence": PresenceReader(repository, stream, self.wake, metrics, log, now=now, limit=limit),
+            "activity": ActivityReader(repository, stream, metrics, log, limit),
+            "autoreplay": AutoReplayer(repository.auto_replays, letters, log, now),
+            "twins": self._twins,
+            "commander": self._commander,
+            "broker": self.identity.broker,
+            "uplink": UplinkReader(stream, handlers, metrics, log, now),
+            "upkeep": Upkeep(repository, keyring, log, now, audit_days=settings.audit_days),
+        }
+        self._waking: list[Waking] = [self._relay, self._twins, self._commander]
+        if dynsec is not None:
+            self.loops["dynsec"] = dynsec
+            self._waking.append(dynsec)
+
+    def waiting_for(self) -> list[str]:
+        """Name what is missing."""
+        plugin = [PLUGIN] if self._dynsec is not None and not self._dynsec.up else []
+        return self.mqtt.waiting_for() + plugin
+
+    def wake(self) -> None:
+        """Tell of a change, so that others hear of it at once."""
+        for loop in self._waking:
+            loop.wake()
+
+    def finish(self) -> None:
+        """Let all loops finish what they have in hand."""
+        for loop in self.loops.values():
+            loop.finish()
+
+    async def announce_all(self) -> None:
+        """Put all devices and profiles on the outbox: the bucket lost its records."""
+        await self._relay.announce_all()
