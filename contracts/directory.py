@@ -13,7 +13,7 @@ from nats.js.errors import BucketNotFoundError
 from nats.js.kv import KeyValue
 
 from contracts.devices import DeviceRecord
-from contracts.jetstream import Link
+from contracts.jetstream import Link, watching
 from contracts.logs import Log
 from contracts.records import Records
 from contracts.streams import DEVICES_BUCKET
@@ -93,8 +93,7 @@ class Directory:
         """Read the bucket as it is, then its changes, until the connection or the bucket is another one."""
         bucket = await self._link.js.key_value(DEVICES_BUCKET)
         state = _State(*await self._extent())
-        watcher = await bucket.watchall()
-        try:
+        async with watching(bucket) as watcher:
             while self._link.generation == generation and await self._holds(state):
                 try:
                     entry = await watcher.updates(timeout=_POLL_S)  # type: ignore[no-untyped-call]
@@ -110,8 +109,6 @@ class Directory:
                     state.forget_at = self._clock() + (_GRACE_S if another else 0)
                 if state.whole:
                     await self._tell()
-        finally:
-            await watcher.stop()  # type: ignore[no-untyped-call]
 
     async def _holds(self, state: "_State") -> bool:
         """Confirm, from time to time, that the watch hears of everything; False if it has to be begun again."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Self
 
 from nats.aio.client import Client
@@ -182,6 +182,21 @@ async def ensure_bucket(js: JetStreamContext, bucket: str, ttl: float = 0) -> Ke
         return await js.key_value(bucket)
     except BucketNotFoundError:
         return await js.create_key_value(KeyValueConfig(bucket=bucket, history=1, ttl=ttl))
+
+
+@contextlib.asynccontextmanager
+async def watching(bucket: KeyValue, *, ignore_deletes: bool = False) -> AsyncIterator[KeyValue.KeyWatcher]:
+    """Watch all of a bucket; leaving it ends the watch, quietly.
+
+    Where the connection is closed there is none to end, and that error must not take the place of a cancellation:
+    whoever is cancelled would go on.
+    """
+    watcher = await bucket.watchall(ignore_deletes=ignore_deletes)
+    try:
+        yield watcher
+    finally:
+        with contextlib.suppress(NatsError):
+            await watcher.stop()  # type: ignore[no-untyped-call]
 
 
 class Publisher:

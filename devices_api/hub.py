@@ -1,8 +1,10 @@
 """The hub: reads the streams once for all listeners to live events of this replica."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
+from nats.errors import Error as NatsError
 from nats.js.api import ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
@@ -168,7 +170,8 @@ class Hub:
                 if sequence is not None:
                     self._offer(self._ring.add(source, sequence.stream, message.data))
         finally:
-            await reader.unsubscribe()
+            with contextlib.suppress(NatsError):  # it must not take the place of a cancellation
+                await reader.unsubscribe()
 
     def _offer(self, entries: Sequence[Entry]) -> None:
         for entry in entries:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, StreamState
 from nats.js.errors import NotFoundError
 
@@ -136,7 +137,8 @@ class LetterStream:
         try:
             yield consumer
         finally:
-            await self._link.js.delete_consumer(DEADLETTERS.name, consumer.name)
+            with contextlib.suppress(NatsError):  # it must not take the place of a cancellation
+                await self._link.js.delete_consumer(DEADLETTERS.name, consumer.name)
 
     async def _fetch(self, consumer: str, want: int, max_bytes: int | None = None) -> list[Msg]:
         """Take `want` messages, or those that are there, or as many as `max_bytes` hold."""
@@ -161,7 +163,8 @@ class LetterStream:
             async with asyncio.timeout(_WAIT_S):
                 await done.wait()
         finally:
-            await subscription.unsubscribe()
+            with contextlib.suppress(NatsError):  # as above
+                await subscription.unsubscribe()
         return messages
 
 

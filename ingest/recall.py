@@ -4,7 +4,7 @@ import asyncio
 
 from nats.errors import Error as NatsError
 
-from contracts.jetstream import Link
+from contracts.jetstream import Link, watching
 from contracts.logs import Log
 from ingest.memory import BUCKET, Memory
 
@@ -16,13 +16,10 @@ async def recall(link: Link, memory: Memory, log: Log) -> None:
     while True:
         try:
             bucket = await link.js.key_value(BUCKET)
-            watcher = await bucket.watchall()
-            try:
+            async with watching(bucket) as watcher:
                 while (entry := await watcher.updates(timeout=5)) is not None:  # type: ignore[no-untyped-call]
                     if entry.operation is None and entry.value:
                         memory.tell(entry.key, entry.value)
-            finally:
-                await watcher.stop()  # type: ignore[no-untyped-call]
         except (NatsError, TimeoutError) as error:
             log.debug("memory.not_recalled", error=repr(error))
             await asyncio.sleep(_RETRY_S)

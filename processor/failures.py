@@ -8,7 +8,7 @@ from nats.errors import Error as NatsError
 from nats.js.kv import KeyValue
 
 from contracts.computed import ComputedFailure, decode_failure, encode_failure, failure_key
-from contracts.jetstream import Link, ensure_bucket
+from contracts.jetstream import Link, ensure_bucket, watching
 from contracts.logs import Log
 from contracts.streams import FAILURES_BUCKET, FAILURES_TTL_S
 from processor.failing import Failing
@@ -72,15 +72,12 @@ class Failures:
 
     async def _told(self, bucket: KeyValue) -> list[ComputedFailure]:
         told = []
-        watcher = await bucket.watchall(ignore_deletes=True)
-        try:
+        async with watching(bucket, ignore_deletes=True) as watcher:
             while (entry := await watcher.updates()) is not None:  # type: ignore[no-untyped-call]
                 try:
                     told.append(decode_failure(entry.value or b""))
                 except msgspec.DecodeError as error:
                     self._log.warning("failures.unreadable", key=entry.key, error=str(error))
-        finally:
-            await watcher.stop()  # type: ignore[no-untyped-call]
         return told
 
     async def _write(self, bucket: KeyValue) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from contracts import logs, streams
+from contracts.directory import Directory
 from contracts.jetstream import (
     ConsumerGoneError,
     Link,
@@ -16,9 +17,10 @@ from contracts.jetstream import (
     NotAcknowledgedError,
     OrderedReader,
     Publisher,
+    ensure_bucket,
     ensure_stream,
 )
-from contracts.streams import deadletter_subject
+from contracts.streams import DEVICES_BUCKET, deadletter_subject
 from tests.conftest import TOKEN, Server
 
 
@@ -165,3 +167,17 @@ async def is_up(link: Link, wanted: bool) -> bool:  # noqa: FBT001 - what is wai
 async def test_a_stream_that_is_gone_is_told_apart_from_one_that_refuses(link: Link) -> None:
     with pytest.raises(NoStreamError):
         await Publisher(link).publish("telemetry.0", b"0")
+
+
+async def test_a_directory_whose_connection_is_closed_ends_when_it_is_cancelled(stream: Server) -> None:
+    link = await Link(stream.nats_url, TOKEN, "reader", logs.quiet()).connect()
+    await ensure_bucket(link.js, DEVICES_BUCKET)
+    directory = Directory(link, logs.quiet())
+    following = asyncio.create_task(directory.follow())
+    async with asyncio.timeout(20):
+        await directory.loaded.wait()
+    await link.close()
+    following.cancel()
+    done, _ = await asyncio.wait([following], timeout=10)
+    following.cancel()
+    assert done == {following}
