@@ -84,6 +84,7 @@ async def port(store: Watched) -> AsyncIterator[int]:
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none"))
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
     with listen("127.0.0.1", 0) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 << 10)  # its connections have the same
         serving = asyncio.create_task(server.serve([listener]))
         yield listener.getsockname()[1]
         server.should_exit = True
