@@ -10,7 +10,7 @@ from contracts.problems import Problem
 from devices_api.credentials import RefusedError, digest
 from devices_api.web.access import Admin, everywhere
 from devices_api.web.credentials import read_certificate, refusing, unstored
-from devices_api.web.credentialschemas import (
+from devices_api.web.provisionschemas import (
     AuthorityIn,
     AuthorityOut,
     AuthorityPage,

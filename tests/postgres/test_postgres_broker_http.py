@@ -1,3 +1,13 @@
-"""What holds of the registry on SQLite, on PostgreSQL."""
+"""What brokers' logins change in the registry, on PostgreSQL."""
 
-from tests.unit.devices_api.test_broker_http import *  # noqa: F403 - the same tests, with this folder's registry
+from tests.unit.devices_api.test_broker_http import (
+    broker,
+    test_an_authority_may_register_devices_at_their_first_login,
+    test_when_a_credential_was_last_used_is_written_in_a_while,
+)
+
+__all__ = [
+    "broker",
+    "test_an_authority_may_register_devices_at_their_first_login",
+    "test_when_a_credential_was_last_used_is_written_in_a_while",
+]
