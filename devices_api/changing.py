@@ -3,7 +3,6 @@
 Whoever does it sees the device, or there is none for them. Each of them announces the device on the outbox.
 """
 
-from collections.abc import Container
 from dataclasses import replace
 
 from sqlalchemy import delete, insert, select, update
@@ -13,23 +12,15 @@ from devices_api import autoreplays
 from devices_api.access import Principal, View
 from devices_api.audit import audit
 from devices_api.devices import Change, Device, NewDevice
-from devices_api.errors import ExistsError, StaleError
+from devices_api.errors import ExistsError
 from devices_api.rows import WITH_FACTS, add_members, add_tags, groups_of, register, to_device
 from devices_api.searching import search_text
 from devices_api.tables import activity, device, member, outbox, presence, searched, tag
 from devices_api.tree import chosen, held
+from devices_api.versions import Match, check
 from devices_api.visible import live, seen
 
 _OF_ITSELF = frozenset({"facts", "online", "last_changed", "reason"})
-
-Match = Container[int] | None
-"""The versions that something may be at for a change to be done; None: any."""
-
-
-def check(version: int, match: Match) -> None:
-    """Raise StaleError if `version` is none of those that a change was meant for."""
-    if match is not None and version not in match:
-        raise StaleError(version)
 
 
 async def create(db: AsyncConnection, new: NewDevice, by: Principal, now: int) -> Device:

@@ -13,12 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from devices_api import changing, tree
 from devices_api.access import Principal, View
 from devices_api.audit import audit
-from devices_api.changing import Match, check
 from devices_api.database import WRITE, transaction
 from devices_api.devices import Device
 from devices_api.errors import ExistsError, NotEmptyError, OutOfSightError, TreeError, UnknownGroupError
 from devices_api.groups import MOST_GROUPS, Group, GroupChange, NewGroup
 from devices_api.tables import group, member
+from devices_api.versions import Match, check
 
 
 class GroupRepository:

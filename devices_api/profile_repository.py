@@ -13,11 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from devices_api.access import Principal
 from devices_api.audit import audit
-from devices_api.changing import Match, check
 from devices_api.database import WRITE, transaction
 from devices_api.errors import InUseError
 from devices_api.profiles import NewProfile, Profile, Version
 from devices_api.tables import device, outbox, profile, profile_version
+from devices_api.versions import Match, check
 
 MOST_VERSIONS = 100
 """Of a profile; the oldest go."""

@@ -19,7 +19,6 @@ from devices_api.answers import Answers
 from devices_api.audit import AuditLog
 from devices_api.authorities import Authorities
 from devices_api.autoreplays import AutoReplays
-from devices_api.changing import Match
 from devices_api.claims import Claims
 from devices_api.command_repository import Commands
 from devices_api.credential_repository import CredentialRepository
@@ -37,6 +36,7 @@ from devices_api.profile_repository import ProfileRepository, profiles_of
 from devices_api.tables import device
 from devices_api.ticket_repository import TicketRepository
 from devices_api.twins import Twins
+from devices_api.versions import Match
 from devices_api.visible import live, seen
 
 

@@ -6,6 +6,7 @@ number of times, and come to the same end: that of the order of their times.
 """
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -41,6 +42,18 @@ class Field(
 
 
 EMPTY = Field()
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A device's twin. `version` is that of the desired state, `applied` the one that the device says it has."""
+
+    device: str
+    desired: Field = EMPTY
+    reported: Field = EMPTY
+    version: int = 0
+    reports: int = 0
+    applied: int | None = None
 
 
 def merge(field: Field, patch: object, at: At) -> Field:

@@ -13,31 +13,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from contracts.presence import Presence
 from devices_api.access import Principal, View
 from devices_api.audit import audit
-from devices_api.changing import Match, check
 from devices_api.database import WRITE, transaction
 from devices_api.tables import device
 from devices_api.tables_twins import twin, twin_outbox
-from devices_api.twin import EMPTY, At, Field, State, after_all, difference, forget, merge, state_of
+from devices_api.twin import At, State, Twin, after_all, difference, forget, merge, state_of
 from devices_api.twin import check as check_state
 from devices_api.upserts import upsert
+from devices_api.versions import Match, check
 from devices_api.visible import live, seen
 
 Kind = Literal["desired", "delta"]
 
 LEASE_NS = 30_000_000_000
 """How long a replica has a row of the outbox in hand before another takes it to have died."""
-
-
-@dataclass(frozen=True)
-class Twin:
-    """A device's twin. `version` is that of the desired state, `applied` the one that the device says it has."""
-
-    device: str
-    desired: Field = EMPTY
-    reported: Field = EMPTY
-    version: int = 0
-    reports: int = 0
-    applied: int | None = None
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from fastapi import Depends, Response
 from starlette.requests import Request
 
 from contracts.problems import Problem
-from devices_api.changing import Match
 from devices_api.errors import StaleError
+from devices_api.versions import Match
 from devices_api.web.params import bad
 
 _TAG = re.compile(r'(W/)?"([^"]*)"')

@@ -16,7 +16,7 @@ from devices_api.web.twinschemas import StateIn, TwinOut
 
 if TYPE_CHECKING:
     from devices_api.repository import Repository
-    from devices_api.twins import Twin
+    from devices_api.twin import Twin
 
 
 def routes(registry: "Callable[[], Repository]", changed: Callable[[], None], now: Callable[[], int]) -> APIRouter:

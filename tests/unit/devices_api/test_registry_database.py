@@ -1,6 +1,7 @@
 """Migrations: where they end, what they leave, and that a start without them is short."""
 
 import sqlite3
+import subprocess
 import sys
 from pathlib import Path
 
@@ -107,3 +108,10 @@ async def test_a_database_that_cannot_be_written_is_unavailable(registry: Reposi
     folder.rmdir()
     with pytest.raises(UnavailableError, match="database"):
         await registry.get("a")
+
+
+def test_the_service_starts_without_what_takes_long_to_import() -> None:
+    heavy = ("alembic", "argon2", "cryptography", "jwt", "numpy", "paho", "pyarrow", "sqlalchemy", "tsdownsample")
+    program = f"import sys, devices_api.__main__, devices_api.app; print([m for m in {heavy} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,14 @@
+"""Versions that a change is meant for, so that nobody overwrites what they have not seen. Pure."""
+
+from collections.abc import Container
+
+from devices_api.errors import StaleError
+
+Match = Container[int] | None
+"""The versions that something may be at for a change to be done; None: any."""
+
+
+def check(version: int, match: Match) -> None:
+    """Raise StaleError if `version` is none of those that a change was meant for."""
+    if match is not None and version not in match:
+        raise StaleError(version)
