@@ -106,6 +106,18 @@ class Metrics:
             ["state"],
             registry=registry,
         )
+        self.jobs = Counter(
+            "devices_api_jobs",
+            "Jobs that have ended, by kind and state: succeeded, failed; moves when that is committed",
+            ["kind", "state"],
+            registry=registry,
+        )
+        self.job_rows = Counter(
+            "devices_api_job_rows",
+            "Rows of jobs, by kind and what became of them: applied, rejected; moves when that is committed",
+            ["kind", "outcome"],
+            registry=registry,
+        )
         self.late_answers = Counter(
             "devices_api_late_answers",
             "Answers to commands that had ended or were as far already, which change nothing; moves when they are "
