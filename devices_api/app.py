@@ -106,6 +106,9 @@ class App:
                 deliveries=Deliveries(self._stream),
                 deletions=Deletions(self._stream, self._now, lambda: uuid.uuid4().hex),
                 query_rows=settings.query_rows,
+                job_started=self._job_started,
+                jobs=settings.jobs,
+                job_bytes=settings.job_bytes,
                 identity=self._identity,
                 broker_key=settings.broker_key.get_secret_value(),
                 broker_cert_login=settings.broker_cert_login,
@@ -174,6 +177,10 @@ class App:
     def _changed(self) -> None:
         if self._work is not None:
             self._work.wake()
+
+    def _job_started(self) -> None:
+        if self._work is not None:
+            self._work.runner.wake()
 
     async def _open_registry(self) -> None:
         """Open the database, bring it to the newest migration, and begin all that rests on it."""

@@ -4,6 +4,7 @@ Whoever does it sees the device, or there is none for them. Each of them announc
 """
 
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,7 +21,7 @@ from devices_api.tree import chosen, held
 from devices_api.versions import Match, check
 from devices_api.visible import live, seen
 
-_OF_ITSELF = frozenset({"facts", "online", "last_changed", "reason"})
+_OF_ITSELF = frozenset({"facts", "online", "last_changed", "reason", "last_seen", "messages"})
 
 
 async def create(db: AsyncConnection, new: NewDevice, by: Principal, now: int) -> Device:
@@ -128,13 +129,14 @@ async def _note(
     db: AsyncConnection, by: Principal, what: str, before: Device | None, after: Device | None, now: int
 ) -> None:
     """Write into the audit log what somebody has done to a device, without what it told of itself."""
-    was, is_ = (
-        None if at is None else {name: value for name, value in vars(at).items() if name not in _OF_ITSELF}
-        for at in (before, after)
-    )
     target = before or after
     assert target is not None  # noqa: S101 - nothing is done to nothing
-    await audit(db, by, f"device.{what}", f"device/{target.id}", was, is_, now)
+    await audit(db, by, f"device.{what}", f"device/{target.id}", audited(before), audited(after), now)
+
+
+def audited(at: Device | None) -> dict[str, Any] | None:
+    """Give what the audit log keeps of a device: all but what it told of itself."""
+    return None if at is None else {name: value for name, value in vars(at).items() if name not in _OF_ITSELF}
 
 
 async def locked(db: AsyncConnection, id_: str, view: View) -> Device | None:

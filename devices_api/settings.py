@@ -99,3 +99,7 @@ class Settings(BrokerSettings):
     audit_days: float = Field(
         default=400.0, gt=0, le=36500, description="After how many days an entry of the audit log is deleted"
     )
+    jobs: int = Field(default=20, ge=1, le=1000, description="Jobs that may wait or run at a time")
+    job_bytes: int = Field(
+        default=GIB // 2, ge=1 << 20, description="Most bytes of a file that is sent for a job; it is in the database"
+    )

@@ -19,6 +19,9 @@ from devices_api.deadletters import DeadLetters
 from devices_api.downlink import ReportReader, TwinSender
 from devices_api.dynsec import PLUGIN, dynsec_of
 from devices_api.identity import Identity
+from devices_api.job_devices import DeviceExport, DeviceImport
+from devices_api.job_runner import Build, Runner
+from devices_api.jobs import Kind as JobKind
 from devices_api.keyring import Keyring
 from devices_api.metrics import Metrics
 from devices_api.mqtt import Publisher
@@ -66,7 +69,7 @@ class Tools:
 class Work:
     """The `loops` by name, and `mqtt`, by which some of them publish: it has to be run as well, and finished last.
 
-    `identity` is what routes share with them.
+    `identity` is what routes share with them, and `runner` is whom they wake when there is a job.
     """
 
     def __init__(self, tools: Tools, letters: DeadLetters, keyring: Keyring, passwords: Passwords) -> None:
@@ -103,6 +106,8 @@ class Work:
             "response": AnswerReader(repository.commands, metrics).take,
             "provision": Answering(self.identity.provisioning, mqtt.publish, metrics).take,
         }
+        builds: dict[str, Build] = {JobKind.IMPORT_DEVICES: DeviceImport, JobKind.EXPORT_DEVICES: DeviceExport}
+        self.runner = Runner(repository.jobs, builds, self.wake, metrics, log, now)
         self.loops: dict[str, Loop] = {
             "relay": self._relay,
             "presence": PresenceReader(repository, stream, self.wake, metrics, log, now=now, limit=limit),
@@ -112,6 +117,7 @@ class Work:
             "commander": self._commander,
             "broker": self.identity.broker,
             "uplink": UplinkReader(stream, handlers, metrics, log, now),
+            "jobs": self.runner,
             "upkeep": Upkeep(repository, keyring, log, now, audit_days=settings.audit_days),
         }
         self._waking: list[Waking] = [self._relay, self._twins, self._commander]

@@ -25,6 +25,7 @@ from devices_api.web import (
     accounts,
     audit,
     broker,
+    bulk,
     commands,
     credentials,
     deadletters,
@@ -33,6 +34,7 @@ from devices_api.web import (
     erasing,
     exports,
     groups,
+    jobs,
     keys,
     latest,
     lists,
@@ -91,6 +93,10 @@ class Parts:
     """What brokers carry; empty: there are no hooks for them."""
     broker_cert_login: bool = False
     origins: Sequence[str] = ()
+    job_started: Callable[[], None] = lambda: None
+    """Called when there is a job to run."""
+    jobs: int = 20
+    job_bytes: int = 1 << 29
 
 
 def build(parts: Parts) -> FastAPI:
@@ -109,7 +115,7 @@ def build(parts: Parts) -> FastAPI:
         metrics=parts.metrics,
         now=parts.now,
     )
-    app.add_middleware(Measure, metrics=parts.metrics)
+    app.add_middleware(Measure, metrics=parts.metrics, upload_bytes=parts.job_bytes)
     if parts.origins:
         app.add_middleware(
             CORSMiddleware,
@@ -129,6 +135,9 @@ def build(parts: Parts) -> FastAPI:
         api.include_router(provenance.routes(parts.registry, parts.timeseries, parts.deliveries))
     if parts.deletions is not None:
         api.include_router(erasing.routes(parts.registry, parts.timeseries, parts.deletions, parts.now))
+    starting = bulk.Starting(parts.registry, parts.job_started, parts.now, parts.jobs)
+    api.include_router(bulk.routes(parts.registry, starting))
+    api.include_router(jobs.routes(parts.registry, parts.now))
     api.include_router(lists.routes(parts.registry))
     api.include_router(devices.routes(parts.registry, parts.changed, parts.now))
     api.include_router(deletions.routes(parts.registry, parts.changed, parts.now))

@@ -61,9 +61,9 @@ class CountsOut(BaseModel):
 
 def routes(registry: "Callable[[], Repository]") -> APIRouter:
     """Build the routes on `registry`."""
-    router = APIRouter(tags=["devices"])
+    router = APIRouter(prefix="/devices", tags=["devices"])
 
-    @router.get("/devices")
+    @router.get("")
     async def list_devices(
         who: Reader, chosen: ChosenParam, sort: Sort = "id", limit: PageLimit = 100, cursor: Cursor = None
     ) -> DevicePage:
@@ -77,7 +77,7 @@ def routes(registry: "Callable[[], Repository]") -> APIRouter:
         following = None if page.end is None else write_cursor(chosen, order, page.end)
         return DevicePage(items=[DeviceOut.of(device) for device in page.devices], next=following)
 
-    @router.get("/device-counts")
+    @router.get("/counts")
     async def count_devices(who: Reader, chosen: ChosenParam, by: By, limit: PageLimit = 100) -> CountsOut:
         """Count devices by profile, group, state, enabled or a tag."""
         field = read("bad-by", Grouping.parse, by)
