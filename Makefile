@@ -7,6 +7,9 @@ BIN    := $(VENV)/bin
 JOBS   ?= 3
 # pytest's status where a selection holds no test: one of the two halves of `make test` may be empty.
 NONE_SELECTED := 5
+# With AGAIN=1, up to three tests that failed (status 1) are run once more, alone, and named.
+AGAIN ?=
+UNLESS := case $$? in $(NONE_SELECTED)) ;; 1) test "$(AGAIN)" = 1 && $(BIN)/python -m tests.again ;; *) false ;; esac
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
 # The locks pin every package by hash. The project itself is installed without dependencies and without build isolation,
@@ -55,8 +58,9 @@ check: $(VENV)/dev.stamp ## Lint, types and import boundaries
 
 .PHONY: test
 test: $(VENV)/dev.stamp $(PEERS) ## Every test this machine can run (REQUIRE_SERVICES=1: a skip is a failure)
-	@$(BIN)/python -m pytest -n $(JOBS) -m 'not alone and not soak' $(ARGS) || [ $$? = $(NONE_SELECTED) ]
-	@$(BIN)/python -m pytest -m alone $(ARGS) || [ $$? = $(NONE_SELECTED) ]
+	@rm -f .pytest_cache/v/cache/lastfailed
+	@$(BIN)/python -m pytest -n $(JOBS) -m 'not alone and not soak' $(ARGS) || $(UNLESS)
+	@$(BIN)/python -m pytest -m alone $(ARGS) || $(UNLESS)
 
 .PHONY: fuzz
 fuzz: $(VENV)/dev.stamp ## Fuzz the topic router and every decoder (SECONDS=600 each; NAMES="json senml" for some)
