@@ -29,6 +29,12 @@ class Addressed:
         """Return those of `ids` that are registered and that `view` shows."""
         return await self._read(and_(device.c.id.in_(ids), seen(view)), len(ids))
 
+    async def profiles(self, ids: Sequence[str], view: View) -> dict[str, str]:
+        """Return the profiles of those of `ids` that are registered and that `view` shows."""
+        query = select(device.c.id, device.c.profile).where(device.c.id.in_(ids), seen(view), live())
+        async with transaction(self._engine) as db:
+            return {row.id: row.profile for row in await db.execute(query)}
+
     async def page(self, meant: Filter | None, view: View, after: str, limit: int) -> dict[str, str]:
         """Return the first `limit` devices that `meant` takes, or all, whose id is greater than `after`; by id."""
         taken = true() if meant is None else condition(meant, self._engine.dialect.name)

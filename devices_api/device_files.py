@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from contracts.settings import said
 from devices_api.devices import Change, Device, NewDevice
-from devices_api.records import Record, TextFile, by_column, header, written
+from devices_api.records import Record, TextFile, by_column, header, parsed, written
 from devices_api.web.profileschemas import show_calibrations
 from devices_api.web.schemas import DeviceIn
 
@@ -75,7 +74,7 @@ def _row(number: int, record: Record, columns: list[str] | None) -> Row:
         return Row(number, "", None, {}, record.problem)
     id_ = ""
     try:
-        content = from_json(record.text, allow_inf_nan=False) if columns is None else _content(columns, record.text)
+        content = parsed(record.text) if columns is None else _content(columns, record.text)
         if isinstance(content, dict) and isinstance(content.get("id"), str):
             id_ = content["id"]
         given = DeviceIn.model_validate(content)
@@ -113,14 +112,14 @@ def _content(columns: list[str], text: str) -> dict[str, Any]:
 
 def _json(name: str, text: str) -> object:
     try:
-        return from_json(text, allow_inf_nan=False)
+        return parsed(text)
     except ValueError as error:
-        raise ValueError(f"{name} is no JSON: {error}") from error
+        raise ValueError(f"{name}: {error}") from error
 
 
 def _json_or_text(text: str) -> object:
     try:
-        return from_json(text, allow_inf_nan=False)
+        return parsed(text)
     except ValueError:
         return text
 

@@ -5,7 +5,9 @@ import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from pydantic_core import from_json
 
 from devices_api.jobs import BadFileError
 
@@ -83,6 +85,14 @@ def cells(text: str) -> list[str]:
         return next(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:
         raise ValueError(f"it is not CSV: {error}") from error
+
+
+def parsed(text: str) -> Any:  # noqa: ANN401 - any JSON
+    """Read JSON. Raises ValueError with a sentence for whoever wrote it."""
+    try:
+        return from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise ValueError(f"it is no JSON: {error}") from error
 
 
 def written(cells: list[str]) -> str:

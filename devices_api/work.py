@@ -21,6 +21,7 @@ from devices_api.dynsec import PLUGIN, dynsec_of
 from devices_api.identity import Identity
 from devices_api.job_devices import DeviceExport, DeviceImport
 from devices_api.job_runner import Build, Runner
+from devices_api.job_telemetry import TelemetryImport
 from devices_api.jobs import Kind as JobKind
 from devices_api.keyring import Keyring
 from devices_api.metrics import Metrics
@@ -106,7 +107,11 @@ class Work:
             "response": AnswerReader(repository.commands, metrics).take,
             "provision": Answering(self.identity.provisioning, mqtt.publish, metrics).take,
         }
-        builds: dict[str, Build] = {JobKind.IMPORT_DEVICES: DeviceImport, JobKind.EXPORT_DEVICES: DeviceExport}
+        builds: dict[str, Build] = {
+            JobKind.IMPORT_DEVICES: DeviceImport,
+            JobKind.EXPORT_DEVICES: DeviceExport,
+            JobKind.IMPORT_TELEMETRY: lambda job, file: TelemetryImport(job, file, repository.addressed, stream, now),
+        }
         self.runner = Runner(repository.jobs, builds, self.wake, metrics, log, now)
         self.loops: dict[str, Loop] = {
             "relay": self._relay,

@@ -111,6 +111,21 @@ def routes(registry: "Callable[[], Repository]", starting: Starting) -> APIRoute
         new = NewJob(Kind.IMPORT_DEVICES, {"format": format_, "mode": mode}, dry_run)
         return await starting.receive(who, new, request, response)
 
+    @router.post(
+        "/jobs/import/telemetry", status_code=HTTPStatus.ACCEPTED, tags=["jobs"], openapi_extra=_body(tuple(Format))
+    )
+    async def import_telemetry(
+        who: Writer,
+        request: Request,
+        response: Response,
+        *,
+        format: Format = Format.CSV,  # noqa: A002 - the parameter's name
+        dry_run: DryRun = False,
+    ) -> JobOut:
+        """Import the points of the file that is the request's body, as an export gives them; values as they are."""
+        new = NewJob(Kind.IMPORT_TELEMETRY, {"format": format}, dry_run)
+        return await starting.receive(who, new, request, response)
+
     @router.post("/jobs/export/devices", status_code=HTTPStatus.ACCEPTED, tags=["jobs"])
     async def export_devices(
         who: Reader, request: Request, response: Response, _: FilterParam, *, format_: FileFormat = TextFormat.CSV
