@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, and_, case, func, select, true
+from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from devices_api.access import View
+from devices_api.choice import Chosen
 from devices_api.database import transaction
-from devices_api.filter_sql import condition
 from devices_api.filters import Filter
+from devices_api.listing import where
 from devices_api.tables import device, profile
 from devices_api.visible import live, seen
 
@@ -37,8 +38,8 @@ class Addressed:
 
     async def page(self, meant: Filter | None, view: View, after: str, limit: int) -> dict[str, str]:
         """Return the first `limit` devices that `meant` takes, or all, whose id is greater than `after`; by id."""
-        taken = true() if meant is None else condition(meant, self._engine.dialect.name)
-        return await self._read(and_(device.c.id > after, taken, seen(view)), limit)
+        meant_and_seen = where(Chosen(meant), view, self._engine.dialect.name)
+        return await self._read(and_(device.c.id > after, meant_and_seen), limit)
 
     async def _read(self, condition: ColumnElement[bool], limit: int) -> dict[str, str]:
         async with transaction(self._engine) as db:

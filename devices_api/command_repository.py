@@ -92,7 +92,7 @@ class Commands:
         Raises TooMuchError if it takes more than `MOST_DEVICES`.
         """
         async with transaction(self._writing) as db:
-            return await _queue(db, condition(filter_, db.dialect.name), order, by, now)
+            return await _queue(db, condition(filter_, by.view, db.dialect.name), order, by, now)
 
     async def get(self, id_: str, view: View = None) -> Command | None:
         """Return a command with its history; None if there is none of a device that `view` shows."""

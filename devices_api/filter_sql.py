@@ -29,10 +29,11 @@ from sqlalchemy import (
     true,
 )
 
+from devices_api.access import View
 from devices_api.filter_terms import All, Any_, Kind, Node, Not, Operator, Term, holds
 from devices_api.filters import Filter
-from devices_api.tables import activity, device, member, presence, tag
-from devices_api.visible import below
+from devices_api.tables import activity, device, group, presence, tag
+from devices_api.visible import below, inside, seen_group
 
 Column = ColumnElement[Any]
 Condition = ColumnElement[bool]
@@ -61,27 +62,31 @@ _TOLD: dict[str, Column] = {
 _DIGITS = 308
 
 
-def condition(filter_: Filter, dialect: str) -> Condition:
-    """Hold for devices that `filter_` takes, deleted or not; `dialect` is the name of the engine's dialect."""
-    return _node(filter_.root, dialect == "postgresql")
+def condition(filter_: Filter, view: View, dialect: str) -> Condition:
+    """Hold for devices that `filter_` takes, deleted or not; `dialect` is the name of the engine's dialect.
+
+    A filter knows only the groups that `view` shows: of others it would tell who is in them. Which devices `view`
+    shows is not part of it.
+    """
+    return _node(filter_.root, _Terms(view, postgresql=dialect == "postgresql"))
 
 
-def _node(node: Node, postgresql: bool) -> Condition:  # noqa: FBT001 - one of two databases
+def _node(node: Node, terms: "_Terms") -> Condition:
     match node:
         case Not():
-            return not_(_node(node.part, postgresql))
+            return not_(_node(node.part, terms))
         case All():
-            return and_(*(_node(part, postgresql) for part in node.parts))
+            return and_(*(_node(part, terms) for part in node.parts))
         case Any_():
-            return or_(*(_node(part, postgresql) for part in node.parts))
-    return _Terms(postgresql).of(node)
+            return or_(*(_node(part, terms) for part in node.parts))
+    return terms.of(node)
 
 
 class _Terms:
-    """Terms as conditions, for one of two databases."""
+    """Terms as conditions, for what somebody sees, and one of two databases."""
 
-    def __init__(self, postgresql: bool) -> None:  # noqa: FBT001 - one of two databases
-        self._postgresql = postgresql
+    def __init__(self, view: View, *, postgresql: bool) -> None:
+        self._view, self._postgresql = view, postgresql
 
     def of(self, term: Term) -> Condition:
         """Hold where `term` does."""
@@ -107,8 +112,8 @@ class _Terms:
             case "messages":
                 return self._messages(term)
         if term.operator is Operator.EXISTS:
-            return _listed(select(member.c.device))
-        return below(*(str(group) for group in term.values))
+            return inside(select(group.c.id).where(seen_group(self._view)))
+        return below(*map(str, term.values), view=self._view)
 
     def _tags(self, term: Term) -> Condition:
         tagged = select(tag.c.device).where(tag.c.key == term.field.keys[0])

@@ -51,7 +51,7 @@ def where(chosen: Chosen, view: View, dialect: str) -> ColumnElement[bool]:
     if chosen.live:
         parts.append(live())
     if chosen.filter is not None:
-        parts.append(condition(chosen.filter, dialect))
+        parts.append(condition(chosen.filter, view, dialect))
     if chosen.words:
         found = and_(*(searched.c.text.contains(word, autoescape=True) for word in chosen.words))
         parts.append(device.c.id.in_(select(searched.c.device).where(found)))

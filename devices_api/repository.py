@@ -19,18 +19,19 @@ from devices_api.answers import Answers
 from devices_api.audit import AuditLog
 from devices_api.authorities import Authorities
 from devices_api.autoreplays import AutoReplays
+from devices_api.choice import Chosen
 from devices_api.claims import Claims
 from devices_api.command_repository import Commands
 from devices_api.credential_repository import CredentialRepository
 from devices_api.database import WRITE, transaction
 from devices_api.devices import Change, Device, NewDevice
 from devices_api.errors import ExistsError
-from devices_api.filter_sql import condition
 from devices_api.filters import Filter
 from devices_api.group_repository import GroupRepository
 from devices_api.hearing import Taken
 from devices_api.job_repository import Jobs
 from devices_api.key_repository import KeyRepository
+from devices_api.listing import where
 from devices_api.lists import Lists
 from devices_api.outbox import Outbox
 from devices_api.profile_repository import ProfileRepository, profiles_of
@@ -38,7 +39,6 @@ from devices_api.tables import device
 from devices_api.ticket_repository import TicketRepository
 from devices_api.twins import Twins
 from devices_api.versions import Match
-from devices_api.visible import live, seen
 
 
 class Repository:
@@ -90,11 +90,8 @@ class Repository:
 
     async def matching(self, devices: Collection[str], filter_: Filter | None, view: View) -> set[str]:
         """Return those of `devices` that `filter_` means, all where there is none, and that `view` shows."""
-        query = select(device.c.id).where(device.c.id.in_(devices), seen(view))
-        if filter_ is not None:
-            query = query.where(condition(filter_, self._engine.dialect.name))
-        if filter_ is None or "deleted" not in filter_.fields:
-            query = query.where(live())
+        meant = where(Chosen(filter_), view, self._engine.dialect.name)
+        query = select(device.c.id).where(device.c.id.in_(devices), meant)
         async with transaction(self._engine) as db:
             return set(await db.scalars(query))
 

@@ -61,9 +61,9 @@ class CountsOut(BaseModel):
 
 def routes(registry: "Callable[[], Repository]") -> APIRouter:
     """Build the routes on `registry`."""
-    router = APIRouter(prefix="/devices", tags=["devices"])
+    router = APIRouter(tags=["devices"])
 
-    @router.get("")
+    @router.get("/devices")
     async def list_devices(
         who: Reader, chosen: ChosenParam, sort: Sort = "id", limit: PageLimit = 100, cursor: Cursor = None
     ) -> DevicePage:
@@ -77,7 +77,7 @@ def routes(registry: "Callable[[], Repository]") -> APIRouter:
         following = None if page.end is None else write_cursor(chosen, order, page.end)
         return DevicePage(items=[DeviceOut.of(device) for device in page.devices], next=following)
 
-    @router.get("/counts")
+    @router.get("/device-counts")
     async def count_devices(who: Reader, chosen: ChosenParam, by: By, limit: PageLimit = 100) -> CountsOut:
         """Count devices by profile, group, state, enabled or a tag."""
         field = read("bad-by", Grouping.parse, by)

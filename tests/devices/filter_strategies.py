@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -20,7 +20,7 @@ GROUPS = {"g": ("g",), "h": ("g", "h"), "h_": ("g", "h_"), "i": ("g", "h", "i"),
 
 @dataclass(frozen=True)
 class FilteredDevice:
-    """A device as filters see it; `direct` are the groups that it is a member of."""
+    """A device as filters see it; `direct` are the groups that it is a member of, and `view` what of them is seen."""
 
     id: str
     name: str
@@ -42,10 +42,16 @@ class FilteredDevice:
     reason: str | None
     last_seen: int | None
     messages: int
+    view: frozenset[str] | None = None
 
     @property
     def groups(self) -> frozenset[str]:
-        return frozenset(above for group in self.direct for above in GROUPS[group])
+        groups = frozenset(above for group in self.direct for above in GROUPS[group])
+        return groups if self.view is None else frozenset(id_ for id_ in groups if self.view & {*GROUPS[id_]})
+
+    def seen_by(self, view: frozenset[str] | None) -> "FilteredDevice":
+        """Give the device as somebody sees it who is limited to the groups `view`."""
+        return replace(self, view=view)
 
 
 _texts = st.sampled_from(TEXTS)

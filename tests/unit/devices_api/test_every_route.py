@@ -1,7 +1,6 @@
 """Every route of the API, whatever it does: who is turned away from it."""
 
 import re
-from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -19,15 +18,22 @@ HOOKS = "/broker/"
 """Routes that the broker asks, with a secret of its own."""
 
 
+def every_route(service: Service) -> list[Any]:
+    """Give all routes of the API, also those of its parts."""
+    return [
+        route
+        for included in service.app.routes
+        for route in getattr(included, "effective_route_contexts", lambda included=included: [included])()
+    ]
+
+
 def asked(service: Service) -> list[tuple[str, str]]:
     """Give method and path of every route that wants a key."""
     found = []
-    for included in service.app.routes:
-        routes: Iterable[Any] = getattr(included, "effective_route_contexts", lambda included=included: [included])()
-        for route in routes:
-            if route.path not in OPEN and HOOKS not in route.path:
-                path = re.sub(r"\{[^}]*\}", "1", route.path)
-                found += [(method, path) for method in getattr(route, "methods", None) or ()]
+    for route in every_route(service):
+        if route.path not in OPEN and HOOKS not in route.path:
+            path = re.sub(r"\{[^}]*\}", "1", route.path)
+            found += [(method, path) for method in getattr(route, "methods", None) or ()]
     return found
 
 
@@ -70,3 +76,19 @@ async def test_an_answer_names_its_request(service: Service) -> None:
         assert answer.json()["request_id"] == named
         assert (named == given) == sane
         assert len(named) >= 12
+
+
+def hides(route: Any, other: Any) -> bool:  # noqa: ANN401 - routes have no class in common
+    """Whether a literal segment of `route` is also a value that a parameter of `other` may have."""
+    mine, its = route.path.split("/"), other.path.split("/")
+    pairs = list(zip(mine, its, strict=True)) if len(mine) == len(its) else []
+    alike = all(one == two or "{" in one + two for one, two in pairs)
+    methods = [set(getattr(of, "methods", None) or ["CONNECT"]) for of in (route, other)]
+    return alike and any("{" in two and "{" not in one for one, two in pairs) and bool(methods[0] & methods[1])
+
+
+async def test_no_route_takes_the_place_of_a_device_or_anything_else_that_is_named_like_it(service: Service) -> None:
+    routes = every_route(service)
+    assert len(routes) > 15
+    assert [(route.path, other.path) for route in routes for other in routes if hides(route, other)] == []
+    assert [route.path for route in routes if ":path}" in route.path] == []

@@ -11,9 +11,12 @@ from sqlalchemy import delete
 
 from contracts.devices import DeviceRecord
 from devices_api.access import ROOT, Principal, Scope
+from devices_api.buckets import By
 from devices_api.choice import Chosen, Order
+from devices_api.commands import Order as Command
 from devices_api.devices import NewDevice
 from devices_api.errors import ExistsError, NotEmptyError, OutOfSightError, TreeError, UnknownGroupError
+from devices_api.filters import parse
 from devices_api.groups import DEEPEST, NewGroup
 from devices_api.repository import Repository
 from devices_api.tables import metadata
@@ -240,3 +243,30 @@ async def test_who_is_limited_keeps_devices_in_sight_and_leaves_foreign_groups_a
     with pytest.raises(ExistsError) as refused:
         await registry.create(NewDevice("hidden", "hidden", groups=["mine"]), by, now=6)
     assert not refused.value.deleted
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        ('group eq "mine"', True),
+        ('group eq "inner"', True),
+        ('group in ("foreign", "inner")', True),
+        ("exists group", True),
+        ('group eq "foreign"', False),
+        ('not group eq "foreign"', True),
+        ('group eq "top"', False),
+    ],
+)
+async def test_no_filter_tells_of_a_group_that_is_not_seen(registry: Repository, text: str, *, taken: bool) -> None:
+    await tree(registry, top=None, mine="top", inner="mine", foreign="top")
+    await registry.create(NewDevice("d", "d", groups=["foreign", "inner"]), ROOT, now=1)
+    kim, filter_ = limited("mine"), parse(text)
+    expected = ["d"] if taken else []
+    page = await registry.lists.page(kim.view, Chosen(filter_), Order(), None, 10)
+    assert [device.id for device in page.devices] == expected
+    counts = await registry.lists.counts(kim.view, Chosen(filter_), By("group"), 10)
+    assert [bucket.value for bucket in counts.buckets] == (["inner", "mine"] if taken else [])
+    assert sorted(await registry.matching({"d"}, filter_, kim.view)) == expected
+    assert list(await registry.addressed.page(filter_, kim.view, "", 10)) == expected
+    commands, _ = await registry.commands.send_all(filter_, Command("stop", {}, 1, 1), kim, now=2)
+    assert [command.device for command in commands] == expected

@@ -31,7 +31,7 @@ def is_shown(one: FilteredDevice, chosen: Chosen, view: frozenset[str] | None) -
     return (
         (view is None or bool(one.groups & view))
         and (one.deleted is None or not chosen.live)
-        and (chosen.filter is None or chosen.filter.takes(one))
+        and (chosen.filter is None or chosen.filter.takes(one.seen_by(view)))
     )
 
 

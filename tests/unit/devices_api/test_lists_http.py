@@ -72,9 +72,9 @@ async def test_a_forged_cursor_is_refused(service: Service, order: str, value: s
         ("/devices", {"sort": "tags.site"}, "bad-sort"),
         ("/devices", {"search": "a b c d e f g h i j k"}, "bad-search"),
         ("/devices", {"search": "\0"}, "bad-search"),
-        ("/devices/counts", {"by": "name"}, "bad-by"),
-        ("/devices/counts", {"by": "tags.a.b"}, "bad-by"),
-        ("/devices/counts", {"by": "profile", "limit": "0"}, "bad-limit"),
+        ("/device-counts", {"by": "name"}, "bad-by"),
+        ("/device-counts", {"by": "tags.a.b"}, "bad-by"),
+        ("/device-counts", {"by": "profile", "limit": "0"}, "bad-limit"),
     ],
 )
 async def test_what_cannot_be_understood_is_refused(
@@ -86,10 +86,10 @@ async def test_what_cannot_be_understood_is_refused(
 
 async def test_counts_tell_the_largest_first_and_how_many_are_in_none(fleet: Service) -> None:
     await fleet.client.patch("/devices/d5", json={"tags": {}})
-    counts = await fleet.get("/devices/counts", by="tags.site")
+    counts = await fleet.get("/device-counts", by="tags.site")
     buckets = [(item["value"], item["devices"]) for item in counts["items"]]
     assert (counts["total"], buckets, counts["other"]) == (5, [("north", 2), ("south", 2), (None, 1)], 0)
-    counts = await fleet.get("/devices/counts", by="profile", limit=1)
+    counts = await fleet.get("/device-counts", by="profile", limit=1)
     assert counts == {"total": 5, "items": [{"value": "pump", "devices": 3, "direct": None}], "other": 2}
-    counts = await fleet.get("/devices/counts", by="state", filter='profile eq "fan"')
+    counts = await fleet.get("/device-counts", by="state", filter='profile eq "fan"')
     assert counts["items"] == [{"value": "unknown", "devices": 2, "direct": None}]
