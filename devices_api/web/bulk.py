@@ -135,7 +135,7 @@ def routes(registry: "Callable[[], Repository]", starting: Starting) -> APIRoute
         return JobOut.of(await starting.begin(who, NewJob(Kind.EXPORT_DEVICES, params), response))
 
     @router.get(
-        "/devices/export",
+        "/device-export",
         response_class=StreamingResponse,
         responses={HTTPStatus.OK.value: {"content": _WRITTEN}},
         tags=["devices"],

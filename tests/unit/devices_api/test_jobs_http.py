@@ -111,7 +111,7 @@ async def test_what_is_exported_and_imported_again_changes_nothing(grouped: Serv
     file = await service.client.get(f"/jobs/{job['id']}/result")
     assert file.status_code == 200
     assert int(file.headers["content-length"]) == len(file.content)
-    streamed = await service.client.get("/devices/export", params={"format": format_})
+    streamed = await service.client.get("/device-export", params={"format": format_})
     assert streamed.content == file.content
     before = await service.get("/devices")
     for mode, applied in (("update", 4), ("upsert", 4), ("create", 0)):
@@ -123,7 +123,7 @@ async def test_what_is_exported_and_imported_again_changes_nothing(grouped: Serv
         assert answer.status_code == 204, answer.text
     job = await done(service, "import/devices", file.content, format=format_, mode="create")
     assert job["applied"] == 4, await problems(service, job)
-    assert (await service.client.get("/devices/export", params={"format": format_})).content == file.content
+    assert (await service.client.get("/device-export", params={"format": format_})).content == file.content
 
 
 async def test_an_export_has_what_its_filter_takes(service: Service) -> None:
@@ -133,7 +133,7 @@ async def test_an_export_has_what_its_filter_takes(service: Service) -> None:
     file = await service.client.get(f"/jobs/{job['id']}/result")
     assert [json.loads(line)["id"] for line in file.text.splitlines()] == ["b"]
     query = {"format": "jsonl", "filter": 'tags.site eq "south"'}
-    assert (await service.client.get("/devices/export", params=query)).text == file.text
+    assert (await service.client.get("/device-export", params=query)).text == file.text
 
 
 async def test_what_is_not_said_stays_and_what_is_deleted_is_not_touched(service: Service) -> None:
