@@ -10,7 +10,6 @@ import itertools
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 
 import msgspec
 
@@ -82,9 +81,12 @@ class _Run:
 
     async def told(self) -> Told:
         """Ask for as long as the plan says."""
+        began = time.monotonic()
         clients = [_Client(self._plan) for _ in range(self._plan.clients)]
-        for client, path in zip(itertools.cycle(clients), self._take(self._plan.warm), strict=False):
-            await self._ask(client, path)
+        for path in itertools.islice(self._paths, self._plan.warm):
+            await self._ask(clients[0], path)
+            if time.monotonic() > began + self._plan.seconds:
+                break
         self._latencies.clear()
         self._bytes = 0
         began = time.monotonic()
@@ -100,9 +102,6 @@ class _Run:
             bytes_each=self._bytes // max(1, len(self._latencies)),
             errors=dict(self._errors),
         )
-
-    def _take(self, count: int) -> Iterator[str]:
-        return itertools.islice(self._paths, count)
 
     async def _keep_asking(self, client: _Client, until: float) -> None:
         while time.monotonic() < until:
