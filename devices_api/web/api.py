@@ -39,6 +39,7 @@ from devices_api.web import (
     latest,
     lists,
     live,
+    openapi,
     profiles,
     provenance,
     provisioning,
@@ -102,11 +103,17 @@ class Parts:
 def build(parts: Parts) -> FastAPI:
     """Build the application."""
     app = FastAPI(
-        title="Sensorium devices API", version="1", docs_url=None, redoc_url=None, separate_input_output_schemas=False
+        title="Sensorium devices API",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        separate_input_output_schemas=False,
+        generate_unique_id_function=openapi.operation_id,
     )
     app.state.authenticate = parts.authenticate
     problems.install(app)
     description.install(app)
+    openapi.install(app)
     app.add_exception_handler(UnavailableError, _unavailable)
     app.add_middleware(
         Idempotency,

@@ -4,8 +4,7 @@ import re
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import Depends, Response
-from starlette.requests import Request
+from fastapi import Depends, Header, Response
 
 from contracts.problems import Problem
 from devices_api.errors import StaleError
@@ -29,8 +28,13 @@ def stale(error: StaleError) -> Problem:
     return Problem(HTTPStatus.PRECONDITION_FAILED, "stale", "It has been changed meanwhile", detail)
 
 
-def _if_match(request: Request) -> Match:
-    text = request.headers.get("if-match", "").strip()
+def _if_match(
+    given: Annotated[
+        str | None,
+        Header(alias="If-Match", description="ETags of the versions that it is for, or *", examples=['"3"']),
+    ] = None,
+) -> Match:
+    text = (given or "").strip()
     if not text:
         return None
     if text == "*":

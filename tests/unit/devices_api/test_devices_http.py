@@ -154,8 +154,9 @@ async def test_the_description_is_open_and_names_the_routes(service: Service) ->
         "/api/v1/dead-letters/{id}/replay",
     }
     for route in (route for methods in described["paths"].values() for route in methods.values()):
-        assert "422" not in route["responses"], "an error is a problem document, not what FastAPI makes of one"
-        assert "application/problem+json" in route["responses"]["default"]["content"]
+        assert route["responses"]["401"] == {"$ref": "#/components/responses/Unauthorized"}
+    for error in described["components"]["responses"].values():
+        assert set(error["content"]) == {"application/problem+json"}, "what FastAPI makes of an error is not answered"
 
 
 async def test_the_page_of_the_description_can_be_read_without_scripts_from_elsewhere(service: Service) -> None:
