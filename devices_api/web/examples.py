@@ -1,4 +1,4 @@
-"""Words and examples of the API's description: of each body by its operation, of each parameter by its name. Pure."""
+"""Words and examples of the API's description: each body by its operation, each parameter by its name. Pure."""
 
 from typing import Any
 
@@ -66,6 +66,12 @@ BODIES: dict[str, Any] = {
     "broker_accounts_add": {"name": "ingest"},
 }
 
+FILES = {
+    "text/csv": "id,name,profile,tags.site\npump-7,Pump 7,pump,north\n",
+    "application/jsonl": '{"id": "pump-7", "name": "Pump 7", "profile": "pump", "tags": {"site": "north"}}\n',
+}
+"""Examples of bodies that are files, by media type."""
+
 PARAMETERS: dict[str, tuple[str, Any]] = {
     "Last-Event-ID": ("The id after which to go on", ""),
     "aggregate": ("What is made of the points of each window", "mean"),
@@ -84,9 +90,11 @@ PARAMETERS: dict[str, tuple[str, Any]] = {
     "group_id": ("Group", "north"),
     "id": ("Its id, as lists and answers give it", "12"),
     "interval": ("How wide windows are; `auto` chooses", "1h"),
+    "job_id": ("Job", "0198c2f0a1b29f2c6a1e"),
     "key_id": ("API key, by its id", "0011223344556677"),
     "limit": ("Most items of a page", 100),
     "metric": ("Metric", "pressure"),
+    "mode": ("What becomes of devices that are there already", "upsert"),
     "move_to": ("", "south"),
     "name": ("Name", "ingest"),
     "profile_id": ("Profile", "pump"),
@@ -95,4 +103,5 @@ PARAMETERS: dict[str, tuple[str, Any]] = {
     "ts": ("Time of the point", "2026-01-01T00:00:00Z"),
     "version": ("Version", 3),
     "wait": ("", 5),
+    "who": ("", "dashboard"),
 }

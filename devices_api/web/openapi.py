@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from contracts.problems import MEDIA_TYPE
-from devices_api.web.examples import BODIES, PARAMETERS, TAGS
+from devices_api.web.examples import BODIES, FILES, PARAMETERS, TAGS
 from devices_api.web.idempotency import HEADER
 
 _METHODS = ("get", "put", "post", "delete", "patch")
@@ -18,7 +18,21 @@ _VERBS = {
     ("delete", True): "remove",
 }  # fmt: skip
 # The last words of paths that say themselves what is done, or that are one thing and no list of things.
-_DOING = frozenset({"counts", "export", "latest", "provenance", "provision", "query", "replay", "restore", "rotate"})
+_DOING = frozenset(
+    {
+        "counts",
+        "export",
+        "latest",
+        "provenance",
+        "provision",
+        "query",
+        "replay",
+        "report",
+        "restore",
+        "result",
+        "rotate",
+    }
+)
 _ONE = frozenset({"me", "twin"})
 _OF_MANY = frozenset({("post", "/dead-letters/replay")})
 
@@ -57,7 +71,7 @@ def operation_id(route: APIRoute) -> str:
         words.append("many")
     elif words[-1] in _ONE and method == "get":
         words.append("show")
-    elif words[-1] not in _DOING:
+    elif words[-1] not in _DOING and words[-2:-1] not in (["import"], ["export"]):
         words.append(_VERBS[method, path.endswith("}")])
     return "_".join(words)
 
@@ -102,9 +116,11 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> No
     operation["summary"] = _first_sentence(operation.get("description", ""))
     for parameter in operation.get("parameters", []):
         _explain(parameter)
-    for content in operation.get("requestBody", {}).get("content", {}).values():
-        if name in BODIES:
-            content["example"] = BODIES[name]
+    bodies = operation.get("requestBody", {}).get("content", {})
+    for kind, content in bodies.items():
+        example = BODIES.get(name) if kind == "application/json" else FILES.get(kind)
+        if example is not None:
+            bodies[kind] = content | {"example": example}  # another one: what routes say is shared between them
     for status in _statuses(path, method, operation):
         operation["responses"][status] = {"$ref": f"#/components/responses/{_ERRORS[status][0]}"}
     operation["responses"].pop("default", None)
@@ -137,6 +153,8 @@ def _statuses(path: str, method: str, operation: dict[str, Any]) -> list[str]:
         found |= {"400", "409", "413", "422"}
     if "If-Match" in names:
         found |= {"400", "412"}
+    if path.endswith("/result"):
+        found.add("409")  # there is none yet
     if path.endswith(("/latest", "/query", "/export", "/commands")):
         found.add("404")  # devices are named in the address' query, or in the body
     return sorted(found)
