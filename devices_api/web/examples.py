@@ -66,11 +66,17 @@ BODIES: dict[str, Any] = {
     "broker_accounts_add": {"name": "ingest"},
 }
 
-FILES = {
-    "text/csv": "id,name,profile,tags.site\npump-7,Pump 7,pump,north\n",
-    "application/jsonl": '{"id": "pump-7", "name": "Pump 7", "profile": "pump", "tags": {"site": "north"}}\n',
+FILES: dict[str, dict[str, str]] = {
+    "jobs_import_devices": {
+        "text/csv": "id,name,profile,tags.site\npump-7,Pump 7,pump,north\n",
+        "application/jsonl": '{"id": "pump-7", "name": "Pump 7", "profile": "pump", "tags": {"site": "north"}}\n',
+    },
+    "jobs_import_telemetry": {
+        "text/csv": "device,metric,ts,number,boolean,text\npump-7,pressure,2026-01-01T00:00:00Z,4.5,,\n",
+        "application/jsonl": '{"device": "pump-7", "metric": "pressure", "ts": "2026-01-01T00:00:00Z", "value": 4.5}\n',
+    },
 }
-"""Examples of bodies that are files, by media type."""
+"""Examples of bodies that are files, by operation and media type."""
 
 PARAMETERS: dict[str, tuple[str, Any]] = {
     "Last-Event-ID": ("The id after which to go on", ""),

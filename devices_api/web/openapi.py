@@ -118,7 +118,7 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> No
         _explain(parameter)
     bodies = operation.get("requestBody", {}).get("content", {})
     for kind, content in bodies.items():
-        example = BODIES.get(name) if kind == "application/json" else FILES.get(kind)
+        example = BODIES.get(name) if kind == "application/json" else FILES.get(name, {}).get(kind)
         if example is not None:
             bodies[kind] = content | {"example": example}  # another one: what routes say is shared between them
     for status in _statuses(path, method, operation):
