@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.errors import TimeoutError as NothingCameError
 from nats.js import JetStreamContext
 
 from contracts.activity import ACTIVITY_MESSAGE, Activity
@@ -71,7 +70,7 @@ class ActivityReader:
             self._subscription = await link.js.pull_subscribe_bind(DEVICES_API, ACTIVITY.name)
         try:
             return await self._subscription.fetch(AT_ONCE, _POLL_S)
-        except NothingCameError:
+        except TimeoutError:  # nothing came: nats-py has an error of its own for it, but not everywhere
             return []
 
     async def _close(self) -> None:

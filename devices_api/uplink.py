@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.errors import TimeoutError as NothingCameError
 from nats.js import JetStreamContext
 
 from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
@@ -112,7 +111,7 @@ class UplinkReader:
             self._subscription = await link.js.pull_subscribe_bind(DEVICES_API, UPLINK.name)
         try:
             return await self._subscription.fetch(AT_ONCE, _POLL_S)
-        except NothingCameError:
+        except TimeoutError:  # nothing came: nats-py has an error of its own for it, but not everywhere
             return []
 
     async def _close(self) -> None:
