@@ -15,8 +15,10 @@ from devices_api.job_runner import Doing
 from devices_api.jobs import BadFileError, Job, Mode, Rejected, Step
 from devices_api.tables import device
 
-AT_ONCE = 500
-"""Devices of a step."""
+ROWS_AT_ONCE = 100
+"""Devices that a step imports: while it decides what becomes of them, no request is answered."""
+AT_ONCE = 250
+"""Devices that a step exports."""
 MOST_ROWS = 1_000_000
 """Rows that are imported at most; of a dry run, all their ids are held."""
 
@@ -24,7 +26,7 @@ MOST_ROWS = 1_000_000
 class DeviceImport:
     """Applies the rows of a file, or with `dry_run` only says what would become of them."""
 
-    def __init__(self, job: Job, path: Path, at_once: int = AT_ONCE) -> None:
+    def __init__(self, job: Job, path: Path, at_once: int = ROWS_AT_ONCE) -> None:
         self._at_once = at_once
         self._file = DeviceFile(path, TextFormat(job.params["format"]))
         self._mode = Mode(job.params["mode"])
@@ -85,7 +87,7 @@ class DeviceExport:
                 where = listing.where(self._chosen, view, db.dialect.name)
                 total = await db.scalar(select(func.count()).select_from(device).where(where))
             page = await listing.page(db, view, self._chosen, Order(), after, self._at_once)
-            output += lines(self._format, page.devices)
+            output += await asyncio.to_thread(lines, self._format, page.devices)
             position = job.position if page.end is None else {"after": page.end.id}
             count = len(page.devices)
             return Step(position, count, count, (), total, output, ended=page.end is None)

@@ -42,7 +42,8 @@ class TextFile:
         while line := self._file.readline(LONGEST + 1):
             whole = self._quoted(line, offset) if self._quotes else line
             long = len(whole) > LONGEST
-            while long and not line.endswith(b"\n") and (line := self._file.readline(LONGEST)):
+            rest = whole
+            while long and not rest.endswith(b"\n") and (rest := self._file.readline(LONGEST)):
                 pass
             offset = self._file.tell()
             if long:

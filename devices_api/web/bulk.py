@@ -1,11 +1,13 @@
 """Routes that start jobs, and the export of devices that needs none."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.requests import ClientDisconnect
 
 from contracts.problems import Problem
 from devices_api.access import Principal
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 PIECE = 256 << 10
 """Bytes of a piece of a file, or one message of its body more."""
-_DEVICES_AT_ONCE = 500
+_DEVICES_AT_ONCE = 250
 _RETRY_AFTER_S = 30
 
 DryRun = Annotated[bool, Query(description="Tell what would be done, and change nothing")]
@@ -86,6 +88,10 @@ class Starting:
         except LostError as error:
             detail = "The job was cancelled before its file was there."
             raise Problem(HTTPStatus.CONFLICT, "job-cancelled", "The job was cancelled", detail) from error
+        except ClientDisconnect as error:
+            await jobs.forget(job.id)
+            detail = "The connection ended before the body did."
+            raise Problem(HTTPStatus.BAD_REQUEST, "body-broken-off", "The body broke off", detail) from error
         except BaseException:
             await jobs.forget(job.id)
             raise
@@ -158,7 +164,7 @@ async def _devices(
     yield begin(format_)
     while True:
         page = await registry().lists.page(who.view, chosen, Order(), after, _DEVICES_AT_ONCE)
-        yield lines(format_, page.devices)
+        yield await asyncio.to_thread(lines, format_, page.devices)
         if page.end is None:
             return
         after = page.end

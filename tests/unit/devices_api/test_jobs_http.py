@@ -220,6 +220,26 @@ async def test_a_job_can_be_cancelled_and_too_many_are_refused(service: Service,
     assert len(seen) == len(set(seen)) == 21
 
 
+async def disconnected(service: Service) -> int:
+    """Send a body of which only the beginning comes; gives the status that is answered."""
+    coming = iter(
+        [{"type": "http.request", "body": b"x" * (300 << 10), "more_body": True}, {"type": "http.disconnect"}]
+    )
+    sent: list[Any] = []
+
+    async def receive() -> Any:  # noqa: ANN401 - ASGI
+        return next(coming)
+
+    async def send(message: Any) -> None:  # noqa: ANN401 - ASGI
+        sent.append(message)
+
+    headers = [(b"authorization", service.client.headers["authorization"].encode())]
+    path = "/api/v1/jobs/import/devices"
+    scope: Any = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+    await service.app(scope | {"headers": headers, "client": ("127.0.0.1", 1), "root_path": ""}, receive, send)
+    return int(sent[0]["status"])
+
+
 async def test_a_file_that_breaks_off_or_is_too_large_leaves_nothing(service: Service, registry: Repository) -> None:
     async def breaking() -> AsyncIterator[bytes]:
         yield b"x" * (300 << 10)
@@ -227,6 +247,8 @@ async def test_a_file_that_breaks_off_or_is_too_large_leaves_nothing(service: Se
 
     with pytest.raises(ConnectionResetError):
         await service.client.post("/jobs/import/devices", content=breaking())
+    assert (await service.get("/jobs"))["items"] == []
+    assert await disconnected(service) == 400
     assert (await service.get("/jobs"))["items"] == []
     new = jobs.NewJob(jobs.Kind.IMPORT_DEVICES, {"format": "csv", "mode": "create"})
     left = await registry.jobs.begin(new, ROOT, NOW, 9, uploading=True)
