@@ -15,6 +15,8 @@ from devices_api.jobs import BadFileError
 from devices_api.point_files import Point, PointFile, checked
 
 _ROWS = 1 << 13
+_AT_ONCE = 1 << 11
+"""Rows that are read, and of these turned into points at once, while which nothing else runs in the process."""
 _WANTED = pa.schema([field.with_nullable(nullable=True) for field in SCHEMA])
 _EPOCH = "its ts is no time from 1970 on"
 
@@ -87,8 +89,8 @@ def _from(batches: Iterator[pa.RecordBatch], first: int, position: int) -> Gener
     """Give the points of batches, the first row of which comes after `first` others, from `position` on."""
     for batch in batches:
         rows = batch.num_rows
-        for at in range(max(0, position - first), rows, _ROWS):
-            some = pa.Table.from_batches([batch.slice(at, _ROWS)]).select(_WANTED.names).cast(_WANTED)
+        for at in range(max(0, position - first), rows, _AT_ONCE):
+            some = pa.Table.from_batches([batch.slice(at, _AT_ONCE)]).select(_WANTED.names).cast(_WANTED)
             columns = [some.column(name) for name in _WANTED.names]
             columns[2] = columns[2].cast(pa.int64())
             yield from map(_point, range(first + at + 1, first + rows + 1), *(column.to_pylist() for column in columns))
