@@ -2,12 +2,12 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Generic, Self, TypeVar
 
 import msgspec
 
 from devices_api.cursors import BAD_CURSOR, encode_cursor, text_position
-from devices_api.devices import Device
+from devices_api.devices import Device, ListedDevice
 from devices_api.filter_terms import SCALARS, Kind
 from devices_api.filters import Filter
 
@@ -62,11 +62,14 @@ class Position:
     id: str
 
 
+DeviceT = TypeVar("DeviceT", Device, ListedDevice)
+
+
 @dataclass(frozen=True)
-class Page:
+class Page(Generic[DeviceT]):
     """Devices in order, and where the next page begins, unless this is the last."""
 
-    devices: list[Device]
+    devices: list[DeviceT]
     end: Position | None
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
+import msgspec
+
 from contracts.devices import DEFAULT_PROFILE, Calibration
 
 
@@ -57,6 +59,30 @@ class Device:
     longitude: float | None = None
     deleted: int | None = None
     version: int = 1
+
+
+class ListedDevice(msgspec.Struct, frozen=True):
+    """A device as lists have it: the same, without calibration and facts, and its JSON as the database has it."""
+
+    id: str
+    name: str
+    profile: str
+    enabled: bool
+    zone: str
+    created: int
+    updated: int
+    latitude: float | None
+    longitude: float | None
+    deleted: int | None
+    version: int
+    online: bool | None
+    last_changed: int | None
+    reason: str | None
+    last_seen: int | None
+    messages: int
+    tags: msgspec.Raw
+    attributes: msgspec.Raw
+    groups: list[str]
 
 
 class Change(TypedDict, total=False):

@@ -86,7 +86,7 @@ class DeviceExport:
                 output = begin(self._format)
                 where = listing.where(self._chosen, view, db.dialect.name)
                 total = await db.scalar(select(func.count()).select_from(device).where(where))
-            page = await listing.page(db, view, self._chosen, Order(), after, self._at_once)
+            page = await listing.whole_page(db, view, self._chosen, Order(), after, self._at_once)
             output += await asyncio.to_thread(lines, self._format, page.devices)
             position = job.position if page.end is None else {"after": page.end.id}
             count = len(page.devices)

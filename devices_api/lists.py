@@ -7,6 +7,7 @@ from devices_api.access import View
 from devices_api.buckets import By, Counts
 from devices_api.choice import Chosen, Order, Page, Position
 from devices_api.database import transaction
+from devices_api.devices import Device, ListedDevice
 
 
 class Lists:
@@ -15,10 +16,19 @@ class Lists:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def page(self, view: View, chosen: Chosen, order: Order, after: Position | None, limit: int) -> Page:
+    async def page(
+        self, view: View, chosen: Chosen, order: Order, after: Position | None, limit: int
+    ) -> Page[ListedDevice]:
         """Return a page of devices; see listing.page."""
         async with transaction(self._engine) as db:
             return await listing.page(db, view, chosen, order, after, limit)
+
+    async def whole_page(
+        self, view: View, chosen: Chosen, order: Order, after: Position | None, limit: int
+    ) -> Page[Device]:
+        """Return a page of devices with their calibration."""
+        async with transaction(self._engine) as db:
+            return await listing.whole_page(db, view, chosen, order, after, limit)
 
     async def counts(self, view: View, chosen: Chosen, by: By, limit: int) -> Counts:
         """Count devices; see counting.counts."""

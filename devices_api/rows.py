@@ -3,12 +3,13 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select
+from msgspec import Raw
+from sqlalchemy import Row, Text, cast, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from devices_api import autoreplays
 from devices_api.access import View
-from devices_api.devices import Device, NewDevice
+from devices_api.devices import Device, ListedDevice, NewDevice
 from devices_api.searching import search_text
 from devices_api.tables import activity, device, group, member, outbox, presence, searched, tag
 from devices_api.visible import seen_group
@@ -26,10 +27,14 @@ _TOLD = (
 _LIVE = device.outerjoin(presence, presence.c.device == device.c.id).outerjoin(
     activity, activity.c.device == device.c.id
 )
-DEVICES = select(*ALL_BUT_FACTS, *_TOLD).select_from(_LIVE)
-"""Devices as lists show them, but for their groups."""
 WITH_FACTS = select(device, *_TOLD).select_from(_LIVE)
-"""The same, with what they say of themselves."""
+"""Devices with all that is known of them, but for their groups."""
+_JSON = ("tags", "attributes")
+_PLAIN = (device.c[name] for name in ListedDevice.__struct_fields__ if name in device.c and name not in _JSON)
+_WHOLE = select(*ALL_BUT_FACTS, *_TOLD).select_from(_LIVE)
+"""Devices as exports have them, but for their groups."""
+_LISTED = select(*_PLAIN, *_TOLD, *(cast(device.c[name], Text) for name in _JSON)).select_from(_LIVE)
+"""What a ListedDevice is made of, in its order, but for its groups."""
 
 
 async def register(db: AsyncConnection, new: Sequence[NewDevice], now: int) -> None:
@@ -71,10 +76,22 @@ async def groups_of(db: AsyncConnection, ids: Collection[str], view: View = None
     return found
 
 
-async def to_devices(db: AsyncConnection, rows: Sequence[Row[*tuple[Any, ...]]], view: View = None) -> list[Device]:
-    """Read devices from rows that have the columns of DEVICES, with their groups."""
-    groups = await groups_of(db, [row.id for row in rows], view) if rows else {}
-    return [to_device(row, groups.get(row.id, [])) for row in rows]
+async def listed(db: AsyncConnection, ids: Collection[str], view: View) -> dict[str, ListedDevice]:
+    """Return those of the devices `ids` that there are, with those of their groups that `view` shows."""
+    rows = (await db.execute(_LISTED.where(device.c.id.in_(ids)))).all() if ids else []
+    groups = await groups_of(db, ids, view) if rows else {}
+    found = {}
+    for id_, *rest, tags, attributes in rows:
+        values: list[Any] = [id_, *rest, Raw(tags), Raw(attributes), groups.get(id_, [])]
+        found[id_] = ListedDevice(*values)
+    return found
+
+
+async def whole(db: AsyncConnection, ids: Collection[str], view: View) -> dict[str, Device]:
+    """Return the same with their calibration, without facts."""
+    rows = (await db.execute(_WHOLE.where(device.c.id.in_(ids)))).all() if ids else []
+    groups = await groups_of(db, ids, view) if rows else {}
+    return {row.id: to_device(row, groups.get(row.id, [])) for row in rows}
 
 
 def to_device(row: Row[*tuple[Any, ...]], groups: list[str]) -> Device:

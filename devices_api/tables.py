@@ -65,9 +65,13 @@ device = Table(
 )
 
 # For the orders and filters of lists, which leave out those that are deleted.
-for _name in ("profile", "name", "created", "updated"):
+for _name in ("profile", "name", "created", "updated", "enabled"):
     _live = device.c.deleted.is_(None)
     Index(f"device_{_name}", device.c[_name], device.c.id, sqlite_where=_live, postgresql_where=_live)
+
+# The few that are deleted, so that it is quick to leave them out.
+_gone = device.c.deleted.is_not(None)
+Index("device_deleted", device.c.id, device.c.deleted, sqlite_where=_gone, postgresql_where=_gone)
 
 # A tree: `path` is /a/b/ of the ids from the top to this group, so that all below it begin with it.
 group = Table(

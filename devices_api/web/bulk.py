@@ -163,7 +163,7 @@ async def _devices(
     after: Position | None = None
     yield begin(format_)
     while True:
-        page = await registry().lists.page(who.view, chosen, Order(), after, _DEVICES_AT_ONCE)
+        page = await registry().lists.whole_page(who.view, chosen, Order(), after, _DEVICES_AT_ONCE)
         yield await asyncio.to_thread(lines, format_, page.devices)
         if page.end is None:
             return

@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Self
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
+from msgspec import json, structs
 from pydantic import BaseModel, Field
 
 from devices_api.buckets import Bucket
 from devices_api.buckets import By as Grouping
 from devices_api.choice import Order, read_cursor, write_cursor
+from devices_api.devices import ListedDevice
+from devices_api.times import format_time
 from devices_api.web.access import Reader
 from devices_api.web.chosen import ChosenParam
 from devices_api.web.params import Cursor, PageLimit, read
@@ -16,6 +19,8 @@ from devices_api.web.schemas import DeviceOut, Next
 
 if TYPE_CHECKING:
     from devices_api.repository import Repository
+
+_json = json.Encoder()
 
 Sort = Annotated[
     str,
@@ -36,6 +41,17 @@ class DevicePage(BaseModel):
 
     items: list[DeviceOut]
     next: Next
+
+
+def _item(device: ListedDevice) -> dict[str, object]:
+    """Show a device as DeviceOut does, without the three times that pydantic takes for a page."""
+    item = structs.asdict(device)
+    for name in ("created", "updated", "last_changed", "last_seen", "deleted"):
+        if item[name] is not None:
+            item[name] = format_time(item[name])
+    latitude, longitude = item.pop("latitude"), item.pop("longitude")
+    known = latitude is not None and longitude is not None
+    return item | {"location": {"latitude": latitude, "longitude": longitude} if known else None}
 
 
 class BucketOut(BaseModel):
@@ -63,10 +79,10 @@ def routes(registry: "Callable[[], Repository]") -> APIRouter:
     """Build the routes on `registry`."""
     router = APIRouter(tags=["devices"])
 
-    @router.get("/devices")
+    @router.get("/devices", response_model=DevicePage)
     async def list_devices(
         who: Reader, chosen: ChosenParam, sort: Sort = "id", limit: PageLimit = 100, cursor: Cursor = None
-    ) -> DevicePage:
+    ) -> Response:
         """List devices; those that are deleted only if the filter asks for it.
 
         Devices that come, go and change meanwhile neither repeat nor displace others.
@@ -75,7 +91,8 @@ def routes(registry: "Callable[[], Repository]") -> APIRouter:
         after = None if cursor is None else read("bad-cursor", lambda text: read_cursor(chosen, order, text), cursor)
         page = await registry().lists.page(who.view, chosen, order, after, limit)
         following = None if page.end is None else write_cursor(chosen, order, page.end)
-        return DevicePage(items=[DeviceOut.of(device) for device in page.devices], next=following)
+        content = _json.encode({"items": [_item(device) for device in page.devices], "next": following})
+        return Response(content, media_type="application/json")
 
     @router.get("/device-counts")
     async def count_devices(who: Reader, chosen: ChosenParam, by: By, limit: PageLimit = 100) -> CountsOut:

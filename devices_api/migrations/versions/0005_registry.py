@@ -14,7 +14,7 @@ _TAGS_OF = {
 }
 
 
-_LISTED_BY = ("profile", "name", "created", "updated")
+_LISTED_BY = ("profile", "name", "created", "updated", "enabled")
 
 
 def upgrade() -> None:
@@ -78,6 +78,8 @@ def upgrade() -> None:
     live = sa.text("deleted IS NULL")
     for name in _LISTED_BY:
         op.create_index(f"device_{name}", "device", [name, "id"], sqlite_where=live, postgresql_where=live)
+    gone = sa.text("deleted IS NOT NULL")
+    op.create_index("device_deleted", "device", ["id", "deleted"], sqlite_where=gone, postgresql_where=gone)
     op.create_index("presence_online", "presence", ["online", "device"])
     _keep_first_versions()
     # Profiles have records of their own from now on, and devices' records no longer hold them.
@@ -123,6 +125,7 @@ def downgrade() -> None:
     op.execute("UPDATE device SET enabled = FALSE WHERE deleted IS NOT NULL")
     op.execute("INSERT INTO outbox (device) SELECT id FROM device ORDER BY id")
     op.drop_index("presence_online", "presence")
+    op.drop_index("device_deleted", "device")
     for name in _LISTED_BY:
         op.drop_index(f"device_{name}", "device")
     with op.batch_alter_table("outbox") as outbox:

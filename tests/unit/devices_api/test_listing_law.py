@@ -18,7 +18,7 @@ from devices_api.tables import device
 from tests.devices.filter_strategies import GROUPS, FilteredDevice, devices, filters
 from tests.devices.registry_rows import add, add_groups, drop
 
-IDS = [f"d{n}" for n in range(8)]
+IDS = [f"d{n}" for n in range(12)]
 VIEW = frozenset({"h", "z"})
 
 fleets = st.sets(st.sampled_from(IDS)).flatmap(lambda ids: st.tuples(*map(devices, sorted(ids))))

@@ -1,6 +1,9 @@
 import pytest
 
+from contracts.activity import Activity, Heard
 from devices_api.choice import Chosen, Order, Position, write_cursor
+from devices_api.repository import Repository
+from devices_api.times import format_time
 from tests.unit.devices_api.conftest import Service, problem
 
 
@@ -93,3 +96,45 @@ async def test_counts_tell_the_largest_first_and_how_many_are_in_none(fleet: Ser
     assert counts == {"total": 5, "items": [{"value": "pump", "devices": 3, "direct": None}], "other": 2}
     counts = await fleet.get("/device-counts", by="state", filter='profile eq "fan"')
     assert counts["items"] == [{"value": "unknown", "devices": 2, "direct": None}]
+
+
+async def test_a_list_shows_what_the_device_itself_shows(service: Service) -> None:
+    await service.client.post("/groups", json={"id": "north"})
+    rich = {
+        "id": "dé",
+        "name": 'Pump "7"',
+        "profile": "pump",
+        "tags": {"site": "nörd", "😀": ""},
+        "enabled": False,
+        "zone": "Europe/Paris",
+        "groups": ["north"],
+        "attributes": {"large": 12345678901234567890123, "deep": [1.5, {"no": None}], "": "ü"},
+        "location": {"latitude": 0.0, "longitude": 2.5},
+    }
+    for body in (rich, {"id": "plain"}):
+        assert (await service.client.post("/devices", json=body)).status_code == 201
+    for item in (await service.get("/devices"))["items"]:
+        detail = await service.get(f"/devices/{item['id']}")
+        assert item == {name: value for name, value in detail.items() if name not in ("calibration", "facts")}
+
+
+async def test_devices_are_found_and_ordered_by_what_is_shown_of_their_messages(
+    fleet: Service, registry: Repository
+) -> None:
+    heard = {"d1": Heard(3, 9_000), "d2": Heard(30, 7_000), "d4": Heard(4, 8_000), "stranger": Heard(5, 7_500)}
+    await registry.activities.take({1: Activity(1, 0, heard)}, 9)
+    items = (await fleet.get("/devices"))["items"]
+    shown = {item["id"]: (item["last_seen"], item["messages"]) for item in items}
+    assert shown == {id_: (format_time(heard[id_].last), heard[id_].messages) for id_ in ("d1", "d2", "d4")} | {
+        "d3": (None, 0),
+        "d5": (None, 0),
+    }
+    assert await ids(fleet, sort="last_seen") == ["d2", "d4", "d1", "d3", "d5"]
+    assert await ids(fleet, sort="-last_seen") == ["d1", "d4", "d2", "d5", "d3"]
+    assert await ids(fleet, sort="messages") == ["d3", "d5", "d1", "d4", "d2"]
+    assert await ids(fleet, sort="-messages") == ["d2", "d4", "d1", "d5", "d3"]
+    for id_, (seen, messages) in shown.items():
+        same = {other for other, of in shown.items() if of[0] == seen}
+        asked = "not exists last_seen" if seen is None else f'last_seen eq "{seen}"'
+        assert set(await ids(fleet, filter=asked)) == same
+        assert id_ in await ids(fleet, filter=f"messages eq {messages}")

@@ -9,7 +9,7 @@ from contracts.devices import DeviceRecord
 from contracts.presence import Presence
 from devices_api.access import ROOT
 from devices_api.choice import Chosen, Order
-from devices_api.devices import Device, NewDevice, Online
+from devices_api.devices import ListedDevice, NewDevice, Online
 from devices_api.errors import ExistsError
 from devices_api.hearing import Taken
 from devices_api.repository import Repository
@@ -117,7 +117,7 @@ async def test_states_of_strangers_are_bounded_and_those_of_devices_are_not(regi
     assert await registry.take_presence([told("s0", "offline", 2)], 9, limit=2) == Taken()
 
 
-async def listed(registry: Repository) -> list[Device]:
+async def listed(registry: Repository) -> list[ListedDevice]:
     return (await registry.lists.page(None, Chosen(), Order(), None, 10)).devices
 
 
