@@ -57,6 +57,15 @@ async def registry(registry_url: str) -> AsyncIterator[Repository]:
     await repository.close()
 
 
+@pytest.fixture
+async def second_registry(registry: Repository, registry_url: str) -> AsyncIterator[Repository]:
+    """Give another replica's registry, on the database of the first."""
+    del registry  # it has emptied the database
+    repository = Repository(database.connect(registry_url))
+    yield repository
+    await repository.close()
+
+
 @pytest.fixture(scope="session")
 def tables(runner: asyncio.Runner, postgres: Postgres) -> Iterator[AsyncEngine]:
     """Give the registry's tables with nothing in them, for laws that leave nothing in them."""

@@ -57,6 +57,15 @@ async def registry(tmp_path: Path) -> AsyncIterator[Repository]:
 
 
 @pytest.fixture
+async def second_registry(registry: Repository, tmp_path: Path) -> AsyncIterator[Repository]:
+    """Give another replica's registry, on the database of the first."""
+    del registry  # it has made the database
+    repository = await open_registry(tmp_path / "registry" / "devices.sqlite3")
+    yield repository
+    await repository.close()
+
+
+@pytest.fixture
 def empty_url(tmp_path: Path) -> str:
     """Name a database that is not there yet."""
     return f"sqlite+aiosqlite:///{tmp_path}/empty.sqlite3"

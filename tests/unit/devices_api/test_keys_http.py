@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import insert, text
@@ -16,7 +15,7 @@ from devices_api.tables import group
 from devices_api.times import SECOND, format_time
 from devices_api.upkeep import Upkeep
 from devices_api.web.requestids import HEADER
-from tests.unit.devices_api.conftest import KEY, NOW, Service, StoreFile, open_registry, problem
+from tests.unit.devices_api.conftest import KEY, NOW, Service, StoreFile, problem
 
 
 @contextlib.asynccontextmanager
@@ -151,11 +150,9 @@ async def test_an_expired_key_is_of_no_use(service: Service) -> None:
 
 
 async def test_a_key_that_is_changed_is_in_force_here_at_once_and_elsewhere_after_a_second(
-    service: Service, registry: Repository, store: StoreFile, tmp_path: Path
+    service: Service, second_registry: Repository, store: StoreFile
 ) -> None:
-    del registry  # the first replica's
-    other_registry = await open_registry(tmp_path / "registry" / "devices.sqlite3")
-    async with replica(other_registry, store) as other:
+    async with replica(second_registry, store) as other:
         disabled, removed = await make(service, "a"), await make(service, "b")
         for key in (disabled, removed):
             assert [await status(one, key["key"]) for one in (service, other)] == [200, 200]
@@ -167,7 +164,6 @@ async def test_a_key_that_is_changed_is_in_force_here_at_once_and_elsewhere_afte
         assert LIFETIME_S <= 2
         for key in (disabled, removed):
             assert await status(other, key["key"]) == 401
-    await other_registry.close()
 
 
 async def test_a_key_is_looked_up_once_a_second_and_proved_while_the_database_is_away(
@@ -263,12 +259,10 @@ async def test_an_address_with_too_many_wrong_keys_has_to_wait_but_for_keys_know
 
 
 async def test_a_ticket_stands_in_for_a_key_once(
-    service: Service, registry: Repository, store: StoreFile, tmp_path: Path
+    service: Service, second_registry: Repository, store: StoreFile
 ) -> None:
-    del registry  # the first replica's
     made = await make(service)
-    other_registry = await open_registry(tmp_path / "registry" / "devices.sqlite3")
-    async with replica(other_registry, store) as other, service.asking(made["key"]) as client:
+    async with replica(second_registry, store) as other, service.asking(made["key"]) as client:
         answer = await client.post("/tickets")
         assert answer.status_code == 201
         assert answer.headers["Cache-Control"] == "no-store"
@@ -278,7 +272,6 @@ async def test_a_ticket_stands_in_for_a_key_once(
             assert first.json()["name"] == "dashboard"
             assert problem(await nobody.get("/me", params={"ticket": ticket})) == (401, "unauthorized")
         assert await status(service, "", f"/me?ticket={ticket}") == 401
-    await other_registry.close()
 
 
 async def test_a_ticket_is_of_no_use_after_30_s_nor_once_its_key_is_revoked(
