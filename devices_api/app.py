@@ -30,6 +30,9 @@ from devices_api.influx import InfluxTimeSeries
 from devices_api.keyring import Keyring
 from devices_api.listening import Matching
 from devices_api.metrics import Metrics
+from devices_api.oidc import Claims
+from devices_api.oidc_keys import KeySet
+from devices_api.oidc_tokens import OidcTokens
 from devices_api.passwords import Passwords
 from devices_api.provenance import Deliveries
 from devices_api.settings import Settings
@@ -94,7 +97,7 @@ class App:
                     settings.key.get_secret_value(),
                     self._keyring,
                     tickets,
-                    None,
+                    self._tokens(),
                     self._metrics,
                     rate=parse_rate(settings.key_rate),
                     failures=parse_rate(settings.failure_rate),
@@ -163,6 +166,19 @@ class App:
         if self._repository is None:
             raise UnavailableError(_DATABASE)
         return self._repository
+
+    def _tokens(self) -> OidcTokens | None:
+        settings = self._settings
+        if not settings.oidc_jwks:
+            return None
+        claims = Claims(
+            settings.oidc_scope_claim,
+            settings.oidc_scope_prefix,
+            settings.oidc_groups_claim,
+            everything=settings.oidc_everything,
+        )
+        keys = KeySet(settings.oidc_jwks, self._metrics, self._log, time.monotonic)
+        return OidcTokens(settings.oidc_issuer, settings.oidc_audience, keys, claims, now=self._now)
 
     def _matching_of(self, filter_: Filter | None, view: View) -> Matching | None:
         if filter_ is None and view is None:

@@ -33,6 +33,12 @@ class Metrics:
             "Requests whose key, token or ticket proves nobody: wrong, expired, disabled, used; moves with the answer",
             registry=registry,
         )
+        self.oidc_readings = Counter(
+            "devices_api_oidc_key_readings",
+            "Readings of the identity provider's keys, by outcome: read, failed; moves when a reading ends",
+            ["outcome"],
+            registry=registry,
+        )
         self.rate_limited = Counter(
             "devices_api_rate_limited",
             "Requests refused with 429: key, their key has asked too often; address, too many wrong keys have come "

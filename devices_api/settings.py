@@ -1,8 +1,9 @@
 """What devices_api can be told, by environment variables that begin with DEVICES_API_."""
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from contracts.broker import BrokerSettings
@@ -96,6 +97,28 @@ class Settings(BrokerSettings):
         pattern=r"^(https?://[^/\s*]+(\s+https?://[^/\s*]+)*)?$",
         description="Origins whose pages may ask with a key of theirs, separated by spaces; none where it is empty",
     )
+    oidc_issuer: str = Field(
+        default="", max_length=2048, description="Identity provider whose tokens are taken, as their claim iss names it"
+    )
+    oidc_audience: str = Field(
+        default="", max_length=2048, description="What their claim aud has to name: this API, as the provider calls it"
+    )
+    oidc_jwks: str = Field(
+        default="",
+        validate_default=True,
+        description="Where the provider's keys are: an https URL, which may be http on this machine, or a file; "
+        "without all three no tokens are taken",
+    )
+    oidc_scope_claim: str = Field(default="scope", min_length=1, description="Claim with a token's scopes")
+    oidc_scope_prefix: str = Field(
+        default="sensorium:", description="What precedes ours there, as in sensorium:read; others are passed over"
+    )
+    oidc_groups_claim: str = Field(
+        default="groups", min_length=1, description="Claim with the groups that a token is limited to"
+    )
+    oidc_everything: bool = Field(
+        default=False, description="A token without that claim sees all devices; else it sees none"
+    )
     audit_days: float = Field(
         default=400.0, gt=0, le=36500, description="After how many days an entry of the audit log is deleted"
     )
@@ -103,3 +126,27 @@ class Settings(BrokerSettings):
     job_bytes: int = Field(
         default=GIB // 2, ge=1 << 20, description="Most bytes of a file that is sent for a job; it is in the database"
     )
+
+    @field_validator("oidc_jwks")
+    @classmethod
+    def _provider(cls, jwks: str, info: ValidationInfo) -> str:
+        given = {"OIDC_ISSUER": info.data.get("oidc_issuer"), "OIDC_AUDIENCE": info.data.get("oidc_audience")}
+        given["OIDC_JWKS"] = jwks
+        if lacking := [f"DEVICES_API_{name}" for name, value in given.items() if not value]:
+            if len(lacking) < len(given):
+                raise ValueError(f"issuer, audience and keys go together: {' and '.join(lacking)} not set")
+            return jwks
+        return _safe_source(jwks)
+
+
+def _safe_source(jwks: str) -> str:
+    if "://" not in jwks:
+        return jwks
+    url = urlsplit(jwks)
+    if url.username is not None or url.password is not None:
+        raise ValueError("no name or password may be in it")
+    if not url.hostname or url.scheme not in {"https", "http"}:
+        raise ValueError("it has to be an https URL or a file")
+    if url.scheme == "http" and url.hostname not in {"127.0.0.1", "::1", "localhost"}:
+        raise ValueError("keys that came without TLS could be anybody's: it has to be https")
+    return jwks

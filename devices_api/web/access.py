@@ -14,7 +14,7 @@ from devices_api.access import Principal, Scope
 Authenticate = Callable[[HTTPConnection], Awaitable[Principal]]
 """Tells who asks; raises Problem where nobody is proved."""
 
-described = HTTPBearer(auto_error=False, description="An API key")
+described = HTTPBearer(auto_error=False, description="An API key, or a token of the identity provider")
 """Tells the API's description that requests carry a key; `allow` is what checks it."""
 
 
