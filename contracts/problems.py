@@ -6,10 +6,11 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, HTTPException, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, ValidationException, WebSocketRequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contracts.settings import said
@@ -63,8 +64,8 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, StarletteHTTPException)  # noqa: S101 - registered for this type only
         return refuse(request.scope, error)
 
-    async def on_invalid(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
+    async def on_invalid(request: HTTPConnection, error: Exception) -> JSONResponse:
+        assert isinstance(error, ValidationException)  # noqa: S101 - as above
         errors = [{"at": ".".join(str(part) for part in e["loc"]), "problem": said(e["msg"])} for e in error.errors()]
         detail = "; ".join(f"{e['at']}: {e['problem']}" for e in errors)
         title = "The request is not valid"
@@ -76,6 +77,7 @@ def install(app: FastAPI) -> None:
 
     app.add_exception_handler(StarletteHTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(WebSocketRequestValidationError, on_invalid)  # the answer refuses the handshake
     app.add_exception_handler(Exception, on_unexpected)
 
 

@@ -54,6 +54,7 @@ from devices_api.web.access import Authenticate, described
 from devices_api.web.addressing import Addressing
 from devices_api.web.idempotency import Idempotency
 from devices_api.web.measure import Measure
+from devices_api.web.params import storable_address
 from devices_api.web.requestids import RequestIds
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def build(parts: Parts) -> FastAPI:
             expose_headers=["ETag", "Location", "Retry-After", "Idempotent-Replayed", "X-Request-Id"],
         )
     app.add_middleware(RequestIds, random_bytes=parts.random_bytes)  # the last is the outermost
-    api = APIRouter(prefix="/api/v1", dependencies=[Depends(described)])
+    api = APIRouter(prefix="/api/v1", dependencies=[Depends(storable_address), Depends(described)])
     addressing = Addressing(parts.registry, parts.timeseries)
     api.include_router(telemetry.routes(addressing, parts.timeseries))
     api.include_router(latest.routes(addressing, parts.timeseries))
@@ -165,7 +166,7 @@ def build(parts: Parts) -> FastAPI:
     api.include_router(provisioning.routes(parts.registry, parts.identity, parts.now))
     api.include_router(accounts.routes(parts.registry, parts.identity, parts.now))
     app.include_router(api)
-    app.include_router(sockets, prefix="/api/v1")
+    app.include_router(sockets, prefix="/api/v1", dependencies=[Depends(storable_address)])
     if parts.broker_key:
         app.include_router(broker.routes(parts.identity, parts.broker_key, cert_login=parts.broker_cert_login))
     return app

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import Depends, Query, Request
 from pydantic import BeforeValidator, WithJsonSchema
+from starlette.requests import HTTPConnection
 
 from contracts.deadletters import Reason
 from contracts.problems import Problem
@@ -33,6 +34,12 @@ def read(slug: str, parse: Callable[[str], T], text: str) -> T:
         return parse(text)
     except ValueError as error:
         raise bad(slug, str(error)) from error
+
+
+def storable_address(connection: HTTPConnection) -> None:
+    """Refuse an address that holds the character 0: nothing is named with it, and PostgreSQL takes it in no text."""
+    if "\0" in connection.scope["path"] or b"%00" in connection.scope["query_string"]:
+        raise bad("bad-text", "the address may not hold the character U+0000")
 
 
 def _limit(maximum: int) -> BeforeValidator:

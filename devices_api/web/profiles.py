@@ -6,7 +6,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Path, Response
-from pydantic import AfterValidator
 
 from contracts.computed import ComputedFailure
 from contracts.problems import Problem
@@ -17,7 +16,6 @@ from devices_api.web.etags import IfMatch, tagged
 from devices_api.web.params import Cursor, ProfilesLimit, read
 from devices_api.web.profileschemas import ProfileIn, ProfileOut, ProfilePage, ProfileShown
 from devices_api.web.refusals import refusals
-from devices_api.web.textschemas import storable
 
 if TYPE_CHECKING:
     from devices_api.profiles import Profile
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 FailuresOf = Callable[["Profile"], Awaitable[dict[str, ComputedFailure]]]
 """Gives the failures of a profile's computed metrics; raises UnavailableError."""
 
-ProfileId = Annotated[str, Path(min_length=1, max_length=64), AfterValidator(storable)]
+ProfileId = Annotated[str, Path(min_length=1, max_length=64)]
 
 
 def _unknown(id_: str) -> Problem:

@@ -149,9 +149,28 @@ async def test_a_socket_hears_of_the_devices_of_its_filter(
                 message = json.loads(await socket.recv())
         assert (message["event"], message["data"]["device"]) == ("reading", "a")
         await until(lambda: at.listeners() == 0, "it has left")
-        with pytest.raises(websockets.InvalidStatus) as refused:
-            await websockets.connect(url)
-        assert refused.value.response.status_code == 401
+
+
+async def test_a_refused_handshake_is_answered_with_what_was_wrong(stream: Server, tmp_path: Path) -> None:
+    async with replica(stream, tmp_path) as at:
+        for query, headers, told in (
+            ("", {}, (401, "unauthorized")),
+            ("?ticket=none", {}, (401, "unauthorized")),
+            ("?filter=nonsense", HEADERS, (400, "bad-filter")),
+            ("?last_event_id=999-0-0", HEADERS, (400, "bad-event-id")),
+            ("?event=nonsense", HEADERS, (422, "invalid-request")),
+            ("?metric=%00", HEADERS, (400, "bad-text")),
+        ):
+            with pytest.raises(websockets.InvalidStatus) as refused:
+                await websockets.connect(
+                    f"ws://127.0.0.1:{at.port}/api/v1/events/ws{query}", additional_headers=headers
+                )
+            answer = refused.value.response
+            assert answer.headers["Content-Type"] == "application/problem+json"
+            body = json.loads(answer.body or b"")
+            assert (answer.status_code, body["type"].rpartition(":")[2]) == told
+            assert answer.status_code == body["status"]
+            assert answer.headers["X-Request-Id"] == body["request_id"]
 
 
 async def test_a_replica_that_stops_says_so_and_ends_the_streams(

@@ -9,13 +9,15 @@ from starlette.requests import HTTPConnection
 
 from devices_api.access import Principal
 from devices_api.repository import Repository
-from tests.unit.devices_api.conftest import Service, StoreFile, problem
+from tests.unit.devices_api.conftest import BROKER_KEY, KEY, Service, StoreFile, problem
 
 OPEN = ("/docs", "/openapi.json", "/docs/oauth2-redirect", "/api/v1/provision")
 """Routes that want no key; what a device shows to be provisioned is its claim's secret."""
 
 HOOKS = "/broker/"
 """Routes that the broker asks, with a secret of its own."""
+
+PARAMETER = re.compile(r"\{[^}]*\}")
 
 
 def every_route(service: Service) -> list[Any]:
@@ -27,18 +29,23 @@ def every_route(service: Service) -> list[Any]:
     ]
 
 
+def routes(service: Service) -> list[tuple[str, str]]:
+    """Give method and path of every route that wants a key; paths have parameters in braces."""
+    return [
+        (method, route.path)
+        for route in every_route(service)
+        if route.path not in OPEN and HOOKS not in route.path
+        for method in getattr(route, "methods", None) or ()
+    ]
+
+
 def asked(service: Service) -> list[tuple[str, str]]:
-    """Give method and path of every route that wants a key."""
-    found = []
-    for route in every_route(service):
-        if route.path not in OPEN and HOOKS not in route.path:
-            path = re.sub(r"\{[^}]*\}", "1", route.path)
-            found += [(method, path) for method in getattr(route, "methods", None) or ()]
-    return found
+    """Give the same with something in place of parameters."""
+    return [(method, PARAMETER.sub("1", path)) for method, path in routes(service)]
 
 
-async def ask(service: Service, method: str, path: str) -> httpx.Response:
-    async with service.asking("") as client:
+async def ask(service: Service, method: str, path: str, key: str = "") -> httpx.Response:
+    async with service.asking(key) as client:
         return await client.request(method, f"http://api{path}")
 
 
@@ -92,3 +99,47 @@ async def test_no_route_takes_the_place_of_a_device_or_anything_else_that_is_nam
     assert len(routes) > 15
     assert [(route.path, other.path) for route in routes for other in routes if hides(route, other)] == []
     assert [route.path for route in routes if ":path}" in route.path] == []
+
+
+async def test_the_character_0_is_refused_in_every_address(service: Service) -> None:
+    tried = 0
+    for method, path in routes(service):
+        filled = PARAMETER.sub("1", path)
+        for parameter in PARAMETER.finditer(path):
+            before = PARAMETER.sub("1", path[: parameter.start()])
+            after = PARAMETER.sub("1", path[parameter.end() :])
+            for name in ("%00", "a%00b"):
+                answer = await ask(service, method, f"{before}{name}{after}", KEY)
+                assert problem(answer) == (HTTPStatus.BAD_REQUEST, "bad-text"), (method, path)
+                tried += 1
+        for query in ("?filter=%00", "?x%00=1", "?search=a&device=a%00b"):
+            assert problem(await ask(service, method, filled + query, KEY)) == (HTTPStatus.BAD_REQUEST, "bad-text")
+    assert tried > 50
+
+
+async def test_other_control_characters_name_nothing(service: Service) -> None:
+    for method, path in routes(service):
+        if PARAMETER.search(path):
+            for name in ("%01", "a%0Ab", "%ED%A0%80"):
+                answer = await ask(service, method, PARAMETER.sub(name, path), KEY)
+                assert answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR, (method, path, name, answer.text)
+                assert answer.is_success or problem(answer)[0] >= HTTPStatus.BAD_REQUEST
+
+
+async def test_what_no_database_takes_is_no_500_in_queries_and_hooks(service: Service) -> None:
+    for escape in (r"\u0000", r"\ud800"):
+        for text in (
+            f'name eq "{escape}"',
+            f'tags."{escape}" eq "x"',
+            f'attributes.a eq "{escape}"',
+            f'group in ("{escape}")',
+        ):
+            for path in ("/devices", "/device-counts", "/latest"):
+                answer = await service.client.get(path, params={"filter": text})
+                assert answer.status_code in {HTTPStatus.OK, HTTPStatus.BAD_REQUEST}, (path, text, answer.text)
+    name = {"username": "a\0b/c", "clientid": "a\0b", "password": "x\0", "action": "publish", "topic": "devices/\0"}
+    async with service.asking(BROKER_KEY) as broker:
+        for path in ("authenticate", "authorize"):
+            assert (await broker.post(f"http://api/broker/{path}", json=name)).json()["result"] == "deny"
+        for path in ("user", "vhost", "resource", "topic"):
+            assert (await broker.post(f"http://api/broker/rabbitmq/{path}", data=name)).text == "deny"
