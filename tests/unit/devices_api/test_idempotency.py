@@ -15,6 +15,8 @@ from devices_api.web.idempotency import HEADER, Idempotency
 from tests.unit.devices_api.conftest import KEY, NOW, Service, StoreFile, problem
 
 DEVICE = {"id": "pump-7"}
+SECRETS = {"key", "secret", "password", "ticket", "token"}
+"""What fields of an answer are called that hold one."""
 
 
 async def post(service: Service, path: str, body: Any, key: str = "once") -> httpx.Response:  # noqa: ANN401 - any JSON
@@ -32,6 +34,9 @@ async def test_a_request_that_is_sent_again_is_answered_again_at_any_replica(
         assert again.headers["Idempotent-Replayed"] == "true"
     assert "Idempotent-Replayed" not in first.headers
     assert service.changes == 1
+    for replica, asked in ((service, 2), (other, 1)):
+        assert replica.metric("requests_total", route="/devices", method="POST", status="201") == asked
+        assert replica.metric("idempotent_total", outcome="answered") == 1
     assert problem(await service.client.post("/devices", json=DEVICE)) == (409, "device-exists")
     await other.client.aclose()
     await other.timeseries.close()
@@ -50,6 +55,7 @@ async def test_the_same_key_with_another_request_is_refused(service: Service) ->
         await post(service, "/tickets", DEVICE),
     ):
         assert problem(answer) == (422, "idempotency-key-reused")
+    assert service.metric("requests_total", route="/tickets", method="POST", status="422") == 1
     assert (await service.client.get("/devices/pump-8")).status_code == 404
 
 
@@ -84,6 +90,43 @@ async def test_a_secret_is_not_kept(service: Service, registry: Repository) -> N
         rows = str((await db.execute(text("SELECT * FROM answer"))).all())
     assert made.json()["id"] in rows
     assert made.json()["key"].rpartition("_")[2] not in rows
+
+
+def routes_with_secrets(service: Service) -> set[str]:
+    """Give the paths to which a POST may be answered with a secret, as the API's description says."""
+    described = service.app.openapi()
+    found = set()
+    for path, methods in described["paths"].items():
+        for status, answer in methods.get("post", {}).get("responses", {}).items():
+            schema = answer.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
+            fields = described["components"]["schemas"].get(schema.rpartition("/")[2], {}).get("properties", {})
+            if status.startswith("2") and SECRETS & fields.keys():
+                found.add(path.removeprefix("/api/v1"))
+    return found
+
+
+async def test_no_answer_with_a_secret_is_kept(service: Service) -> None:
+    for device in ("pump-7", "pump-8"):
+        await service.client.post("/devices", json={"id": device})
+    kept = (await service.client.post("/devices/pump-7/credentials", json={"kind": "token"})).json()["id"]
+    claim = (await service.client.post("/claims", json={"most": 2})).json()["key"]
+    bodies = {
+        "/devices/{device_id}/credentials": {"kind": "password"},
+        "/devices/{device_id}/credentials/{credential_id}/rotate": {"grace": 5},
+        "/claims": {"most": 1},
+        "/provision": {"key": claim, "id": "pump-9"},
+        "/broker-accounts": {"name": "ingest"},
+        "/keys": {"name": "panel", "scopes": ["read"]},
+        "/tickets": None,
+    }
+    assert bodies.keys() == routes_with_secrets(service)
+    for path, body in bodies.items():
+        filled = path.replace("{device_id}", "pump-7").replace("{credential_id}", kept)
+        made = await post(service, filled, body, f"for-{filled}")
+        assert made.status_code == 201, made.text
+        assert any(made.json().get(field) for field in SECRETS)
+        assert made.headers["Cache-Control"] == "no-store", path
+        assert problem(await post(service, filled, body, f"for-{filled}")) == (409, "already-done"), path
 
 
 async def test_while_the_first_is_being_done_others_are_told_to_wait(service: Service) -> None:
