@@ -56,8 +56,12 @@ class GroupRepository:
         return found[0] if found else None
 
     async def page(self, after: Sequence[str] | None, limit: int, view: View = None) -> list[Group]:
-        """Return the first `limit` groups after the one with the path `after`, each followed by what is below it."""
+        """Return the first `limit` groups after the one with the path `after`, each followed by what is below it.
+
+        `after` is what `view` shows of the path.
+        """
         async with transaction(self._engine) as db:
+            after = None if after is None else await tree.whole(db, after, view)
             return await tree.counted(db, await tree.page(db, after, limit, view))
 
     async def change(self, id_: str, change: GroupChange, by: Principal, now: int, match: Match = None) -> Group | None:

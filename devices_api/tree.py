@@ -52,6 +52,12 @@ async def find(db: AsyncConnection, ids: Collection[str], view: View) -> dict[st
     return {row.id: _group(row) for row in rows}
 
 
+async def whole(db: AsyncConnection, shown: Sequence[str], view: View) -> Sequence[str]:
+    """Return the path of which `shown` is what `view` shows; `shown` itself where its first group is gone."""
+    top = None if view is None else (await find(db, shown[:1], view)).get(shown[0])
+    return shown if top is None else (*top.path[:-1], *shown)
+
+
 async def page(db: AsyncConnection, after: Sequence[str] | None, limit: int, view: View) -> list[Group]:
     """Return the first `limit` groups after the one with the path `after`, each followed by what is below it."""
     path = collate(group.c.path, "C" if db.dialect.name == "postgresql" else "BINARY")

@@ -147,7 +147,7 @@ def build(parts: Parts) -> FastAPI:
     api.include_router(bulk.routes(parts.registry, starting))
     api.include_router(jobs.routes(parts.registry, parts.now))
     api.include_router(lists.routes(parts.registry))
-    api.include_router(devices.routes(parts.registry, parts.changed, parts.now))
+    api.include_router(devices.routes(parts.registry, parts.timeseries, parts.changed, parts.now))
     api.include_router(deletions.routes(parts.registry, parts.changed, parts.now))
     api.include_router(twins.routes(parts.registry, parts.changed, parts.now))
     api.include_router(groups.routes(parts.registry, parts.changed, parts.now))

@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Response
 
+from devices_api.errors import ExistsError
+from devices_api.timeseries import TimeSeries
 from devices_api.web.access import Reader, Writer
 from devices_api.web.etags import IfMatch, tagged
 from devices_api.web.refusals import refusals, unknown_device
@@ -18,14 +20,21 @@ if TYPE_CHECKING:
 Deleted = Annotated[bool, Query(description="Show what is deleted")]
 
 
-def routes(registry: "Callable[[], Repository]", changed: Callable[[], None], now: Callable[[], int]) -> APIRouter:
+def routes(
+    registry: "Callable[[], Repository]", timeseries: TimeSeries, changed: Callable[[], None], now: Callable[[], int]
+) -> APIRouter:
     """Build the routes on `registry`; `changed` is called after each change."""
     router = APIRouter(prefix="/devices", tags=["devices"])
 
     @router.post("", status_code=HTTPStatus.CREATED)
     async def register(who: Writer, body: DeviceIn, response: Response) -> DeviceDetail:
-        """Register a device. A key that is limited to groups has to put it into one of them."""
+        """Register a device. A key that is limited to groups has to put it into one of them.
+
+        Such a key is refused an id that has telemetry already, of a device that it did not see.
+        """
         with refusals():
+            if who.view is not None and await timeseries.has(body.id):
+                raise ExistsError(body.id)
             device = await registry().create(body.content(), who, now())
         changed()
         response.headers["Location"] = f"/api/v1/devices/{quote(body.id, safe='')}"

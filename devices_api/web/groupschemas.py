@@ -79,5 +79,7 @@ class GroupPage(BaseModel):
     def of(groups: list[Group], limit: int, view: View) -> "GroupPage":
         """Show the first `limit` of `groups`; there is a next page if there are more."""
         shown = groups[:limit]
-        following = encode_cursor("groups", "/".join(shown[-1].path)) if len(groups) > limit else None
+        # Whoever has a cursor can read it.
+        last = "/".join(shown_path(shown[-1].path, view))
+        following = encode_cursor("groups", last) if len(groups) > limit else None
         return GroupPage.model_construct(items=[GroupOut.of(group, view) for group in shown], next=following)

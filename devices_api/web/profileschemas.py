@@ -283,7 +283,10 @@ class ProfileShown(ProfileOut):
 
     failing: Annotated[
         dict[str, FailureOut] | None,
-        Field(description="The computed metrics that fail, by name; null while the stream server is away"),
+        Field(
+            description="The computed metrics that fail, by name; null while the stream server is away, and for a key "
+            "that is limited to groups"
+        ),
     ] = None
 
     @staticmethod
