@@ -28,13 +28,16 @@ WRITE = {"sqlite_begin": "IMMEDIATE"}
 
 
 def connect(url: str) -> AsyncEngine:
-    """Build an engine for `url`; for SQLite, the file's folder is made. Nothing is opened yet."""
+    """Build an engine for `url`; for SQLite, the file's folder is made. Nothing is opened yet.
+
+    Its errors, which are logged, do not tell what was read or written.
+    """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_async_engine(parsed, pool_pre_ping=True)
+        return create_async_engine(parsed, pool_pre_ping=True, hide_parameters=True)
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_async_engine(parsed)
+    engine = create_async_engine(parsed, hide_parameters=True)
     event.listen(engine.sync_engine, "connect", _set_up)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine

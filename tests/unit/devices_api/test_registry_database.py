@@ -12,6 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 import devices_api
 from devices_api import database
@@ -98,6 +99,13 @@ async def test_profiles_of_before_computed_metrics_are_kept(tmp_path: Path, monk
         zone="UTC", keep_raw=True, point_rate="5:1", id="still", created=6, updated=7
     )
     await registry.close()
+
+
+async def test_an_error_of_the_database_does_not_tell_what_was_written(registry: Repository) -> None:
+    with pytest.raises(DBAPIError) as raised:
+        async with database.transaction(registry._engine) as db:  # noqa: SLF001 - no method fails like this
+            await db.execute(text("INSERT INTO ticket (hash) VALUES (:hash)"), {"hash": "a-secret"})
+    assert "a-secret" not in str(raised.value)
 
 
 async def test_a_database_that_cannot_be_written_is_unavailable(registry: Repository, tmp_path: Path) -> None:
