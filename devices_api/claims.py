@@ -3,7 +3,6 @@
 Every method raises UnavailableError if the database cannot be reached now.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -50,8 +49,20 @@ class Claim:
 
     def takes(self, device_id: str) -> bool:
         """Whether a device may have this id."""
-        wanted = ".*".join(re.escape(part) for part in self.pattern.split("*"))
-        return re.fullmatch(wanted, device_id) is not None
+        # No regular expression: with some stars it takes seconds to find that an id does not match.
+        first, *middle = self.pattern.split("*")
+        if not middle:
+            return device_id == first
+        last = middle.pop()
+        at, end = len(first), len(device_id) - len(last)
+        if at > end or not (device_id.startswith(first) and device_id.endswith(last)):
+            return False
+        for part in middle:
+            found = device_id.find(part, at, end)
+            if found < 0:
+                return False
+            at = found + len(part)
+        return True
 
     def open(self, now: int) -> bool:
         """Whether it can be used at `now`, but for its limit."""

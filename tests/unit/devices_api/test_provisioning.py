@@ -3,9 +3,12 @@
 import asyncio
 import json
 import secrets
+from fnmatch import fnmatchcase
 from typing import Any
 
 import httpx
+from hypothesis import given
+from hypothesis import strategies as st
 
 from contracts.topics import provision_request
 from contracts.uplink import Uplink
@@ -152,3 +155,17 @@ def test_a_star_in_the_ids_pattern_is_any_text() -> None:
     claimed = Claim("c", "", "h", Kind.TOKEN, 1, NOW, "a*b*.c*")
     assert [claimed.takes(id_) for id_ in ("ab.c", "axxbx.cx")] == [True, True]
     assert [claimed.takes(id_) for id_ in ("ab-c", "xab.c", "a")] == [False, False, False]
+
+
+def for_ids(pattern: str) -> Claim:
+    return Claim("1", "", "", Kind.TOKEN, 1, NOW, pattern)
+
+
+@given(st.text("ab*", max_size=8), st.text("ab", max_size=8))
+def test_a_claim_takes_the_ids_of_its_pattern(pattern: str, id_: str) -> None:
+    assert for_ids(pattern).takes(id_) == fnmatchcase(id_, pattern)
+
+
+def test_no_id_takes_long_to_compare_with_a_pattern() -> None:
+    assert not for_ids("*-" * 30 + "x").takes("-" * 256)
+    assert for_ids("*-" * 30 + "x").takes("-" * 255 + "x")
