@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from devices_api import keys
+from devices_api.access import Principal
 from devices_api.keys import Key
 
 if TYPE_CHECKING:
@@ -52,6 +53,13 @@ class Keyring:
         """Return the key with an id, if it is good now; it was proved before."""
         key = await self._get(id_)
         return None if key is None else self._in_use(key)
+
+    async def holds(self, who: Principal) -> bool:
+        """Whether what `who` has proved is good now, and lets them do and see the same."""
+        if who.expires is not None and who.expires <= self._now():
+            return False
+        key = await self.still(who.key) if who.key else None
+        return not who.key or (key is not None and (key.scopes, key.groups) == (who.scopes, who.view))
 
     def forget(self, id_: str) -> None:
         """Look a key up again, for it was changed."""

@@ -147,7 +147,8 @@ class Metrics:
         self.listeners_dropped = Counter(
             "devices_api_live_listeners_dropped",
             "Connections to live events that were ended from here: slow, it read more slowly than events came; "
-            "stopping, this replica stops; reset, a stream was made anew; unavailable, the streams cannot be heard",
+            "key, theirs has ended or was changed; stopping, this replica stops; reset, a stream was made anew; "
+            "unavailable, the streams cannot be heard, or the database cannot be asked",
             ["reason"],
             registry=registry,
         )

@@ -160,7 +160,7 @@ def build(parts: Parts) -> FastAPI:
     api.include_router(tickets.routes(parts.tickets))
     api.include_router(sweeps.routes(parts.letters))
     api.include_router(deadletters.routes(parts.letters))
-    events, sockets = live.routes(parts.hub, parts.matching_of)
+    events, sockets = live.routes(parts.hub, parts.matching_of, parts.keyring.holds)
     api.include_router(events)
     api.include_router(credentials.routes(parts.registry, parts.identity, parts.now))
     api.include_router(provisioning.routes(parts.registry, parts.identity, parts.now))

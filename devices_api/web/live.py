@@ -1,6 +1,6 @@
 """Routes of live events."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 from typing import Annotated
 
@@ -8,13 +8,13 @@ from fastapi import APIRouter, Depends, Header, Query, WebSocket
 from fastapi.responses import Response
 
 from contracts.problems import Problem
-from devices_api.access import View
+from devices_api.access import Principal, View
 from devices_api.filters import Filter
 from devices_api.hub import Hub, TooManyError
 from devices_api.listening import Listener, Matching, Wish
 from devices_api.live import Entry, Kind, Position
 from devices_api.web.access import Reader
-from devices_api.web.livestream import EventStream, serve_socket
+from devices_api.web.livestream import EventStream, Holds, serve_socket
 from devices_api.web.params import FilterParam, bad, read
 
 MatchingOf = Callable[[Filter | None, View], Matching | None]
@@ -39,19 +39,24 @@ Asked = Annotated[tuple[Filter | None, Wish], Depends(_wish)]
 LastId = Annotated[str | None, Query(description="The id after which to go on", max_length=128)]
 
 
-def routes(hub: Hub, matching_of: MatchingOf) -> tuple[APIRouter, APIRouter]:
+HoldsOf = Callable[[Principal], Awaitable[bool]]
+"""Whether what somebody has proved is good still, and lets them see the same. Raises UnavailableError."""
+
+
+def routes(hub: Hub, matching_of: MatchingOf, holds_of: HoldsOf) -> tuple[APIRouter, APIRouter]:
     """Build the routes on `hub`: that of server-sent events, and that of the WebSocket."""
 
-    async def join(who: Reader, asked: Asked, last: str | None) -> tuple[Listener, Iterable[Entry]]:
+    async def join(who: Reader, asked: Asked, last: str | None) -> tuple[Listener, Iterable[Entry], Holds]:
         filter_, wish = asked
         position = None if last is None else read("bad-event-id", Position.parse, last)
         try:
-            return await hub.listen(wish.of(matching_of(filter_, who.view)), position)
+            listener, missed = await hub.listen(wish.of(matching_of(filter_, who.view)), position)
         except ValueError as error:
             raise bad("bad-event-id", str(error)) from error
         except TooManyError as error:
             detail = "As many listen to live events as this replica takes. Try again later, or another replica."
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "too-many-listeners", "Too many listeners", detail) from error
+        return listener, missed, lambda: holds_of(who)
 
     router, sockets = APIRouter(tags=["live"]), APIRouter()
 
@@ -66,7 +71,7 @@ def routes(hub: Hub, matching_of: MatchingOf) -> tuple[APIRouter, APIRouter]:
 
         Each has an `id`; with the last one as `Last-Event-ID` a listener goes on where it was, for as long as that is
         remembered. An event `lost` says that messages of a stream could not be told: ask for that time's telemetry. A
-        listener that reads too slowly is dropped, with an event `dropped` that says why.
+        listener that reads too slowly, or whose key has ended, is dropped, with an event `dropped` that says why.
         """
         return EventStream(hub, *await join(who, asked, resumed or last_event_id))
 

@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from http import HTTPStatus
 
 import msgspec
 from fastapi import WebSocket
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocketDisconnect
 
 from devices_api.errors import UnavailableError
 from devices_api.hub import Hub
@@ -24,10 +23,17 @@ _TRY_AGAIN_LATER = 1013
 _json = msgspec.json.Encoder()
 
 
-async def _told(listener: Listener, missed: Iterable[Entry]) -> AsyncIterator[list[Heard]]:
-    """Give what a listener hears; where nobody can tell what it wants, it is dropped."""
+Holds = Callable[[], Awaitable[bool]]
+"""Whether a listener may still hear what it began to. Raises UnavailableError."""
+
+
+async def _told(listener: Listener, missed: Iterable[Entry], holds: Holds) -> AsyncIterator[list[Heard]]:
+    """Give what a listener hears; where it may not any more, or nobody can tell what it wants, it is dropped."""
     try:
         async for heard in listener.hear(missed, _HEARTBEAT_S):
+            if not await holds():
+                listener.drop("key: it has ended or was changed; begin again with one that is good")
+                return
             yield heard
     except UnavailableError as error:
         listener.drop(f"unavailable: {error}; begin again from the last id")
@@ -51,10 +57,10 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, hub: Hub, listener: Listener, missed: Iterable[Entry]) -> None:
+    def __init__(self, hub: Hub, listener: Listener, missed: Iterable[Entry], holds: Holds) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
-        self._hub, self._listener, self._missed = hub, listener, missed
+        self._hub, self._listener, self._missed, self._holds = hub, listener, missed, holds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - what ASGI calls
         """Send events until the client has gone, or the listener is dropped."""
@@ -78,7 +84,7 @@ class EventStream(Response):
 
     async def _parts(self) -> AsyncIterator[bytes]:
         yield b"retry: 2000\n\n"
-        async for heard in _told(self._listener, self._missed):
+        async for heard in _told(self._listener, self._missed, self._holds):
             yield b"".join(map(_frame, heard)) or b": nothing new\n\n"
         yield b"event: dropped\ndata: " + _json.encode({"reason": self._listener.dropped}) + b"\n\n"
 
@@ -87,17 +93,18 @@ def _frame(heard: Heard) -> bytes:
     return f"id: {heard.position}\nevent: {heard.name}\ndata: ".encode() + _json.encode(heard.content) + b"\n\n"
 
 
-async def serve_socket(websocket: WebSocket, hub: Hub, listener: Listener, missed: Iterable[Entry]) -> None:
+async def serve_socket(
+    websocket: WebSocket, hub: Hub, listener: Listener, missed: Iterable[Entry], holds: Holds
+) -> None:
     """Send messages until the client has gone, or the listener is dropped: then the socket's end says why."""
 
     async def gone() -> None:
-        with contextlib.suppress(WebSocketDisconnect):
-            while True:
-                await websocket.receive_bytes()  # whatever it says, nothing is asked of it
+        while (await websocket.receive())["type"] != "websocket.disconnect":
+            pass  # whatever it says, text or bytes: nothing is asked of it
 
     async def send() -> None:
         with contextlib.suppress(TimeoutError):  # as above
-            async for heard in _told(listener, missed):
+            async for heard in _told(listener, missed, holds):
                 for item in heard:
                     message = {"id": str(item.position), "event": item.name, "data": item.content}
                     async with asyncio.timeout(_STALLED_S):

@@ -85,9 +85,11 @@ async def publishing(stream: Server) -> AsyncIterator[Publishing]:
 
 
 @contextlib.asynccontextmanager
-async def events(at: Replica, last: str = "", **query: str) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+async def events(
+    at: Replica, last: str = "", key: str = KEY, **query: str
+) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
     """Listen to server-sent events, each as a dictionary of its fields."""
-    headers = HEADERS | ({"Last-Event-ID": last} if last else {})
+    headers = {"Authorization": f"Bearer {key}"} | ({"Last-Event-ID": last} if last else {})
     async with (
         httpx.AsyncClient(timeout=20) as client,
         client.stream("GET", f"{at.url}/events", params=query, headers=headers) as answer,
@@ -171,6 +173,30 @@ async def test_a_refused_handshake_is_answered_with_what_was_wrong(stream: Serve
             assert (answer.status_code, body["type"].rpartition(":")[2]) == told
             assert answer.status_code == body["status"]
             assert answer.headers["X-Request-Id"] == body["request_id"]
+
+
+async def test_a_key_that_is_revoked_hears_no_more(stream: Server, tmp_path: Path, publishing: Publishing) -> None:
+    async with replica(stream, tmp_path) as at, httpx.AsyncClient(base_url=at.url, headers=HEADERS) as client:
+        key = (await client.post("/keys", json={"name": "panel", "scopes": ["read"]})).json()
+        async with events(at, key=key["key"]) as listening:
+            await publishing.reading("a", 1.0)
+            await some(listening, 1)
+            assert (await client.delete(f"/keys/{key['id']}")).status_code == 204
+            await publishing.reading("a", 2.0)
+            [last] = await some(listening, 1)
+        assert (last["event"], last["data"]["reason"].partition(":")[0]) == ("dropped", "key")
+
+
+async def test_a_socket_does_not_mind_what_it_is_told(stream: Server, tmp_path: Path, publishing: Publishing) -> None:
+    async with replica(stream, tmp_path) as at:
+        url = f"ws://127.0.0.1:{at.port}/api/v1/events/ws"
+        async with websockets.connect(url, additional_headers=HEADERS) as socket:
+            await socket.send("hello")
+            await socket.send(b"hello")
+            await (await socket.ping())  # what was sent before it has been read
+            await publishing.reading("a", 1.0)
+            async with asyncio.timeout(20):
+                assert json.loads(await socket.recv())["event"] == "reading"
 
 
 async def test_a_replica_that_stops_says_so_and_ends_the_streams(
