@@ -122,6 +122,8 @@ class Broker:
                 return Verdict("certificate", who)
         login = await self._login(who, attempt, certificate)
         if login is None or not login.enabled:
+            if attempt.password:
+                await self._passwords.waste(attempt.password)
             return Verdict("unknown" if login is None else "disabled", who)
         if attempt.password:
             found = await self._by_secret(who, login, attempt.password)
@@ -152,18 +154,22 @@ class Broker:
     async def _by_secret(self, who: Who, login: Login, password: str) -> Credential | None:
         """Find the credential that `password` is of: one that is valid before one that is not.
 
-        Tokens, which cost nothing to check, come before passwords.
+        Tokens, which cost nothing to check, come before passwords. What is wrong takes as long as a wrong password.
         """
         now, hashed = self._now(), digest(password)
         mine = [c for c in login.credentials if who.credential in ("", c.id)]
         tokens = [c for c in mine if c.kind is Kind.TOKEN and same(c.hash, hashed)]
         for found in sorted(tokens, key=lambda c: not c.valid(now)):
             return found
+        checked = False
         for candidate in sorted(mine, key=lambda c: not c.valid(now)):
             if candidate.kind is not Kind.PASSWORD or (candidate.over(now) and not who.credential):
                 continue  # one that is over costs nobody time, unless it is the one that is meant
+            checked = True
             if await self._passwords.match(candidate.hash, password):
                 return candidate
+        if not checked:
+            await self._passwords.waste(password)
         return None
 
     async def _by_certificate(

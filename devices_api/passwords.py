@@ -1,9 +1,10 @@
 """Passwords as argon2id, hashed in threads of their own: one takes tens of milliseconds, on purpose."""
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_NAME = "password check"
+
 MEMORY_KIB = 19_456
 PASSES = 2
 LANES = 1
@@ -24,6 +27,12 @@ LANES = 1
 THREADS = 2
 MOST_WAITING = 512
 """Checks that wait for a thread; of what comes beyond, a broker is told to ask again."""
+
+MOST_OF_ONE = 8
+"""Of these, checks against one hash: who guesses at a device's password does not keep all others waiting."""
+
+_NOBODYS = f"$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${'A' * 22}${'A' * 43}"
+"""A hash of no password that anybody knows."""
 
 REMEMBERED_S = 10.0
 MOST_REMEMBERED = 20_000
@@ -41,6 +50,7 @@ class Passwords:
         self._secret = entropy(32)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="argon2")
         self._waiting = 0
+        self._waiting_for: Counter[str] = Counter()
         self._right: OrderedDict[bytes, float] = OrderedDict()
 
     async def hash(self, password: str) -> str:
@@ -48,12 +58,23 @@ class Passwords:
         return await self._run(lambda: _hasher().hash(password.encode("utf-8", "surrogatepass")))
 
     async def match(self, encoded: str, password: str) -> bool:
-        """Whether `password` is the one that was encoded. Raises UnavailableError when too many checks wait."""
+        """Whether `password` is the one that was encoded. Raises UnavailableError when too many checks wait.
+
+        So it does when too many wait that are against this hash.
+        """
         key = hmac.digest(self._secret, f"{encoded}\0{password}".encode("utf-8", "surrogatepass"), hashlib.sha256)
         now = self._clock()
         if now < self._right.get(key, now):
             return True
-        if not await self._run(lambda: _check(encoded, password)):
+        if self._waiting_for[encoded] >= MOST_OF_ONE:
+            raise UnavailableError(_NAME)
+        self._waiting_for[encoded] += 1
+        try:
+            right = await self._run(lambda: _check(encoded, password))
+        finally:
+            self._waiting_for[encoded] -= 1
+            self._waiting_for += Counter()  # lets go of those that are 0
+        if not right:
             return False
         self._right[key] = self._clock() + REMEMBERED_S
         self._right.move_to_end(key)
@@ -61,13 +82,21 @@ class Passwords:
             self._right.popitem(last=False)
         return True
 
+    async def waste(self, password: str) -> None:
+        """Take as long as `match` with a wrong password, so that nobody is told by that what there is to match.
+
+        Where many do so at once, it takes no time.
+        """
+        with contextlib.suppress(UnavailableError):
+            await self.match(_NOBODYS, password)
+
     def close(self) -> None:
         """End the threads; checks that have not begun are dropped."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._waiting >= MOST_WAITING:
-            raise UnavailableError("password check")
+            raise UnavailableError(_NAME)
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -1,15 +1,24 @@
 """What brokers ask, in EMQX's shape and in RabbitMQ's."""
 
+import asyncio
 import re
-from typing import Any
+import secrets
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import httpx
 import pytest
 
+from devices_api.errors import UnavailableError
+from devices_api.identity import Identity
+from devices_api.passwords import MOST_OF_ONE, Passwords
+from devices_api.repository import Repository
 from devices_api.times import SECOND
 from tests.integration.snippets import snippet
 from tests.unit.devices_api.certificate_makers import Made, certificate
 from tests.unit.devices_api.conftest import BROKER_KEY, KEY, NOW, Service, problem
+
+T = TypeVar("T")
 
 HOUR = "2026-01-01T01:00:00Z"
 
@@ -290,3 +299,49 @@ async def test_emqx_asks_as_the_readme_has_it_asking(broker: Broker) -> None:
             filled = {name: known[place] for name, place in body}
             answer = await client.post(f"/broker/{url}", json=filled, headers={"authorization": key})
             assert answer.json()["result"] == "allow"
+
+
+class Counted(Passwords):
+    """Passwords that count how often something was hashed."""
+
+    hashed = 0
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        self.hashed += 1
+        return await super()._run(work)
+
+
+async def test_a_wrong_password_takes_as_long_whether_there_is_such_a_device_or_not(
+    broker: Broker, registry: Repository
+) -> None:
+    service = broker.service
+    for device, kind in (("with-password", "password"), ("with-token", "token"), ("disabled", "password")):
+        await broker.make(device, kind=kind)
+    await service.client.patch("/devices/disabled", json={"enabled": False})
+    counted = Counted(service.clock.monotonic, secrets.token_bytes)
+    service.identity = Identity.on(
+        registry,
+        counted,
+        service.metrics,
+        mirror=None,
+        now=service.clock.now,
+        entropy=secrets.token_bytes,
+        registered=lambda: None,
+        limit=1000,
+    )
+    for device in ("with-password", "with-token", "disabled", "unknown"):
+        counted.hashed = 0
+        assert (await broker.connect(device, "a-wrong-password"))["result"] == "deny"
+        assert counted.hashed == 1, device
+    counted.close()
+
+
+async def test_guesses_at_one_password_leave_room_for_others(service: Service) -> None:
+    passwords = service.passwords
+    one, other = await asyncio.gather(passwords.hash("a password"), passwords.hash("another password"))
+    guesses = [passwords.match(one, f"guess {n}") for n in range(MOST_OF_ONE + 2)]
+    *found, right = await asyncio.gather(*guesses, passwords.match(other, "another password"), return_exceptions=True)
+    assert right is True
+    assert found[:MOST_OF_ONE] == [False] * MOST_OF_ONE
+    assert [type(error) for error in found[MOST_OF_ONE:]] == [UnavailableError] * 2
+    assert await passwords.match(one, "a password")
