@@ -90,7 +90,7 @@ class Settings(BrokerSettings):
         description="Requests of each API key at a replica, CAPACITY:SECONDS; DEVICES_API_KEY is not limited",
     )
     failure_rate: _Rate = Field(
-        default="60:60", description="Requests with a wrong key that may come from one address; as above"
+        default="60:60", description="Requests with a wrong key or claim key that may come from one address; as above"
     )
     cors_origins: str = Field(
         default="",

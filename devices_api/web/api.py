@@ -50,8 +50,9 @@ from devices_api.web import (
     twins,
     versions,
 )
-from devices_api.web.access import Authenticate, described
+from devices_api.web.access import described
 from devices_api.web.addressing import Addressing
+from devices_api.web.authentication import Authentication
 from devices_api.web.idempotency import Idempotency
 from devices_api.web.measure import Measure
 from devices_api.web.params import storable_address
@@ -83,7 +84,7 @@ class Parts:
     matching_of: live.MatchingOf
     changed: Callable[[], None]
     now: Callable[[], int]
-    authenticate: Authenticate
+    authenticate: Authentication
     keyring: Keyring
     tickets: Tickets
     random_bytes: RandomBytes
@@ -163,7 +164,7 @@ def build(parts: Parts) -> FastAPI:
     events, sockets = live.routes(parts.hub, parts.matching_of, parts.keyring.holds)
     api.include_router(events)
     api.include_router(credentials.routes(parts.registry, parts.identity, parts.now))
-    api.include_router(provisioning.routes(parts.registry, parts.identity, parts.now))
+    api.include_router(provisioning.routes(parts.registry, parts.identity, parts.authenticate, parts.now))
     api.include_router(accounts.routes(parts.registry, parts.identity, parts.now))
     app.include_router(api)
     app.include_router(sockets, prefix="/api/v1", dependencies=[Depends(storable_address)])

@@ -77,18 +77,26 @@ class Authentication:
             raise nobody()
         if text and keys.same(text, self._root):
             return replace(ROOT, request=request_id(connection.scope))
-        address = _network(connection.client.host if connection.client else "")
-        wait = self._failures.wait(address, self._clock())
+        wait = self._failures.wait(_network(connection), self._clock())
         if wait and not self._keyring.knows(text) and not self._is_token(text):
             raise self._limited("address", wait)
         who = await self._tickets.prove(ticket) if ticket else await self._prove(text)
         if who is None:
-            self._failures.take(address, self._clock())
-            self._metrics.unproved.inc()
+            self.failed(connection)
             raise self._limited("address", wait) if wait else nobody()
         if wait := self._rate.take(who.key or who.name, self._clock()):
             raise self._limited("key", wait)
         return replace(who, request=request_id(connection.scope))
+
+    def check_failures(self, connection: HTTPConnection) -> None:
+        """Raise Problem, 429, while too many have failed from an address to prove who they are."""
+        if wait := self._failures.wait(_network(connection), self._clock()):
+            raise self._limited("address", wait)
+
+    def failed(self, connection: HTTPConnection) -> None:
+        """Note that somebody has proved nothing."""
+        self._failures.take(_network(connection), self._clock())
+        self._metrics.unproved.inc()
 
     def _is_token(self, text: str) -> bool:
         return self._tokens is not None and self._tokens.takes(text)
@@ -104,8 +112,9 @@ class Authentication:
         return None if key is None else key.principal()
 
 
-def _network(address: str) -> str:
+def _network(connection: HTTPConnection) -> str:
     """Give what one caller's addresses have in common: whoever has an IPv6 address has 2^64 of them."""
+    address = connection.client.host if connection.client else ""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from contracts.problems import Problem
 from devices_api.credentials import RefusedError, digest
 from devices_api.web.access import Admin, everywhere
+from devices_api.web.authentication import Authentication
 from devices_api.web.credentials import read_certificate, refusing, unstored
 from devices_api.web.provisionschemas import (
     AuthorityIn,
@@ -38,7 +39,10 @@ def _unknown_authority(id_: str) -> Problem:
 
 
 def routes(
-    registry: "Callable[[], Repository]", identity: "Callable[[], Identity]", now: Callable[[], int]
+    registry: "Callable[[], Repository]",
+    identity: "Callable[[], Identity]",
+    authentication: Authentication,
+    now: Callable[[], int],
 ) -> APIRouter:
     """Build the routes on `registry`."""
     router = APIRouter()
@@ -46,14 +50,18 @@ def routes(
     _authorities(router, registry, identity, now)
 
     @router.post("/provision", status_code=HTTPStatus.CREATED, tags=["provisioning"])
-    async def become(body: ProvisionIn, response: Response) -> ProvisionOut:
+    async def become(body: ProvisionIn, request: Request, response: Response) -> ProvisionOut:
         """Become a device, with a claim key in place of an API key. The answer has the secret, once.
 
-        Whoever lost the answer may ask again, for as long as the credential has not been used.
+        Whoever lost the answer may ask again, for as long as the credential has not been used. Wrong claim keys are
+        limited by address, as wrong API keys are.
         """
+        authentication.check_failures(request)
         try:
             made = await identity().provisioning.become(body.key, body.id, body.facts)
         except RefusedError as error:
+            if error.slug == "claim-unknown":
+                authentication.failed(request)
             status = HTTPStatus.CONFLICT if error.slug in ("device-exists", "claim-used-up") else HTTPStatus.FORBIDDEN
             raise Problem(status, error.slug, "This cannot be done", str(error)) from error
         unstored(response)

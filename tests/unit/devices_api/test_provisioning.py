@@ -15,7 +15,8 @@ from contracts.uplink import Uplink
 from devices_api.claims import Claim
 from devices_api.credentials import Kind, digest
 from devices_api.identity import Identity
-from tests.unit.devices_api.conftest import NOW, Service, problem
+from devices_api.repository import Repository
+from tests.unit.devices_api.conftest import NOW, Service, StoreFile, problem
 
 KEY = "a-claim-key-on-a-label"
 
@@ -169,3 +170,17 @@ def test_a_claim_takes_the_ids_of_its_pattern(pattern: str, id_: str) -> None:
 def test_no_id_takes_long_to_compare_with_a_pattern() -> None:
     assert not for_ids("*-" * 30 + "x").takes("-" * 256)
     assert for_ids("*-" * 30 + "x").takes("-" * 255 + "x")
+
+
+async def test_an_address_with_too_many_wrong_claim_keys_has_to_wait(registry: Repository, store: StoreFile) -> None:
+    service = Service(registry, store, failures="2:60")
+    await claim(service)
+    assert [(await become(service, "a", "a wrong claim key")).status_code for _ in range(3)] == [403, 403, 429]
+    waiting = await become(service, "a")
+    assert problem(waiting) == (429, "too-many-requests")
+    assert waiting.headers["Retry-After"] == "30"
+    service.clock.passed = 31
+    assert (await become(service, "a")).status_code == 201
+    await service.client.aclose()
+    await service.timeseries.close()
+    service.passwords.close()
