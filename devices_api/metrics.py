@@ -30,8 +30,8 @@ class Metrics:
         )
         self.unproved = Counter(
             "devices_api_unproved",
-            "Requests whose key, token, ticket or claim key proves nobody: wrong, expired, disabled, used; moves with the "
-            "answer",
+            "Requests whose key, token, ticket or claim key proves nobody: wrong, expired, disabled, used; "
+            "moves with the answer",
             registry=registry,
         )
         self.oidc_readings = Counter(
