@@ -25,6 +25,8 @@ async def test_a_device_from_registration_to_removal(service: Service) -> None:
         "online": None,
         "last_changed": None,
         "reason": None,
+        "last_seen": None,
+        "messages": 0,
         "zone": "",
         "calibration": {},
         "facts": {},
