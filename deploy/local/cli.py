@@ -7,19 +7,25 @@ from random import SystemRandom
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from contracts.settings import STORE
-from deploy.local.demo import demo as run_demo
+from deploy.cli import commands, devices, registry, telemetry
+from deploy.cli.errors import ApiError
 from deploy.local.ports import PortInUseError
 from deploy.local.stack import STORE_TOKEN, Options, Stack, StackError
-from deploy.local.up import up as run_up
 from ingest.cli import decode
 from simulators.cli import simulate
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(simulate)
 app.command()(decode)
+app.add_typer(devices.app, name="devices")
+app.add_typer(telemetry.app, name="telemetry")
+app.add_typer(commands.app, name="commands")
+app.add_typer(registry.groups, name="groups")
+app.add_typer(registry.profiles, name="profiles")
+app.add_typer(registry.keys, name="keys")
+app.add_typer(registry.jobs, name="jobs")
 
 DataDir = Annotated[Path, typer.Option(help="Where everything is kept.")]
 Broker = Annotated[str, typer.Option(help="nats, mosquitto, or mqtt://HOST:PORT of a broker that runs already.")]
@@ -44,6 +50,10 @@ def up(
     nats_port: Annotated[int, Port] = 4222,
 ) -> None:
     """Run the whole stack on this machine, on loopback, until Ctrl-C."""
+    from rich.console import Console  # noqa: PLC0415 - `sensorium --help` does without
+
+    from deploy.local.up import up as run_up  # noqa: PLC0415 - as above
+
     options = Options(data_dir, broker, mqtt_port, api_port, alerting_port, nats_port, store)
     console = Console(highlight=False, soft_wrap=True)
     asyncio.run(run_up(Stack(options), console, SystemRandom()))
@@ -57,6 +67,8 @@ def demo(
     broker: Broker = "nats",
 ) -> None:
     """Run the whole stack with a simulated fleet, show it live, and account for every reading at the end."""
+    from deploy.local.demo import demo as run_demo  # noqa: PLC0415 - as above
+
     raise typer.Exit(asyncio.run(run_demo(seconds=seconds, devices=devices, seed=seed, broker=broker)))
 
 
@@ -64,6 +76,6 @@ def main() -> None:
     """Run the command; what a person can mend is said in one line, and the status is 2."""
     try:
         app()
-    except (PortInUseError, StackError) as error:
+    except (PortInUseError, StackError, ApiError) as error:
         sys.stderr.write(f"sensorium: {error}\n")
         sys.exit(2)

@@ -84,6 +84,7 @@ def test_every_make_target_that_is_named_exists() -> None:
 
 def test_every_sensorium_command_that_is_named_exists() -> None:
     commands = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    commands |= {str(group.name) for group in app.registered_groups}
     for document in DOCUMENTS:
         for command in re.findall(r"(?:`|\$ |bin/)sensorium ([a-z]+)", document.read_text()):
             assert command in commands, f"{document}: sensorium {command}"

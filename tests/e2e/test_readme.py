@@ -1,6 +1,7 @@
 """The README's commands, run as they stand there but for the ports, against a running stack."""
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ from tests.conftest import need
 from tests.e2e.conftest import Running
 
 ROOT = Path(__file__).parents[2]
+ASKING = re.compile(r"sensorium (devices|telemetry|groups) ")
 
 
 def commands() -> list[str]:
@@ -22,7 +24,8 @@ def test_the_commands_publish_and_query(stack: Running, tmp_path: Path) -> None:
     found = commands()
     assert any(command.endswith("make demo") for command in found), "which the tests of the demo run"
     assert ".venv/bin/sensorium up" in found, "which is what this stack was started with"
-    *_, key, simulate, query, decode = (command for command in found if " up --store " not in command)
+    shell = [command for command in found if " up --store " not in command and not ASKING.search(command)]
+    *_, key, simulate, query, decode = shell
     script = "\n".join(
         [
             key.replace("data/", f"{stack.directory}/"),
@@ -30,12 +33,23 @@ def test_the_commands_publish_and_query(stack: Running, tmp_path: Path) -> None:
             query.replace("http://127.0.0.1:8080", stack.api).replace("curl ", "curl -s "),
             "echo",
             decode,
+            "echo asking",
+            *(command.replace(" --out ", f" --out {tmp_path}/") for command in found if ASKING.search(command)),
         ]
     )
-    done = subprocess.run(["bash", "-ec", script], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+    env = os.environ | {"SENSORIUM_URL": stack.api, "SENSORIUM_KEY": stack.key}
+    done = subprocess.run(
+        ["bash", "-ec", script], capture_output=True, text=True, cwd=ROOT, timeout=100, check=False, env=env
+    )
     assert done.returncode == 0, done.stderr
-    answered, _, decoded = done.stdout.partition("\ntopic")
+    shown, _, asked = done.stdout.partition("asking\n")
+    answered, _, decoded = shown.partition("\ntopic")
     assert "cellar at 2026-01-01T01:00:04Z" in decoded
     latest = json.loads(answered.splitlines()[-1])
     assert latest["device"] == "env-001"
     assert latest["values"].keys() == {"temperature", "humidity", "co2", "battery"}
+    *devices, _, _, _, _, group, device = (json.loads(line) for line in asked.splitlines())
+    assert {device["id"] for device in devices} == {"env-001", "pump-001", "meter-001"}
+    assert (group["id"], device["name"], device["groups"]) == ("cellar", "By the door", ["cellar"])
+    exported = [json.loads(line) for line in (tmp_path / "cellar.jsonl").read_text().splitlines()]
+    assert {point["device"] for point in exported} == {"env-001"}

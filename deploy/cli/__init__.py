@@ -1,0 +1,1 @@
+"""The devices API on the command line."""
