@@ -1,7 +1,9 @@
 """Fixtures for every test. Servers are real, on free ports, one for each test session that asks."""
 
 import contextlib
+import itertools
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -45,15 +47,34 @@ def need(program: str, package: str) -> str:
     return path
 
 
+def _ports() -> Iterator[int]:
+    """Give ports below those that the system gives to connections, one after the other, each worker its own.
+
+    A server that binds late would lose any other port to a connection that begins meanwhile, or to another test.
+    """
+    local = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    end = int(local.read_text().split()[0]) if local.exists() else 32_768
+    share = (end - _FIRST_PORT) // _SHARES
+    assert share > 100, f"connections have ports from {end} on"
+    first = _FIRST_PORT + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _SHARES * share
+    begin = random.SystemRandom().randrange(share)  # other runs of the tests may be under way
+    return (first + (begin + number) % share for number in itertools.count())
+
+
+_FIRST_PORT, _SHARES = 10_000, 8
+_PORTS = _ports()
+
+
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of 127.0.0.1 that nobody listens on, and that nobody else is given."""
+    for port in itertools.islice(_PORTS, 1000):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 40.0) -> None:
     """Poll `condition` until it is true; fails, naming `what`, after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():

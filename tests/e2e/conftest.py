@@ -13,8 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.local import ports
-from tests.conftest import wait_until
+from tests.conftest import free_port, wait_until
 
 SENSORIUM = [sys.executable, "-m", "deploy.local"]
 
@@ -56,7 +55,7 @@ class Running:
 
 def up(directory: Path, *more: str) -> Running:
     """Start a stack and wait until it says that it is ready."""
-    mqtt, api, alerting, nats = ports.free("127.0.0.1", 4)
+    mqtt, api, alerting, nats = (free_port() for _ in range(4))
     output = directory / "up.log"
     directory.mkdir(parents=True, exist_ok=True)
     options = {"--mqtt-port": mqtt, "--api-port": api, "--alerting-port": alerting, "--nats-port": nats}
@@ -76,7 +75,7 @@ def up(directory: Path, *more: str) -> Running:
 def down(running: Running) -> int:
     """Stop a stack as Ctrl-C does; returns its status."""
     running.process.send_signal(signal.SIGINT)
-    return running.process.wait(15)
+    return running.process.wait(40)
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,7 @@ import psutil
 import pytest
 
 from contracts.service import listen
-from deploy.local import ports
-from tests.conftest import wait_until
+from tests.conftest import free_port, wait_until
 from tests.e2e.conftest import SENSORIUM, Running, down, up
 
 PORT_OPTIONS = ("--mqtt-port", "--api-port", "--alerting-port", "--nats-port")
@@ -26,12 +25,19 @@ def refusal(*arguments: str) -> str:
 
 
 def gone(pids: list[int]) -> bool:
-    return not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids)
+    return not any(alive(pid) for pid in pids)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.mark.parametrize("option", PORT_OPTIONS)
 def test_a_port_in_use_is_named_with_the_option_that_changes_it(option: str, tmp_path: Path) -> None:
-    chosen = dict(zip(PORT_OPTIONS, ports.free("127.0.0.1", 4), strict=True))
+    chosen = dict(zip(PORT_OPTIONS, (free_port() for _ in PORT_OPTIONS), strict=True))
     with listen("127.0.0.1", 0) as taken:
         chosen[option] = taken.getsockname()[1]
         arguments = [str(part) for pair in chosen.items() for part in pair]
@@ -117,7 +123,7 @@ def test_it_listens_on_loopback_only(tmp_path: Path) -> None:
 
 
 def free_ports() -> list[str]:
-    return [str(part) for pair in zip(PORT_OPTIONS, ports.free("127.0.0.1", 4), strict=True) for part in pair]
+    return [str(part) for pair in zip(PORT_OPTIONS, (free_port() for _ in PORT_OPTIONS), strict=True) for part in pair]
 
 
 def latest(running: Running) -> dict[str, object]:

@@ -2,31 +2,16 @@
 
 import contextlib
 import os
-import random
 import signal
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.conftest import accepts, need, wait_until
+from tests.conftest import accepts, free_port, need, wait_until
 from tests.integration.snippets import snippet
 
 _PLUGINS = "[rabbitmq_mqtt,rabbitmq_auth_backend_http].\n"
 _ADVANCED = "[{rabbitmq_mqtt, [{ignore_colons_in_username, true}]}].\n"
-
-
-def settled_port() -> int:
-    """Return a free port that the system gives to nobody meanwhile: the node listens after seconds.
-
-    A free port of those that connections get may be taken by one, if only by the one that looks whether it is open.
-    """
-    for port in random.Random(os.getpid() ^ time.monotonic_ns()).sample(range(10_000, 30_000), 100):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no port is free")
 
 
 @contextlib.contextmanager
@@ -34,7 +19,7 @@ def rabbitmq_node(directory: Path, api_port: int, key: str) -> Iterator[int]:
     """Run a node as README.md sets it up, which asks the API on `api_port`; gives its MQTT port."""
     need("rabbitmq-server", "rabbitmq-server")
     program = next(iter(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server")))
-    mqtt, mapper, distribution = settled_port(), settled_port(), settled_port()
+    mqtt, mapper, distribution = free_port(), free_port(), free_port()
     shown = {"1883": str(mqtt), "8080": str(api_port), "KEY": key}
     (directory / "rabbitmq.conf").write_text("listeners.tcp = none\n" + snippet("rabbitmq.conf", shown))
     (directory / "advanced.config").write_text(_ADVANCED)

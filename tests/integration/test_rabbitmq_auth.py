@@ -10,9 +10,9 @@ import pytest
 from contracts import logs, service
 from devices_api.app import App
 from devices_api.settings import Settings
-from tests.conftest import TOKEN, Server
+from tests.conftest import TOKEN, Server, free_port
 from tests.integration.mqtt_devices import Device, connected, lets_in
-from tests.integration.rabbitmq_node import rabbitmq_node, settled_port
+from tests.integration.rabbitmq_node import rabbitmq_node
 from tests.integration.registry_service import KEY, until
 
 BROKER_KEY = "a-key-for-the-broker"
@@ -27,7 +27,7 @@ class Rabbit:
 
 @pytest.fixture(scope="module")
 def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rabbit]:
-    api_port = settled_port()
+    api_port = free_port()
     with rabbitmq_node(tmp_path_factory.mktemp("rabbitmq"), api_port, BROKER_KEY) as port:
         yield Rabbit(port, api_port)
 
