@@ -137,7 +137,7 @@ class Bench:
         return len(await self.alerts(state=state)) == count
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float = 20) -> None:
+async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float = 30) -> None:
     async with asyncio.timeout(seconds):
         while True:
             met = condition()

@@ -34,7 +34,7 @@ def settings(stream: Server, broker: Server, **more: Any) -> Settings:  # noqa: 
     return Settings.model_validate(given | more)
 
 
-async def until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
+async def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
     try:
         async with asyncio.timeout(seconds):
             while not condition():

@@ -17,7 +17,7 @@ from tests.conftest import TOKEN, Server
 KEY = "a-key-for-these-tests"
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]], what: str, seconds: float = 15) -> None:
+async def until(condition: Callable[[], bool | Awaitable[bool]], what: str, seconds: float = 30) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     while True:

@@ -43,7 +43,7 @@ async def take(link: Link, epoch: int, owner: str = "") -> OrderedReader:
 
 async def read(reader: OrderedReader, count: int, acknowledged: int = 0) -> list[int]:
     numbers: list[int] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(numbers) < count:
             for message in await reader.read():
                 numbers.append(int(message.data))
@@ -57,7 +57,7 @@ async def names(link: Link) -> list[str]:
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await condition():
             await asyncio.sleep(0.01)
 

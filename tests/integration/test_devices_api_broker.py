@@ -53,5 +53,5 @@ async def test_without_a_broker_publishing_fails_at_once_and_works_again_when_th
 
 
 async def test_a_publisher_that_never_found_its_broker_stops_at_once() -> None:
-    async with asyncio.timeout(10), publishing(free_port()) as publisher:
+    async with asyncio.timeout(30), publishing(free_port()) as publisher:
         assert publisher.waiting_for() == ["broker"]

@@ -284,7 +284,7 @@ async def test_a_replayed_dead_letter_is_stored_as_it_was_received(stream: Serve
         await until(lambda: len(stored.readings) == 1 and len(stored.letters) == 2, "both")
         assert stored.readings[0].received == stored.letters[0].received == stored.readings[0].ts
         assert stored.letters[1].reason == "unknown_schema"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (await link.js.stream_info("REPLAYS")).state.messages:
                 await asyncio.sleep(0.02)
         await link.close()

@@ -61,7 +61,7 @@ async def test_of_what_is_forgotten_nothing_is_left(stream: Server, monkeypatch:
             info = await link.js.stream_info(f"KV_{memory.BUCKET}", subjects_filter=">")
             return list(info.state.subjects or {})
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(await left()) > 1:
                 await asyncio.sleep(0.05)
         assert await left() == [memory_subject("homie.b")]

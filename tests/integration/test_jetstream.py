@@ -32,7 +32,7 @@ async def link(stream: Server) -> AsyncIterator[Link]:
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await condition():
             await asyncio.sleep(0.01)
 
@@ -54,7 +54,7 @@ async def publish(link: Link, *bodies: bytes) -> None:
 
 async def read(reader: OrderedReader, count: int) -> list[bytes]:
     bodies: list[bytes] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(bodies) < count:
             bodies += [message.data for message in await reader.read()]
     return bodies

@@ -113,7 +113,7 @@ def points_of(sent: list[list[Reading]]) -> dict[tuple[Name, int], Value]:
     }
 
 
-async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = 20) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = 30) -> None:
     try:
         async with asyncio.timeout(seconds):
             while not await condition():

@@ -119,7 +119,7 @@ async def test_nothing_is_acknowledged_that_is_not_stored_and_all_is_stored_once
             plant.proxy.fault = fault
             for _ in range(3):
                 await plant.publish(rng)
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(30):
                 await plant.proxy.seen.wait()
             if fault is not Fault.SLOW:
                 await holds(app, plant)

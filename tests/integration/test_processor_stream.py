@@ -52,7 +52,7 @@ class Pipeline:
         try:
             yield app
         finally:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 await app.stop()
 
     async def connect(self) -> None:
@@ -88,12 +88,12 @@ class Pipeline:
         return sum((info.num_pending or 0) + (info.num_ack_pending or 0) for info in infos if info.name != "alerting")
 
     async def settled(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await self.unacknowledged():
                 await asyncio.sleep(0.01)
 
 
-async def until(condition: Callable[[], bool], what: str, seconds: float = 15) -> None:
+async def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
     try:
         async with asyncio.timeout(seconds):
             while not condition():
@@ -236,7 +236,7 @@ async def test_a_consumer_that_an_overtaken_owner_made_too_late_is_deleted(pipel
 
     async with pipeline.running() as app:
         await until(lambda: owned(app) == streams.DEFAULT_PARTITIONS, "all is owned")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while "processor-0-e1" not in await names():
                 await asyncio.sleep(0.01)
             await js.add_consumer("TELEMETRY", late)

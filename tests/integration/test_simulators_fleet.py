@@ -51,7 +51,7 @@ class Subscriber:
         self.client.loop_stop()
 
 
-async def until(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
     try:
         async with asyncio.timeout(seconds):
             while not condition():
@@ -66,7 +66,7 @@ async def test_everything_sent_is_acknowledged_recorded_and_arrives(broker: Serv
     app = App(settings(broker, ledger, malformed=0.1), logs.quiet())
     await app.start()
     assert app.sender is not None
-    await asyncio.wait_for(app.sender.done.wait(), 20)
+    await asyncio.wait_for(app.sender.done.wait(), 40)
     assert app.waiting_for() == []
     await app.stop()
     await app.stop()
@@ -108,7 +108,7 @@ async def test_a_broker_that_is_killed_and_restarted_costs_no_message(broker: Se
     acked = sender.progress.acked
     await until(lambda: sender.progress.published > acked + 100, "devices go on measuring")
     await asyncio.to_thread(broker.start)
-    await asyncio.wait_for(sender.done.wait(), 30)
+    await asyncio.wait_for(sender.done.wait(), 40)
     assert await app.settled(20)
     await app.stop()
     assert (totals(ledger).published, totals(ledger).acked) == (2400, 2400)
@@ -122,7 +122,7 @@ async def test_the_fleet_waits_for_a_broker_that_comes_later(broker: Server, tmp
     assert app.waiting_for() == ["broker"]
     await asyncio.to_thread(broker.start)
     assert app.sender is not None
-    await asyncio.wait_for(app.sender.done.wait(), 20)
+    await asyncio.wait_for(app.sender.done.wait(), 40)
     await app.stop()
     assert totals(tmp_path / "l").acked == 240
 
@@ -132,7 +132,7 @@ async def test_without_a_broker_it_stops_all_the_same(tmp_path: Path, broker: Se
     app = App(settings(broker, tmp_path / "l"), logs.quiet())
     await app.stop()
     await app.start()
-    await asyncio.wait_for(app.stop(), 5)
+    await asyncio.wait_for(app.stop(), 40)
 
 
 SIMULATE = """
@@ -154,7 +154,7 @@ def simulate(broker: Server, ledger: Path, *more: str) -> subprocess.Popen[str]:
 
 def test_simulate_prints_a_summary_and_one_json_line(broker: Server, tmp_path: Path) -> None:
     process = simulate(broker, tmp_path / "l", "--devices", "5", "--rate", "20", "--seconds", "1", "--malformed", "0.2")
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=40)
     assert (process.returncode, errors) == (0, "")
     result = json.loads(output.splitlines()[-1])
     assert (result["published"], result["acked"], result["interrupted"]) == (100, 100, False)
@@ -165,7 +165,7 @@ def test_ctrl_c_stops_simulate_cleanly_and_loses_no_entry(broker: Server, tmp_pa
     process = simulate(broker, tmp_path / "l", "--devices", "20", "--rate", "50")
     wait_until(lambda: (tmp_path / "l").exists() and totals_or_zero(tmp_path / "l") > 500, "the fleet at work")
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=10)
+    output, errors = process.communicate(timeout=40)
     assert (process.returncode, errors) == (0, "")
     result = json.loads(output.splitlines()[-1])
     found = totals(tmp_path / "l")

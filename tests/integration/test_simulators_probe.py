@@ -73,7 +73,7 @@ async def serving(pipeline: Pipeline) -> AsyncIterator[str]:
     with listen("127.0.0.1", 0) as listener:
         task = asyncio.create_task(server.serve([listener]))
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 await pipeline.subscribed.wait()  # what is published before it would go nowhere
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:

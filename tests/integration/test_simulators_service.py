@@ -37,7 +37,7 @@ def test_it_publishes_says_when_it_is_done_and_stops_on_sigterm(broker: Server, 
     wait_until(lambda: "simulators_done 1.0" in ask(port, "/metrics"), "the fleet to be done")
     assert json.loads(ask(port, "/readyz")) == {"status": "ready", "waiting_for": []}
     process.send_signal(signal.SIGTERM)
-    _, log = process.communicate(timeout=10)
+    _, log = process.communicate(timeout=40)
     assert process.returncode == 0
     assert [json.loads(line)["event"] for line in log.splitlines()] == ["service.started", "service.stopped"]
     with Entries(ledger) as entries:
@@ -49,7 +49,7 @@ def test_it_starts_without_a_broker_and_says_that_it_waits(tmp_path: Path) -> No
     process = run(port=port, mqtt_port=free_port(), ledger=tmp_path / "l")
     wait_until(lambda: '"broker"' in ask(port, "/readyz"), "the service to say what it waits for")
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=10)
+    process.communicate(timeout=40)
     assert process.returncode == 0
 
 
@@ -59,7 +59,7 @@ def test_what_cannot_work_is_said_in_one_line(tmp_path: Path) -> None:
         ({"malformed": 2, "ledger": tmp_path / "l"}, "SIMULATORS_MALFORMED is '2'"),
     ):
         process = run(port=free_port(), **settings)
-        _, log = process.communicate(timeout=10)
+        _, log = process.communicate(timeout=40)
         lines = [line for line in log.splitlines() if not line.startswith("{")]
         assert process.returncode == 2
         assert len(lines) == 1

@@ -74,12 +74,12 @@ class Post:
         return self.registry.get_sample_value("alerting_notifications_total", {"result": result}) or 0.0
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not condition():
                 await asyncio.sleep(0.005)
 
     async def until_empty(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await self.outbox.pending():
                 await asyncio.sleep(0.005)
 

@@ -66,7 +66,7 @@ class Running:
         self.relay.wake()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not condition():
                 await asyncio.sleep(0.005)
 
@@ -79,7 +79,7 @@ async def running(registry: Repository) -> AsyncIterator[Running]:
     running = Running(registry)
     yield running
     running.relay.finish()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await running.task
 
 

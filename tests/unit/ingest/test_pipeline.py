@@ -119,13 +119,13 @@ async def running(ingest: Ingest) -> AsyncIterator[Ingest]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.001)
 
 
 async def after(ingest: Ingest) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await ingest.pipeline.drained()
 
 
@@ -363,7 +363,7 @@ async def test_whoever_waits_for_a_message_hears_when_it_is_stored() -> None:
         await asyncio.sleep(0.01)
         assert not good.is_set()
         ingest.disk.there.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await good.wait()
             await bad.wait()
         assert [letter.reason for letter in ingest.disk.letters] == [Reason.UNKNOWN_SCHEMA]

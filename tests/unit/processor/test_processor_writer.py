@@ -103,7 +103,7 @@ async def test_a_write_is_held_while_the_store_is_unavailable(
 async def test_what_is_missing_is_named_while_it_is(writer: Writer, engine: FaultyEngine, metrics: Metrics) -> None:
     engine.faults = [NewerSchemaError("x has schema version 9")] * 50
     writing = asyncio.create_task(writer.write([batch("a")], EPOCHS))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not value(metrics, "store_held"):
             await asyncio.sleep(0.001)
     assert writer.missing == "time-series store (x has schema version 9)"

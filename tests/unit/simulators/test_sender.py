@@ -121,7 +121,7 @@ async def test_a_full_window_delays_and_skips_nothing() -> None:
     outlet, ledger = FakeOutlet(window=5), FakeLedger()
     sender = sender_of(fleet(1, 10), outlet, ledger, Clock(SECOND // 50))
     running = asyncio.create_task(sender.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not running.done():
             assert outlet.unacked <= 5
             await asyncio.sleep(0.002)

@@ -237,7 +237,7 @@ async def test_an_api_that_stays_away_is_said_so_and_nothing_is_called_lost(ledg
 
 
 async def test_a_wrong_key_is_said_at_once(ledger: Path, api: FakeApi) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         with pytest.raises(ApiError, match="401"):
             await verify(ledger, "http://api", "wrong", wait_seconds=60, transport=httpx.MockTransport(api))
 
