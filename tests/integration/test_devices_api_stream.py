@@ -47,6 +47,11 @@ async def tell(link: Link, *messages: bytes, subject: str = presence_subject(0))
         await publisher.publish(subject, message)
 
 
+async def ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 def presence(device: str, state: Any, at: int = 1) -> bytes:  # noqa: ANN401 - a state, or a wrong one
     return PRESENCE_MESSAGE.encode(Presence(1, device, state, at))
 
@@ -62,7 +67,7 @@ async def test_changes_reach_the_other_services(service: Service, peer: Link) ->
     await service.client.delete("/devices/pump 7 °?purge=true")
     await until(lambda: len(directory) == 1, "one is gone")
     assert directory.get("a") == DeviceRecord(1, "a", enabled=False, profile="pump", tags={"x": "1"})
-    following.cancel()
+    await ended(following)
 
 
 async def test_a_profile_reaches_the_records_of_its_devices(service: Service, peer: Link) -> None:
@@ -93,7 +98,7 @@ async def test_a_profile_reaches_the_records_of_its_devices(service: Service, pe
     await until(lambda: directory.get("c") == DeviceRecord(1, "c", enabled=True, profile="default"), "c has none")
     await service.client.put("/profiles/still", json={})
     await until(lambda: all((found := directory.get(id_)) and not found.keep_raw for id_ in "ab"), "it is gone")
-    following.cancel()
+    await ended(following)
 
 
 async def test_facts_and_reasons_reach_the_registry(service: Service, peer: Link) -> None:
@@ -128,7 +133,7 @@ async def test_a_copy_knows_its_age(stream: Server, peer: Link) -> None:
     assert directory.get("a") is not None, "the copy is used on"
     stream.start()
     await until(lambda: directory.age() == 0, "it is current again")
-    following.cancel()
+    await ended(following)
 
 
 async def test_a_bucket_that_is_made_anew_is_followed(peer: Link) -> None:
@@ -151,7 +156,7 @@ async def test_a_bucket_that_is_made_anew_is_followed(peer: Link) -> None:
     now += 60
     await until(lambda: directory.get("old-1") is None, "what it does not hold is forgotten")
     assert len(directory) == 3
-    following.cancel()
+    await ended(following)
 
 
 async def test_changes_made_while_the_stream_server_is_away_follow(

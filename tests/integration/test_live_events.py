@@ -91,7 +91,7 @@ async def events(
     """Listen to server-sent events, each as a dictionary of its fields."""
     headers = {"Authorization": f"Bearer {key}"} | ({"Last-Event-ID": last} if last else {})
     async with (
-        httpx.AsyncClient(timeout=20) as client,
+        httpx.AsyncClient(timeout=60) as client,
         client.stream("GET", f"{at.url}/events", params=query, headers=headers) as answer,
     ):
         assert answer.status_code == 200, await answer.aread()
@@ -111,7 +111,7 @@ async def _parsed(answer: httpx.Response) -> AsyncIterator[dict[str, Any]]:
 
 
 async def some(listening: AsyncIterator[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         return [await anext(listening) for _ in range(count)]
 
 
@@ -139,7 +139,7 @@ async def test_a_socket_hears_of_the_devices_of_its_filter(
     stream: Server, tmp_path: Path, publishing: Publishing
 ) -> None:
     async with replica(stream, tmp_path) as at:
-        async with httpx.AsyncClient(base_url=at.url, headers=HEADERS) as client:
+        async with httpx.AsyncClient(base_url=at.url, headers=HEADERS, timeout=30) as client:
             body = {"id": "a", "tags": {"site": "north"}}
             assert (await client.post("/devices", json=body)).status_code == 201
         url = f"ws://127.0.0.1:{at.port}/api/v1/events/ws?event=reading"
@@ -147,7 +147,7 @@ async def test_a_socket_hears_of_the_devices_of_its_filter(
         async with websockets.connect(f"{url}&filter={north}", additional_headers=HEADERS) as socket:
             await publishing.reading("b", 1.0)
             await publishing.reading("a", 2.0)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(30):
                 message = json.loads(await socket.recv())
         assert (message["event"], message["data"]["device"]) == ("reading", "a")
         await until(lambda: at.listeners() == 0, "it has left")
@@ -210,12 +210,14 @@ async def test_a_replica_that_stops_says_so_and_ends_the_streams(
         ):
             await publishing.online("a")
             await some(listening, 1)
-            assert json.loads(await socket.recv())["event"] == "presence"
+            async with asyncio.timeout(30):
+                assert json.loads(await socket.recv())["event"] == "presence"
             ending = asyncio.create_task(stopping.aclose())
             [last] = await some(listening, 1)
             assert (last["event"], last["data"]["reason"].partition(":")[0]) == ("dropped", "stopping")
             with pytest.raises(websockets.ConnectionClosed):
-                await socket.recv()
+                async with asyncio.timeout(30):
+                    await socket.recv()
             await ending
 
 
@@ -230,7 +232,10 @@ async def test_what_was_not_heard_is_told(stream: Server, tmp_path: Path, publis
 
 
 async def test_an_id_of_streams_that_are_no_more_is_refused(stream: Server, tmp_path: Path) -> None:
-    async with replica(stream, tmp_path) as at, httpx.AsyncClient(base_url=at.url, headers=HEADERS) as client:
+    async with (
+        replica(stream, tmp_path) as at,
+        httpx.AsyncClient(base_url=at.url, headers=HEADERS, timeout=30) as client,
+    ):
         answer = await client.get("/events", headers={"Last-Event-ID": "999-0-0"})
         assert (answer.status_code, answer.json()["type"]) == (400, "urn:sensorium:problem:bad-event-id")
 
@@ -244,8 +249,10 @@ async def test_events_go_on_after_the_stream_server_was_away(
         stream.kill()
         stream.start()
         await until(lambda: publishing.taken("b"), "the stream takes messages again", 60)
-        [heard] = await some(listening, 1)  # before it hears again, the stream may have let go of it
-        assert heard["event"] == "lost" or heard["data"]["device"] == "b"
-        await publishing.online("c")
+        # What is not acknowledged may be taken even so, and come twice; what comes too early, the stream lets go of.
         [heard] = await some(listening, 1)
+        assert heard["event"] == "lost" or heard["data"]["device"] == "b"
+        await until(lambda: publishing.taken("c"), "the last message is taken", 60)
+        while heard["event"] == "lost" or heard["data"]["device"] == "b":
+            [heard] = await some(listening, 1)
         assert heard["data"]["device"] == "c"

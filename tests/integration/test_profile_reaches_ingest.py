@@ -1,5 +1,7 @@
 """A changed profile on its way from the registry to ingest, with the real stream server. No broker is needed for it."""
 
+import asyncio
+
 from contracts.devices import DeviceRecord, Metric
 from contracts.jetstream import Link
 from ingest.app import App
@@ -36,8 +38,8 @@ async def test_a_changed_profile_reaches_ingest_also_after_the_stream_server_was
         await put(service, 90)
         await service.client.patch("/devices/a", json={"enabled": False})
         assert judged(app, 80), "the copy is used on"
-        stream.start()
-        await until(lambda: judged(app, 90), "the change arrives", 30)
+        await asyncio.to_thread(stream.start)
+        await until(lambda: judged(app, 90), "the change arrives", 60)
         await until(lambda: (found := known(app, "a")) is not None and not found.enabled, "and so does the device's")
 
 
@@ -49,4 +51,4 @@ async def test_a_profile_is_there_again_after_the_bucket_was_lost(service: Servi
     await peer.js.delete_stream("KV_devices")
     await service.client.patch("/devices/a", json={"name": "A"})  # what is put on nothing is not acknowledged
     async with ingest(settings(stream, stream, mqtt_port=free_port()), ready=False) as app:
-        await until(lambda: judged(app, 80), "it holds for both devices", 30)
+        await until(lambda: judged(app, 80), "it holds for both devices", 60)

@@ -102,7 +102,7 @@ async def test_what_cannot_be_handled_becomes_a_dead_letter_and_what_came_with_i
         async def empty() -> bool:
             return await left(peer) == 0
 
-        await until(empty, "all are acknowledged", 30)
+        await until(empty, "all are acknowledged", 60)
         assert sorted(replica.taken) == ["a", "b"]
         found = await letters(peer)
         assert sorted((letter.reason, letter.device) for letter in found) == [
