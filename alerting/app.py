@@ -20,7 +20,7 @@ from alerting.sender import Sender
 from alerting.settings import Settings
 from alerting.stream import STREAMS, Intake
 from alerting.webhook import Webhook
-from contracts.backoff import keep_running
+from contracts.backoff import end, keep_running
 from contracts.directory import Directory
 from contracts.jetstream import Link
 from contracts.logs import Log
@@ -116,9 +116,7 @@ class App:
         if reading:
             await asyncio.wait(reading, timeout=self._settings.drain_seconds * 0.6)
         await self._sender.stop(grace=self._settings.drain_seconds * 0.2)
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await end(self._tasks.values())
         self._alarms.close()
         await self._link.close()
         await self._engine.dispose()

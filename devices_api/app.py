@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
-from contracts.backoff import keep_running
+from contracts.backoff import end, keep_running
 from contracts.jetstream import Link
 from contracts.logs import Log
 from contracts.rates import parse_rate
@@ -149,9 +149,7 @@ class App:
             finishing = [task for task in tasks if task.get_name() in work.loops]
             await asyncio.wait(finishing, timeout=_FINISH_S)
             work.mqtt.finish()  # the last, for others publish what they have in hand
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
         await self._stream.link.close()
         await self._timeseries.close()
         self._passwords.close()

@@ -8,6 +8,7 @@ from nats.errors import Error as NatsError
 from nats.js.api import ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
+from contracts.backoff import end
 from contracts.jetstream import Link
 from contracts.logs import Log
 from devices_api.errors import UnavailableError
@@ -74,8 +75,7 @@ class Hub:
         for listener in self._listeners:
             listener.drop("stopping: this replica stops; begin again from the last id")
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end([self._task])
 
     async def _begin(self) -> None:
         if self._closed or not self._link.up:

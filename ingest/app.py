@@ -8,7 +8,7 @@ from random import SystemRandom
 from prometheus_client import CollectorRegistry
 
 from contracts import streams
-from contracts.backoff import keep_running
+from contracts.backoff import end, keep_running
 from contracts.deadletters import Reason
 from contracts.devices import kv_key
 from contracts.directory import Directory
@@ -248,7 +248,5 @@ class App:
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await end(tasks)
     tasks.clear()

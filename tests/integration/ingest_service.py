@@ -12,6 +12,7 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 from structlog.testing import LogCapture
 
 from contracts import logs, streams
+from contracts.backoff import end
 from contracts.deadletters import DEAD_LETTER, DeadLetter
 from contracts.jetstream import Link
 from contracts.presence import PRESENCE_MESSAGE, Presence
@@ -110,8 +111,7 @@ async def reading(stream: Server) -> AsyncIterator[Stored]:
     try:
         yield stored
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end([task])
 
 
 def kept_log() -> tuple[logs.Log, list[MutableMapping[str, Any]]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from nats.js.errors import APIError
 
+from contracts.backoff import end
 from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
 from contracts.jetstream import Link, ensure_stream
 from contracts.presence import PRESENCE_MESSAGE, Presence
@@ -79,8 +80,7 @@ async def rejecting(link: Link) -> AsyncIterator[list[int]]:
     try:
         yield handed
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end([task])
 
 
 async def test_a_registration_while_the_stream_is_away_is_followed_by_replays_after_a_restart(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from contracts import logs
+from contracts.backoff import end
 from contracts.computed import failure_key
 from contracts.jetstream import Link, ensure_bucket
 from contracts.streams import FAILURES_BUCKET
@@ -43,8 +44,7 @@ async def processing(stream: Server) -> AsyncIterator[Processor]:
     try:
         yield processor
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await end([running])
         await link.close()
 
 

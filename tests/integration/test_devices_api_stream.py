@@ -13,6 +13,7 @@ from nats.js.errors import NotFoundError
 
 from contracts import logs, streams
 from contracts.activity import ACTIVITY_MESSAGE, Activity, Heard
+from contracts.backoff import end
 from contracts.devices import Calibration, DeviceRecord, Metric, decode_record, encode_record, is_profile_key
 from contracts.directory import Directory
 from contracts.jetstream import Link, Publisher, ensure_bucket
@@ -47,11 +48,6 @@ async def tell(link: Link, *messages: bytes, subject: str = presence_subject(0))
         await publisher.publish(subject, message)
 
 
-async def ended(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
 def presence(device: str, state: Any, at: int = 1) -> bytes:  # noqa: ANN401 - a state, or a wrong one
     return PRESENCE_MESSAGE.encode(Presence(1, device, state, at))
 
@@ -67,7 +63,7 @@ async def test_changes_reach_the_other_services(service: Service, peer: Link) ->
     await service.client.delete("/devices/pump 7 °?purge=true")
     await until(lambda: len(directory) == 1, "one is gone")
     assert directory.get("a") == DeviceRecord(1, "a", enabled=False, profile="pump", tags={"x": "1"})
-    await ended(following)
+    await end([following])
 
 
 async def test_a_profile_reaches_the_records_of_its_devices(service: Service, peer: Link) -> None:
@@ -98,7 +94,7 @@ async def test_a_profile_reaches_the_records_of_its_devices(service: Service, pe
     await until(lambda: directory.get("c") == DeviceRecord(1, "c", enabled=True, profile="default"), "c has none")
     await service.client.put("/profiles/still", json={})
     await until(lambda: all((found := directory.get(id_)) and not found.keep_raw for id_ in "ab"), "it is gone")
-    await ended(following)
+    await end([following])
 
 
 async def test_facts_and_reasons_reach_the_registry(service: Service, peer: Link) -> None:
@@ -133,7 +129,7 @@ async def test_a_copy_knows_its_age(stream: Server, peer: Link) -> None:
     assert directory.get("a") is not None, "the copy is used on"
     stream.start()
     await until(lambda: directory.age() == 0, "it is current again")
-    await ended(following)
+    await end([following])
 
 
 async def test_a_bucket_that_is_made_anew_is_followed(peer: Link) -> None:
@@ -156,7 +152,7 @@ async def test_a_bucket_that_is_made_anew_is_followed(peer: Link) -> None:
     now += 60
     await until(lambda: directory.get("old-1") is None, "what it does not hold is forgotten")
     assert len(directory) == 3
-    await ended(following)
+    await end([following])
 
 
 async def test_changes_made_while_the_stream_server_is_away_follow(

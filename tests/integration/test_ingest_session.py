@@ -10,6 +10,7 @@ import pytest
 from mqttium.api import AsyncClient
 
 from contracts import logs
+from contracts.backoff import end
 from contracts.jetstream import Link
 from ingest import subscriptions
 from ingest.app import App
@@ -61,8 +62,7 @@ async def listening(broker: Server, topic: str) -> AsyncIterator[list[tuple[byte
     try:
         yield came
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end([task])
         await client.disconnect()
 
 

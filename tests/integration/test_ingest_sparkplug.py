@@ -8,6 +8,7 @@ from pathlib import Path
 from mqttium.api import AsyncClient
 
 from contracts import logs
+from contracts.backoff import end
 from contracts.deadletters import DEAD_LETTER, DeadLetter
 from contracts.jetstream import Link, Publisher
 from ingest.app import App
@@ -49,8 +50,7 @@ async def commands(broker: Server) -> AsyncIterator[list[str]]:
     try:
         yield heard
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end([task])
         await client.disconnect()
 
 

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from contracts import logs, streams
+from contracts.backoff import end
 from contracts.jetstream import Link
 from contracts.readings import READING_BATCH
 from tests.conftest import TOKEN, Server, free_port
@@ -101,8 +102,7 @@ async def stall(stream: Server, broker: Server, seconds: float, rate: float) -> 
                 while len(seen.points) < published:
                     await asyncio.sleep(0.05)
         finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            await end([following])
         settled = sizes[len(sizes) // 4 :]
         return {
             "published": published,

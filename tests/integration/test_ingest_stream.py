@@ -9,6 +9,7 @@ import pytest
 from nats.js.api import StreamConfig
 
 from contracts import logs, streams
+from contracts.backoff import end
 from contracts.jetstream import Link
 from ingest import memory
 from ingest import stream as ingest_stream
@@ -29,8 +30,7 @@ async def writer(server: Server) -> AsyncIterator[tuple[Stream, Link, Metrics]]:
         await stream.until_ready()
         yield stream, link, metrics
     finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        await end([keeping])
         await link.close()
 
 

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import AsyncIterator, Sequence
 
 from contracts import logs, streams
+from contracts.backoff import end
 from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
 from contracts.jetstream import Link, Publisher
 from contracts.uplink import UPLINK_MESSAGE, Kind, Uplink
@@ -54,8 +55,7 @@ async def reading(stream: Server) -> AsyncIterator[Replica]:
     finally:
         replica.reader.finish()
         await tasks[1]
-        tasks[0].cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
         await replica.link.close()
 
 
