@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -25,6 +25,9 @@ HEAD = "0009"
 
 WRITE = {"sqlite_begin": "IMMEDIATE"}
 """Execution options of a transaction that writes: SQLite takes its write lock at the beginning, or waits for it."""
+
+_PASSING = ("08", "40", "53", "57P")
+"""Classes of PostgreSQL's codes: no connection, rolled back for a deadlock, out of resources, shut down."""
 
 
 def connect(url: str) -> AsyncEngine:
@@ -62,8 +65,19 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     try:
         async with engine.begin() as connection:
             yield connection
-    except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
+    except (PoolTimeoutError, OSError) as error:
         raise UnavailableError(NAME) from error
+    except DBAPIError as error:
+        if _passes(error):
+            raise UnavailableError(NAME) from error
+        raise
+
+
+def _passes(error: DBAPIError) -> bool:
+    """Whether the same transaction may work later: the server is away, or has ended it for others' sake."""
+    if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
+        return True
+    return str(getattr(error.orig, "sqlstate", None) or "").startswith(_PASSING)
 
 
 async def migrate(engine: AsyncEngine) -> None:
