@@ -3,10 +3,9 @@
 import asyncio
 import contextlib
 
-from nats.js.kv import KeyValue
-
 from contracts.devices import encode_record
 from contracts.logs import Log
+from devices_api.bucket import Bucket, OvertakenError
 from devices_api.errors import UnavailableError
 from devices_api.metrics import Metrics
 from devices_api.outbox import Outbox, Pending
@@ -21,7 +20,9 @@ _POLL_S = 1.0
 class Relay:
     """Publishes each changed device and profile as it is now, and takes its rows off after the acknowledgement.
 
-    A change during that leaves a row of its own, so the last state always follows, and a repeat does no harm.
+    A change during that leaves a row of its own, so the last state always follows, and a repeat does no harm. Several
+    relays may run: what one has read before another has written is not taken from it, so that no record goes back to an
+    older one. It leaves the rows then, and the other goes on until there are none.
     """
 
     def __init__(self, outbox: Outbox, stream: StreamServer, metrics: Metrics, log: Log) -> None:
@@ -51,6 +52,8 @@ class Relay:
             self._changed.clear()
             try:
                 await self._empty_outbox()
+            except OvertakenError:
+                self._log.debug("relay.overtaken")
             except (*AWAY, UnavailableError) as error:
                 if not isinstance(error, UnavailableError):
                     self._stream.doubt()
@@ -67,28 +70,28 @@ class Relay:
                         await self._changed.wait()
 
     async def _empty_outbox(self) -> None:
-        self._metrics.outbox_pending.set(await self._outbox.size())
-        while self._stream.ready and not self._stopping:
-            pending = await self._outbox.pending(AT_ONCE)
-            if not pending:
-                return
+        while await self._size() and self._stream.ready and not self._stopping:
             bucket = self._stream.bucket
+            end = await bucket.end()  # before the records are read: whoever writes after it has newer ones
+            pending = await self._outbox.pending(AT_ONCE)
             for step in _steps(pending):
                 # They are sent in this order, on one connection; all are heard of before the first failure is raised.
-                results = await asyncio.gather(*(self._publish(bucket, item) for item in step), return_exceptions=True)
+                writes = (self._publish(bucket, item, after) for after, item in enumerate(step, end))
+                results = await asyncio.gather(*writes, return_exceptions=True)
                 for failure in results:
                     if failure is not None:
                         raise failure
+                end += len(step)
             await self._outbox.published([row for item in pending for row in item.rows])
-            self._metrics.outbox_pending.set(await self._outbox.size())
 
-    async def _publish(self, bucket: KeyValue, item: Pending) -> None:
-        if item.record is None:
-            await bucket.delete(item.key)
-            self._metrics.records_published.labels("delete").inc()
-        else:
-            await bucket.put(item.key, encode_record(item.record))
-            self._metrics.records_published.labels("put").inc()
+    async def _size(self) -> int:
+        size = await self._outbox.size()
+        self._metrics.outbox_pending.set(size)
+        return size
+
+    async def _publish(self, bucket: Bucket, item: Pending, after: int) -> None:
+        await bucket.write(item.key, None if item.record is None else encode_record(item.record), after)
+        self._metrics.records_published.labels("delete" if item.record is None else "put").inc()
 
 
 def _steps(pending: list[Pending]) -> list[list[Pending]]:

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from nats.errors import Error as NatsError
-from nats.js.kv import KeyValue
 
 from contracts.jetstream import Link, Publisher, ensure_bucket, ensure_stream
 from contracts.logs import Log
 from contracts.streams import ACTIVITY, DEVICES_BUCKET, PRESENCE, REPLAYS, UPLINK, Stream
+from devices_api.bucket import Bucket
 from devices_api.errors import UnavailableError
 
 NAME = "stream server"
@@ -27,12 +27,12 @@ class StreamServer:
     def __init__(self, link: Link, deadletters: Stream, log: Log) -> None:
         self.link, self._deadletters, self._log = link, deadletters, log
         self.publisher = Publisher(link)
-        self._bucket: KeyValue | None = None
+        self._bucket: Bucket | None = None
         self._generation = -1
         self._connected = False
 
     @property
-    def bucket(self) -> KeyValue:
+    def bucket(self) -> Bucket:
         """The bucket of device records. Raises UnavailableError while it is not known to be there."""
         if self._bucket is None or not self.ready:
             raise UnavailableError(f"bucket {DEVICES_BUCKET}")
@@ -78,4 +78,4 @@ class StreamServer:
         bucket = await ensure_bucket(js, DEVICES_BUCKET)
         if (await bucket.status()).values == 0:
             await found_empty()
-        self._bucket, self._generation = bucket, generation
+        self._bucket, self._generation = Bucket(js), generation

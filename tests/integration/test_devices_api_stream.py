@@ -19,6 +19,7 @@ from contracts.directory import Directory
 from contracts.jetstream import Link, Publisher, ensure_bucket
 from contracts.presence import PRESENCE_MESSAGE, Presence
 from contracts.streams import presence_subject
+from devices_api.bucket import Bucket, OvertakenError
 from devices_api.errors import UnavailableError
 from devices_api.hearing import Taken
 from devices_api.repository import Repository
@@ -322,3 +323,19 @@ async def test_activity_is_added_to_the_devices(service: Service, peer: Link) ->
         return (await peer.js.stream_info(streams.ACTIVITY.name)).state.messages == 0
 
     await until(acknowledged, "acknowledged")
+
+
+async def test_a_write_to_the_bucket_is_refused_where_another_came_before_it(peer: Link) -> None:
+    await ensure_bucket(peer.js, streams.DEVICES_BUCKET)
+    bucket = Bucket(peer.js)
+    assert await bucket.end() == 0
+    await bucket.write("a", b"1", 0)
+    for after in (0, 2):
+        with pytest.raises(OvertakenError):
+            await bucket.write("a", b"0", after)
+    await bucket.write("b", b"2", 1)
+    await bucket.write("a", None, 2)
+    with pytest.raises(OvertakenError):
+        await bucket.write("b", None, 2)
+    found = await peer.js.key_value(streams.DEVICES_BUCKET)
+    assert (await bucket.end(), await found.keys()) == (3, ["b"])

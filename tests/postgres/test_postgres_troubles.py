@@ -29,12 +29,15 @@ async def lock(db: AsyncConnection, id_: str) -> None:
 
 
 async def test_a_server_that_shuts_down_amid_a_transaction_is_away(engine: AsyncEngine) -> None:
-    with pytest.raises(UnavailableError):
+    async def interrupted() -> None:
         async with database.transaction(engine) as db:
             mine = await db.scalar(text("SELECT pg_backend_pid()"))
             async with database.transaction(engine) as other:
                 await other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": mine})
             await db.execute(select(device.c.id))
+
+    with pytest.raises(UnavailableError):
+        await interrupted()
 
 
 async def test_a_transaction_that_is_ended_for_a_deadlock_may_be_tried_again(engine: AsyncEngine) -> None:

@@ -1,7 +1,7 @@
 """The relay, with a registry on disk and a bucket that comes and goes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -10,6 +10,7 @@ from nats.errors import ConnectionClosedError
 from contracts import logs
 from contracts.devices import decode_record, kv_key
 from devices_api.access import ROOT
+from devices_api.bucket import OvertakenError
 from devices_api.devices import NewDevice
 from devices_api.errors import UnavailableError
 from devices_api.metrics import Metrics
@@ -26,6 +27,7 @@ class FakeStream:
     def __init__(self) -> None:
         self.values: dict[str, bytes] = {}
         self.writes: list[str] = []
+        self.before_write: Callable[[], Awaitable[None]] | None = None  # called once
         self.ready, self.away, self.doubts = True, False, 0
 
     @property
@@ -37,25 +39,29 @@ class FakeStream:
     def doubt(self) -> None:
         self.doubts += 1
 
-    async def put(self, key: str, value: bytes) -> None:
-        await self._write(key)
-        self.values[key] = value
+    async def end(self) -> int:
+        return len(self.writes)
 
-    async def delete(self, key: str) -> None:
-        await self._write(key)
-        self.values.pop(key, None)
-
-    async def _write(self, key: str) -> None:
+    async def write(self, key: str, value: bytes | None, after: int) -> None:
         if self.away:
             raise ConnectionClosedError
+        before, self.before_write = self.before_write, None
+        if before is not None:
+            await before()
+        if after != len(self.writes):
+            raise OvertakenError
         self.writes.append(key)
+        if value is None:
+            self.values.pop(key, None)
+        else:
+            self.values[key] = value
 
 
 class Running:
     """A relay at work."""
 
-    def __init__(self, registry: Repository) -> None:
-        self.registry, self.stream = registry, FakeStream()
+    def __init__(self, registry: Repository, stream: FakeStream | None = None) -> None:
+        self.registry, self.stream = registry, stream or FakeStream()
         self.metrics = Metrics(lambda: True)
         self.relay = Relay(registry.outbox, cast("StreamServer", self.stream), self.metrics, logs.quiet())
         self.task = asyncio.create_task(self.relay.run())
@@ -127,3 +133,19 @@ async def test_a_bucket_that_lost_its_records_gets_them_again(running: Running) 
 async def test_more_changes_than_go_at_once_all_go(running: Running) -> None:
     await running.register(*(f"d{n:03}" for n in range(AT_ONCE + 50)))
     await running.until(lambda: len(running.stream.values) == AT_ONCE + 50)
+
+
+async def test_of_two_relays_one_that_is_late_leaves_the_bucket_as_it_is(running: Running) -> None:
+    async def other_relay() -> None:
+        await running.registry.change("a", {"tags": {"newest": "yes"}}, ROOT, now=2)
+        other = Running(running.registry, running.stream)
+        await other.until(lambda: running.stream.writes == ["a"])
+        other.relay.finish()
+        await other.task
+
+    running.stream.before_write = other_relay
+    await running.register("a")
+    await running.until(lambda: "a" in running.stream.values and running.stream.before_write is None)
+    await running.register("b")  # the late one goes on
+    await running.until(lambda: "b" in running.stream.values)
+    assert decode_record(running.stream.values["a"]).tags == {"newest": "yes"}
