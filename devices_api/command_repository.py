@@ -164,8 +164,11 @@ class Commands:
             return []
         async with transaction(self._writing) as db:
             rows = (await db.execute(query.with_for_update(skip_locked=True))).all()
-            # The rows are locked: a device that comes online from here on sets `due` after this.
-            offline = select(presence.c.device).where(presence.c.online.is_(False))
+            # The rows are locked, and those of presence kept from changing: a device that comes online from here on
+            # sets `due` after this. One that is just changing counts as online: it may have set `due` before this.
+            among = presence.c.device.in_({row.device for row in rows}) & presence.c.online.is_(False)
+            found = select(presence.c.device).where(among).with_for_update(read=True, skip_locked=True)
+            offline = (await db.scalars(found)).all()
             gone = select(device.c.id).where(device.c.deleted.is_not(None))
             held = command.c.id.in_([row.id for row in rows])
             absent = or_(command.c.device.in_(offline), command.c.device.in_(gone))
@@ -234,7 +237,9 @@ _NAMES = [column.name for column in _COLUMNS]
 
 
 async def _locked(db: AsyncConnection, ids: Sequence[str]) -> Sequence[Row[Any]]:
-    return (await db.execute(select(command).where(command.c.id.in_(ids)).with_for_update())).all()
+    return (
+        await db.execute(select(command).where(command.c.id.in_(ids)).order_by(command.c.id).with_for_update())
+    ).all()
 
 
 async def _queue(

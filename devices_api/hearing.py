@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.presence import Presence
 from devices_api.devices import NewDevice, Online, learn
 from devices_api.rows import register
 from devices_api.tables import device, presence
+from devices_api.upserts import upsert
 
 _LONGEST_REASON = 256
 
@@ -32,8 +34,9 @@ class Taken:
 async def take(db: AsyncConnection, messages: Sequence[Presence], now: int, limit: int) -> Taken:
     """Take in messages, in order; see Repository.take_presence."""
     registered, refused = await _see(db, messages, now, limit)
-    forgotten = await _hear(db, messages, limit)
+    # Devices before presence, and each in order: so two replicas, and whoever sends commands, never wait in a circle.
     unregistered_facts, refused_facts = await _describe(db, messages)
+    forgotten = await _hear(db, messages, limit)
     return Taken(registered, refused, forgotten, unregistered_facts, refused_facts)
 
 
@@ -56,7 +59,8 @@ async def _hear(db: AsyncConnection, messages: Sequence[Presence], limit: int) -
     if not told:
         return 0
     ids = {message.device for message in told}
-    rows = await db.execute(select(presence).where(presence.c.device.in_(ids)))
+    query = select(presence).where(presence.c.device.in_(ids)).order_by(presence.c.device)
+    rows = await db.execute(query.with_for_update())
     before = {row.device: Online(row.online, row.changed, row.at, row.reason) for row in rows}
     after = dict(before)
     for message in told:
@@ -69,8 +73,18 @@ async def _hear(db: AsyncConnection, messages: Sequence[Presence], limit: int) -
     new = [id_ for id_ in after if id_ not in before]
     kept = await _keepable(db, new, limit)
     if kept:
-        await db.execute(insert(presence), [{"device": id_, **vars(after[id_])} for id_ in kept])
+        await _add(db, {id_: after[id_] for id_ in sorted(kept)})
     return len(new) - len(kept)
+
+
+async def _add(db: AsyncConnection, new: dict[str, Online]) -> None:
+    """Insert what devices that have no row told; where another replica has just made one, the later state holds."""
+    given = upsert(db, presence)
+    same = given.excluded.online == presence.c.online
+    told: dict[str, ColumnElement[Any]] = {name: given.excluded[name] for name in ("online", "at", "reason")}
+    told["changed"] = case((same, presence.c.changed), else_=given.excluded.changed)
+    later = given.on_conflict_do_update(index_elements=["device"], set_=told, where=given.excluded.at >= presence.c.at)
+    await db.execute(later, [{"device": id_, **vars(state)} for id_, state in new.items()])
 
 
 async def _keepable(db: AsyncConnection, new: list[str], limit: int) -> list[str]:
@@ -92,7 +106,8 @@ async def _describe(db: AsyncConnection, messages: Sequence[Presence]) -> tuple[
     if not told:
         return 0, 0
     ids = {message.device for message in told}
-    rows = await db.execute(select(device.c.id, device.c.facts).where(device.c.id.in_(ids)))
+    query = select(device.c.id, device.c.facts).where(device.c.id.in_(ids)).order_by(device.c.id)
+    rows = await db.execute(query.with_for_update())
     before: dict[str, dict[str, str]] = {row.id: row.facts for row in rows}
     after = dict(before)
     strangers = refused = 0
