@@ -2,17 +2,17 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import MISSING, fields
 from typing import Any, cast
 
 import pytest
+from fastapi import FastAPI
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
-from devices_api.deletions import Deletions
-from devices_api.provenance import Deliveries
-from devices_api.web.api import Parts, build
-from tests.unit.devices_api.conftest import Service
+from contracts import logs
+from devices_api.app import App
+from devices_api.settings import Settings
+from tests.unit.devices_api.conftest import KEY, Service
 
 NO_KEY = {"provision"}
 NAME = re.compile(r"[a-z]+(_[a-z]+)*")
@@ -24,10 +24,8 @@ Operation = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def described() -> dict[str, Any]:
-    parts: dict[str, Any] = {field.name: object() for field in fields(Parts) if field.default is MISSING}
-    return build(
-        Parts(**parts, deletions=cast("Deletions", object()), deliveries=cast("Deliveries", object()))
-    ).openapi()
+    api = App(Settings.model_validate({"key": KEY}), logs.quiet()).api
+    return cast("FastAPI", api).openapi()
 
 
 def operations(described: dict[str, Any]) -> Iterator[tuple[str, str, Operation]]:
