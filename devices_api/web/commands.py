@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Query, Response
 
 from contracts.problems import Problem
+from devices_api.access import View
 from devices_api.commands import ENDED, CommandState
 from devices_api.cursors import text_position
 from devices_api.errors import TooMuchError
@@ -55,7 +56,7 @@ def _sending(registry: "Callable[[], Repository]", changed: Callable[[], None], 
             raise unknown_device(device_id)
         changed()
         response.headers["Location"] = f"/api/v1/commands/{made.id}"
-        return CommandDetail.of(await _outcome(registry, made, wait))
+        return CommandDetail.of(await _outcome(registry, made, who.view, wait))
 
     @router.post("/commands", status_code=HTTPStatus.CREATED)
     async def send_many(who: Commander, body: ManyIn) -> ManyOut:
@@ -133,11 +134,14 @@ def _wanted(device: str | None, name: str | None, state: CommandState | None) ->
     return Wanted(device, name, state)
 
 
-async def _outcome(registry: "Callable[[], Repository]", made: "Command", wait: float) -> "Command":
-    """Give a command when it has ended, or after `wait` seconds: another replica may be who hears of it."""
+async def _outcome(registry: "Callable[[], Repository]", made: "Command", view: View, wait: float) -> "Command":
+    """Give a command when it has ended, or after `wait` seconds: another replica may be who hears of it.
+
+    Of a device that `view` does not show any more it is given as it was made.
+    """
     deadline = asyncio.get_running_loop().time() + wait
     while True:
-        found = await registry().commands.get(made.id) or made
+        found = await registry().commands.get(made.id, view) or made
         left = deadline - asyncio.get_running_loop().time()
         if found.state in ENDED or left <= 0:
             return found

@@ -1,5 +1,6 @@
 """What a key that is limited to groups must not learn of what is outside of them."""
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 
@@ -7,6 +8,9 @@ import httpx
 import pytest
 
 from contracts.computed import ComputedFailure
+from devices_api.command_repository import Heard
+from devices_api.commands import Answer
+from devices_api.repository import Repository
 from tests.unit.devices_api.conftest import NOW, Service, StoreFile, problem
 
 
@@ -44,3 +48,21 @@ async def test_telemetry_of_an_id_that_is_free_is_not_taken_over_by_registering_
     taken = await limited.post("/devices", json={"id": "old", "groups": ["hall"]})
     assert problem(taken) == (409, "device-exists")
     assert (await service.client.post("/devices", json={"id": "old", "groups": ["hall"]})).status_code == 201
+
+
+async def test_what_becomes_of_a_command_is_not_told_when_its_device_is_out_of_sight(
+    service: Service, limited: httpx.AsyncClient, registry: Repository
+) -> None:
+    await service.client.post("/devices", json={"id": "valve", "groups": ["hall"]})
+    sending = asyncio.create_task(limited.post("/devices/valve/commands?wait=1", json={"name": "open"}))
+    async with asyncio.timeout(20):
+        while not (taken := await registry.commands.take_due(NOW, 1)):
+            await asyncio.sleep(0)
+    await service.client.patch("/devices/valve", json={"groups": []})
+    await registry.commands.sent([taken[0].id], [], NOW)
+    answer = Heard("valve", taken[0].id, Answer("succeeded", {"secret": 1}), NOW)
+    assert await registry.commands.take_answers([answer])
+    assert ((await sending).json()["state"], (await service.get(f"/commands/{taken[0].id}"))["state"]) == (
+        "queued",
+        "succeeded",
+    )
