@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 from sqlalchemy import insert, text
 
 from contracts import logs
@@ -301,3 +302,17 @@ async def test_upkeep_deletes_what_is_too_old(service: Service, registry: Reposi
     async with transaction(registry.keys._engine) as db:  # noqa: SLF001 - counts rows
         for table in ("ticket", "audit"):
             assert await db.scalar(text(f"SELECT count(*) FROM {table}")) == 0  # noqa: S608 - ours
+
+
+async def test_addresses_of_ipv4_are_told_apart_where_a_listener_takes_both(
+    registry: Repository, store: StoreFile
+) -> None:
+    async def ask(service: Service, address: str) -> int:
+        transport = httpx.ASGITransport(service.app, client=(address, 1))
+        async with httpx.AsyncClient(transport=transport, base_url=service.client.base_url) as client:
+            return (await client.get("/me", headers={"Authorization": "Bearer wrong"})).status_code
+
+    async with replica(registry, store, failures="1:60") as service:
+        assert [await ask(service, "::ffff:192.0.2.1") for _ in range(2)] == [401, 429]
+        assert await ask(service, "::ffff:192.0.2.2") == 401
+        assert [await ask(service, address) for address in ("2001:db8::1", "2001:db8::2")] == [401, 429]
