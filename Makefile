@@ -68,7 +68,7 @@ fuzz: $(VENV)/dev.stamp ## Fuzz the topic router and every decoder (SECONDS=600 
 
 .PHONY: soak
 soak: $(VENV)/dev.stamp ## The long tests: a minute without the stream, many kills, troubles of stores, the laws at length
-	@$(BIN)/python -m pytest -m soak -o faulthandler_timeout=1000 $(ARGS)
+	@$(BIN)/python -m pytest -m soak -o faulthandler_timeout=4000 $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/dev.stamp ## Flat-out throughput, latency and CPU per message of the whole pipeline

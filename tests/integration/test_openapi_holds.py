@@ -5,9 +5,10 @@ Requests are made from the description, within its rules and beyond them. `/even
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+import threading
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -28,6 +29,8 @@ from tests.conftest import TOKEN, Server
 from tests.integration.registry_service import KEY, Service, running
 from tests.unit.devices_api.conftest import StoreFile
 
+Found = TypeVar("Found")
+
 HIDDEN, SHOWN = "hidden-mark", "shown-mark"
 ENDLESS = "/api/v1/events"
 AT = 1_767_225_600_000_000_000
@@ -42,10 +45,29 @@ KNOWN: dict[str, list[str | int]] = {
 """What there is, by the names of parameters: what is made up names nothing that is there."""
 
 
+class Running:
+    """An event loop in a thread, so that the service goes on while the next request is made up."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, Found]) -> Found:
+        """Do some work in the loop; returns what it gives."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+
+    def close(self) -> None:
+        """End the loop."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
 class Asked:
     """The service in a loop of its own, with devices in two groups, and what its description offers to ask."""
 
-    def __init__(self, runner: asyncio.Runner, service: Service, store: StoreFile) -> None:
+    def __init__(self, runner: Running, service: Service, store: StoreFile) -> None:
         self._runner, self._service = runner, service
         self.ask("GET", "/me")
         self._seed(store)
@@ -94,7 +116,7 @@ async def telemetry(stream: Server) -> None:
 
 @pytest.fixture
 def asked(tmp_path: Path, stream: Server) -> Iterator[Asked]:
-    with asyncio.Runner() as runner, contextlib.ExitStack() as stack:
+    with contextlib.closing(Running()) as runner, contextlib.ExitStack() as stack:
         context = running(stream, tmp_path, key_rate="1000000:1")
         service = runner.run(context.__aenter__())
         stack.callback(lambda: runner.run(context.__aexit__(None, None, None)))
