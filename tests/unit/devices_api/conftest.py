@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -42,11 +43,34 @@ BROKER_KEY = "a-key-for-the-broker"
 NOW = 1_767_225_600 * SECOND
 
 
+_EMPTY: list[bytes] = []
+"""The file of a registry with nothing in it: migrations take longer than most tests."""
+
+
 async def open_registry(file: Path) -> Repository:
     """Open the registry in `file`, made anew if there is none."""
+    if not _EMPTY:
+        with tempfile.TemporaryDirectory() as directory:
+            await migrated(f"{directory}/devices.sqlite3")
+            keep_as_empty(Path(directory, "devices.sqlite3"))
+    engine = database.connect(f"sqlite+aiosqlite:///{file}")
+    make_if_missing(file)
+    return Repository(engine)
+
+
+def keep_as_empty(file: Path) -> None:
+    _EMPTY.append(file.read_bytes())
+
+
+def make_if_missing(file: Path) -> None:
+    if not file.exists():
+        file.write_bytes(_EMPTY[0])
+
+
+async def migrated(file: str) -> None:
     engine = database.connect(f"sqlite+aiosqlite:///{file}")
     await database.migrate(engine)
-    return Repository(engine)
+    await engine.dispose()
 
 
 @pytest.fixture

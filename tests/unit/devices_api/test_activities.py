@@ -54,7 +54,7 @@ async def test_of_devices_that_nobody_registered_so_many_are_kept_as_there_is_ro
     assert await seen(registry, "known") == (1, 1)
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 9), st.integers(1, 99))), max_size=6), st.data()
 )

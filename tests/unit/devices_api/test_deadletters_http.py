@@ -13,6 +13,7 @@ from devices_api.handover import Edit
 from devices_api.repository import Repository
 from devices_api.times import SECOND
 from tests.unit.devices_api import conftest
+from tests.unit.devices_api.cases import each
 
 NOW = 1_767_225_600 * SECOND
 
@@ -145,7 +146,7 @@ async def test_a_replay_may_be_edited(service: Service, body: dict[str, str], ed
     assert service.fake.replayed == [(letter(), edit)]
 
 
-@pytest.mark.parametrize(
+@each(
     "body",
     [
         {"payload_text": "a", "payload_base64": "YQ=="},
@@ -199,7 +200,7 @@ async def test_discarding_needs_a_filter(service: Service) -> None:
     assert list(service.fake.letters) == [1]
 
 
-@pytest.mark.parametrize(
+@each(
     ("method", "path", "expected"),
     [
         ("GET", "/dead-letters?start=yesterday", (400, "bad-time")),
@@ -227,7 +228,7 @@ async def test_a_cursor_of_one_kind_of_request_is_none_of_another(service: Servi
         assert problem(answer) == (400, "bad-cursor")
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("POST", "/replay"), ("DELETE", "")])
+@each(("method", "path"), [("GET", ""), ("POST", "/replay"), ("DELETE", "")])
 async def test_a_filter_that_is_misspelt_or_in_the_body_selects_nothing(
     service: Service, method: str, path: str
 ) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from contracts.presence import Presence
 from devices_api.times import SECOND
+from tests.unit.devices_api.cases import each
 from tests.unit.devices_api.conftest import KEY, NOW, Service, StoreFile, problem
 
 MINUTE = 60 * SECOND
@@ -63,7 +64,7 @@ async def test_the_list_is_paged(service: Service) -> None:
     assert ids == ["d0", "d1", "d2", "d3", "d4"]
 
 
-@pytest.mark.parametrize(
+@each(
     "body",
     [
         {},
@@ -85,7 +86,7 @@ async def test_a_bad_device_is_refused(service: Service, body: dict[str, object]
     assert service.changes == 0
 
 
-@pytest.mark.parametrize("body", [{"id": "b"}, {"name": None}, {"name": ""}, {"tags": None}, {"enabled": None}, []])
+@each("body", [{"id": "b"}, {"name": None}, {"name": ""}, {"tags": None}, {"enabled": None}, []])
 async def test_a_bad_change_is_refused(service: Service, body: object) -> None:
     await service.client.post("/devices", json={"id": "a"})
     assert problem(await service.client.patch("/devices/a", json=body)) == (422, "invalid-request")
@@ -96,7 +97,7 @@ async def test_a_second_registration_is_a_conflict(service: Service) -> None:
     assert problem(await service.client.post("/devices", json={"id": "a"})) == (409, "device-exists")
 
 
-@pytest.mark.parametrize(
+@each(
     ("path", "query", "expected"),
     [
         ("/devices", "limit=0", (400, "bad-limit")),

@@ -34,7 +34,7 @@ def differences(
     return found
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     st.tuples(*(devices(f"d{n}") for n in "123")), st.lists(filters(), min_size=1, max_size=8), st.sampled_from(VIEWS)
 )

@@ -1,7 +1,6 @@
 """Groups, deletion and versions of devices over the API."""
 
-import pytest
-
+from tests.unit.devices_api.cases import each
 from tests.unit.devices_api.conftest import Service, problem
 
 
@@ -73,7 +72,7 @@ async def test_a_device_is_put_into_groups_and_taken_out(service: Service) -> No
     assert (await service.client.patch("/devices/d", json={"groups": []})).json()["groups"] == []
 
 
-@pytest.mark.parametrize("id_", ["", "a/b", "a b", "-a", "ä", "x" * 65])
+@each("id_", ["", "a/b", "a b", "-a", "ä", "x" * 65])
 async def test_a_bad_group_is_refused(service: Service, id_: str) -> None:
     assert problem(await service.client.post("/groups", json={"id": id_})) == (422, "invalid-request")
 
@@ -130,7 +129,7 @@ def nested(levels: int) -> object:
     return {"a": nested(levels - 1)} if levels else 1
 
 
-@pytest.mark.parametrize(
+@each(
     "more",
     [
         {"attributes": {"a": "x" * 17_000}},
@@ -150,7 +149,7 @@ async def test_what_no_database_could_hold_or_is_too_much_is_refused(service: Se
     assert problem(await service.client.patch("/devices/a", json=more)) == (422, "invalid-request")
 
 
-@pytest.mark.parametrize("body", ['{"attributes": {"a": NaN}}', '{"attributes": {"a": "\\ud800"}}'])
+@each("body", ['{"attributes": {"a": NaN}}', '{"attributes": {"a": "\\ud800"}}'])
 async def test_json_that_is_none_is_refused(service: Service, body: str) -> None:
     await service.client.post("/devices", json={"id": "a"})
     headers = {"Content-Type": "application/json"}

@@ -55,7 +55,7 @@ async def pages(
                 await db.run_sync(add, new)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(fleets, choices, orders, st.integers(1, 3), st.lists(edits, max_size=4))
 def test_a_device_that_is_there_all_along_is_on_one_page_whatever_happens_to_others(
     runner: asyncio.Runner,
@@ -92,7 +92,7 @@ def in_order(fleet: Sequence[FilteredDevice], order: Order) -> list[str]:
     return [id_ for _, id_ in sort[0]] + sort[1]
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(fleets, choices, st.none() | st.just(VIEW), st.integers(1, 4))
 def test_counts_are_those_of_the_devices_shown(
     runner: asyncio.Runner,

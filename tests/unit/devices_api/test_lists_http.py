@@ -4,6 +4,7 @@ from contracts.activity import Activity, Heard
 from devices_api.choice import Chosen, Order, Position, write_cursor
 from devices_api.repository import Repository
 from devices_api.times import format_time
+from tests.unit.devices_api.cases import each
 from tests.unit.devices_api.conftest import Service, problem
 
 
@@ -56,7 +57,7 @@ async def test_a_cursor_of_another_list_is_refused(fleet: Service) -> None:
         assert problem(answer) == (400, "bad-cursor")
 
 
-@pytest.mark.parametrize(
+@each(
     ("order", "value"),
     [("created", "x"), ("created", 1 << 63), ("created", None), ("name", 5), ("name", "\0"), ("online", 1)],
 )
@@ -66,7 +67,7 @@ async def test_a_forged_cursor_is_refused(service: Service, order: str, value: s
     assert problem(answer) == (400, "bad-cursor")
 
 
-@pytest.mark.parametrize(
+@each(
     ("path", "query", "expected"),
     [
         ("/devices", {"filter": "profile eq 5"}, "bad-filter"),

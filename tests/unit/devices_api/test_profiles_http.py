@@ -3,12 +3,12 @@
 from typing import Any
 
 import httpx
-import pytest
 
 from contracts.computed import ComputedFailure
 from contracts.devices import Calibration, DeviceRecord, Metric
 from contracts.presence import Presence
 from devices_api.profiles import NewProfile
+from tests.unit.devices_api.cases import each
 from tests.unit.devices_api.conftest import NOW, Service, problem
 
 TEMPERATURE = {"unit": "°C", "min": -40, "max": 85, "calibration": [{"offset": -0.5}]}
@@ -60,7 +60,7 @@ async def test_a_profile_from_making_to_removal(service: Service) -> None:
     assert service.changes == 3
 
 
-@pytest.mark.parametrize(
+@each(
     ("body", "says"),
     [
         ({"metrics": {"t": {"min": 2, "max": 1}}}, "min (2.0) is above max (1.0)"),
@@ -256,7 +256,7 @@ async def test_a_change_of_another_version_is_refused(service: Service) -> None:
     assert (await service.client.delete(url, headers={"If-Match": '"1"'})).status_code == 204
 
 
-@pytest.mark.parametrize(
+@each(
     "alerts",
     [
         [ALERT, ALERT],

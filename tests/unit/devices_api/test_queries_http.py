@@ -7,6 +7,7 @@ import pytest
 from contracts.timeseries import DAY, HOUR, MINUTE
 from devices_api.queries import MAX_SERIES
 from devices_api.times import SECOND, format_time
+from tests.unit.devices_api.cases import each
 from tests.unit.devices_api.conftest import NOW, Service, StoreFile, problem
 
 BEGIN = NOW
@@ -153,7 +154,7 @@ async def test_a_query_that_is_too_large_is_refused_with_an_estimate(
     assert "2000 series" in (await refusal(service, **asked | {"devices": ["a", "b"]}, metrics=many))[2]
 
 
-@pytest.mark.parametrize(
+@each(
     ("more", "slug"),
     [
         ({"end": 1}, "bad-time"),

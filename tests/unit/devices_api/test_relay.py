@@ -9,6 +9,7 @@ from nats.errors import ConnectionClosedError
 
 from contracts import logs
 from contracts.devices import decode_record, kv_key
+from contracts.presence import Presence
 from devices_api.access import ROOT
 from devices_api.bucket import OvertakenError
 from devices_api.devices import NewDevice
@@ -131,7 +132,9 @@ async def test_a_bucket_that_lost_its_records_gets_them_again(running: Running) 
 
 
 async def test_more_changes_than_go_at_once_all_go(running: Running) -> None:
-    await running.register(*(f"d{n:03}" for n in range(AT_ONCE + 50)))
+    seen = [Presence(1, f"d{n:03}", "seen", 1) for n in range(AT_ONCE + 50)]
+    await running.registry.take_presence(seen, 1, len(seen))
+    running.relay.wake()
     await running.until(lambda: len(running.stream.values) == AT_ONCE + 50)
 
 

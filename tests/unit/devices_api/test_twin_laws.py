@@ -53,7 +53,7 @@ def merged(patches: list[tuple[int, State]], into: Field = EMPTY) -> Field:
     return into
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(st.lists(PATCHES, max_size=5), st.data())
 def test_patches_in_any_order_and_number_come_to_what_rfc_7396_makes_of_them_in_their_own(
     patches: list[State], data: st.DataObject
@@ -68,7 +68,7 @@ def test_patches_in_any_order_and_number_come_to_what_rfc_7396_makes_of_them_in_
     assert leaves(times_of(state)) == leaves(times_of(merged(numbered)))
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(1, 9), PATCHES), max_size=5), st.integers(1, 9), PATCHES)
 def test_a_fields_time_never_goes_back(patches: list[tuple[int, State]], at: int, patch: State) -> None:
     before = merged(patches)
@@ -77,7 +77,7 @@ def test_a_fields_time_never_goes_back(patches: list[tuple[int, State]], at: int
     assert all(later[path] >= earlier[path] for path in earlier.keys() & later.keys())
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(STATES, STATES)
 def test_a_delta_makes_the_reported_state_agree_with_the_desired_one_and_is_empty_then(
     desired: State, reported: State
@@ -89,13 +89,13 @@ def test_a_delta_makes_the_reported_state_agree_with_the_desired_one_and_is_empt
     assert bool(lacking) != agrees(reported, desired)
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(STATES, STATES)
 def test_a_difference_makes_one_state_of_another(old: State, new: State) -> None:
     assert twin.same(patched(old, difference(old, new)), new)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.lists(PATCHES, min_size=1, max_size=5), st.data())
 def test_forgetting_what_was_removed_long_ago_changes_nothing_that_comes_after(
     patches: list[State], data: st.DataObject
