@@ -43,7 +43,7 @@ async def records(link: Link) -> dict[str, DeviceRecord]:
 
 
 async def tell(link: Link, *messages: bytes, subject: str = presence_subject(0)) -> None:
-    publisher = Publisher(link)
+    publisher = Publisher(link, timeout=30)
     await publisher.start()
     for message in messages:
         await publisher.publish(subject, message)

@@ -60,7 +60,7 @@ async def reading(stream: Server) -> AsyncIterator[Replica]:
 
 
 async def tell(peer: Link, device: str, payload: bytes = b"{}", kind: Kind = "reported") -> None:
-    publisher = Publisher(peer)
+    publisher = Publisher(peer, timeout=30)
     await publisher.publish("uplink.1", UPLINK_MESSAGE.encode(Uplink(1, device, kind, NOW, "a/topic", payload)))
 
 
@@ -96,7 +96,7 @@ async def test_what_cannot_be_handled_becomes_a_dead_letter_and_what_came_with_i
             await tell(peer, device, payload)
         await tell(peer, "a+b")
         await tell(peer, "", b"{}", "provision")
-        await Publisher(peer).publish("uplink.1", b"no such message")
+        await Publisher(peer, timeout=30).publish("uplink.1", b"no such message")
         replica.away = False
 
         async def empty() -> bool:
