@@ -105,7 +105,7 @@ class World:
 
 
 _dying = st.lists(st.integers(0, 14), max_size=MOST_ATTEMPTS - 1)
-_settings = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+_settings = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @given(deaths=_dying, dry=st.booleans())

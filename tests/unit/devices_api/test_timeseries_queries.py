@@ -38,7 +38,7 @@ grids = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     points=st.dictionaries(moments, values, max_size=40),
     zone=zones,
