@@ -16,8 +16,8 @@ from devices_api.upserts import upsert
 _AT_ONCE = 5000
 """Devices named in one query."""
 
-_REMEMBERED = 100_000
-"""Messages that are known to have been counted: they come again sooner than so many others have come."""
+_REMEMBERED_NS = 86_400_000_000_000
+"""For so long messages are known to have been counted: none stays on the stream for longer than an hour."""
 
 
 class Activities:
@@ -33,12 +33,14 @@ class Activities:
         Of devices that are not registered, `limit` are kept; returns how many others there were.
         """
         async with transaction(self._writing) as db:
-            known = set(await db.scalars(select(activity_heard.c.seq).where(activity_heard.c.seq.in_(messages))))
-            new = {sequence: message for sequence, message in messages.items() if sequence not in known}
+            rows = await db.execute(select(activity_heard).where(activity_heard.c.seq.in_(messages)))
+            known = {(row.seq, row.at) for row in rows}
+            new = {sequence: of for sequence, of in messages.items() if (sequence, of.at) not in known}
             if not new:
                 return 0
-            await db.execute(insert(activity_heard), [{"seq": sequence} for sequence in new])
-            await db.execute(delete(activity_heard).where(activity_heard.c.seq < max(new) - _REMEMBERED))
+            await db.execute(insert(activity_heard), [{"seq": sequence, "at": of.at} for sequence, of in new.items()])
+            oldest = max(of.at for of in new.values()) - _REMEMBERED_NS
+            await db.execute(delete(activity_heard).where(activity_heard.c.at < oldest))
             heard = _summed(new.values())
             strangers = await _unknown(db, list(heard))
             kept = await db.scalar(select(func.count()).select_from(activity).where(~_registered())) if strangers else 0

@@ -211,7 +211,7 @@ class App:
             raise
         repository = self._repository = Repository(engine)
         tools = Tools(repository, self._stream, self._metrics, self._log, self._settings, now=self._now, rng=self._rng)
-        work = self._work = Work(tools, self._letters, self._keyring, self._passwords)
+        work = self._work = Work(tools, self._timeseries, self._letters, self._keyring, self._passwords)
         self._run("stream", lambda: self._stream.keep(work.announce_all))
         self._run("mqtt", work.mqtt.run)
         for name, loop in work.loops.items():

@@ -27,6 +27,7 @@ from devices_api.visible import seen, seen_group
 _AT_ONCE = 5000
 _CHANGEABLE = ("name", "profile", "tags", "enabled", "zone", "calibration", "attributes", "latitude", "longitude")
 _REFUSED = "the database refuses it"
+_REGISTERED = "a device with this id is registered already"
 
 
 @dataclass
@@ -43,13 +44,24 @@ class _Found:
 
 
 async def take(
-    db: AsyncConnection, rows: Sequence[Row], mode: Mode, by: Principal, now: int, *, dry: set[str] | None = None
+    db: AsyncConnection,
+    rows: Sequence[Row],
+    mode: Mode,
+    by: Principal,
+    now: int,
+    *,
+    dry: set[str] | None = None,
+    taken: Collection[str] = (),
 ) -> list[str]:
     """Apply rows in order; returns for each what is wrong with it, empty for what was applied.
 
-    With `dry`, nothing is changed: it has the ids that rows before these would have registered, and gets theirs.
+    With `dry`, nothing is changed: it has the ids that rows before these would have registered, and gets theirs. Ids
+    that are `taken` are not registered.
     """
     await held(db)
+    if taken and mode is not Mode.UPDATE:
+        there = set(await db.scalars(select(device.c.id).where(device.c.id.in_(taken))))
+        rows = [_refused(row) if row.id in taken and row.id not in there else row for row in rows]
     if dry is not None:
         return await _take(db, rows, mode, by, now, dry)
     try:
@@ -59,6 +71,11 @@ async def take(
         raise
     except DBAPIError:  # such as a device that somebody else has registered in this moment: which one it is shows now
         return [await _one(db, row, mode, by, now) for row in rows]
+
+
+def _refused(row: Row) -> Row:
+    """Give a row that is refused as one of a device that is not seen would be."""
+    return row if row.problem else row._replace(new=None, problem=_REGISTERED)
 
 
 async def _one(db: AsyncConnection, row: Row, mode: Mode, by: Principal, now: int) -> str:
@@ -116,7 +133,7 @@ def _decided(row: Row, mode: Mode, found: _Found, by: Principal, now: int) -> st
     if there is not None and there.deleted is not None:
         return "a device with this id was deleted; restore it first"
     if row.id in found.hidden or (there is not None and not changing):
-        return "a device with this id is registered already"
+        return _REGISTERED
     if (not changing or "groups" in row.change) and (problem := _misplaced(row.new.groups, found.groups, by)):
         return problem
     after = _made(row.new, now) if there is None else _changed(there, row, now)

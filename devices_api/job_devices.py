@@ -1,6 +1,7 @@
 """Jobs about devices: to import them from a file, and to export them into one."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,16 @@ MOST_ROWS = 1_000_000
 
 
 class DeviceImport:
-    """Applies the rows of a file, or with `dry_run` only says what would become of them."""
+    """Applies the rows of a file, or with `dry_run` only says what would become of them.
 
-    def __init__(self, job: Job, path: Path, at_once: int = ROWS_AT_ONCE) -> None:
-        self._at_once = at_once
+    `has` tells whether a device has telemetry. A key that is limited to groups cannot register such an id: it would see
+    what a device sent that it did not see.
+    """
+
+    def __init__(
+        self, job: Job, path: Path, at_once: int = ROWS_AT_ONCE, *, has: Callable[[str], Awaitable[bool]]
+    ) -> None:
+        self._at_once, self._has = at_once, has
         self._file = DeviceFile(path, TextFormat(job.params["format"]))
         self._mode = Mode(job.params["mode"])
         self._dry: set[str] | None = set() if job.dry_run else None
@@ -36,9 +43,11 @@ class DeviceImport:
         """Read the next rows."""
         total = await asyncio.to_thread(self._counted) if job.total is None else job.total
         rows, position = await asyncio.to_thread(self._read, job)
+        limited = job.by.view is not None
+        taken = {row.id for row in rows if await self._has(row.id)} if limited else set[str]()
 
         async def do(db: AsyncConnection, now: int) -> Step:
-            problems = await bulk.take(db, rows, self._mode, job.by, now, dry=self._dry) if rows else []
+            problems = await bulk.take(db, rows, self._mode, job.by, now, dry=self._dry, taken=taken) if rows else []
             rejected = [Rejected(row.number, row.id, wrong) for row, wrong in zip(rows, problems, strict=True) if wrong]
             applied = len(rows) - len(rejected)
             return Step(position, len(rows), applied, rejected, total, ended=len(rows) < self._at_once)

@@ -103,8 +103,10 @@ class Job:
         return Principal(self.who, frozenset(), view, self.request, self.key)
 
     def started_by(self, who: Principal) -> bool:
-        """Whether `who` asked for it."""
-        return (self.who, self.key) == (who.name, who.key)
+        """Whether `who` asked for it, and still sees all that it is about."""
+        view = self.by.view
+        sees = who.view is None or (view is not None and view <= who.view)
+        return sees and (self.who, self.key) == (who.name, who.key)
 
 
 @dataclass(frozen=True)

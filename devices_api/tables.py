@@ -163,7 +163,12 @@ activity = Table(
 )
 
 # Messages on the stream ACTIVITY that are counted above, the last ones.
-activity_heard = Table("activity_heard", metadata, Column("seq", BigInteger, primary_key=True, autoincrement=False))
+activity_heard = Table(
+    "activity_heard",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, primary_key=True, autoincrement=False),  # a stream that is made anew counts anew
+)
 
 # One row a change, in the change's own transaction: the bucket does not hold this device, or profile, as it is now.
 outbox = Table(

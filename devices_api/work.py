@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Protocol
 
@@ -33,6 +34,7 @@ from devices_api.relay import Relay
 from devices_api.repository import Repository
 from devices_api.settings import Settings
 from devices_api.stream import StreamServer
+from devices_api.timeseries import TimeSeries
 from devices_api.upkeep import Upkeep
 from devices_api.uplink import Handler, UplinkReader
 
@@ -73,7 +75,9 @@ class Work:
     `identity` is what routes share with them, and `runner` is whom they wake when there is a job.
     """
 
-    def __init__(self, tools: Tools, letters: DeadLetters, keyring: Keyring, passwords: Passwords) -> None:
+    def __init__(
+        self, tools: Tools, timeseries: TimeSeries, letters: DeadLetters, keyring: Keyring, passwords: Passwords
+    ) -> None:
         repository, stream, settings = tools.repository, tools.stream, tools.settings
         metrics, log, now = tools.metrics, tools.log, tools.now
         mqtt = self.mqtt = Publisher(settings, tools.rng, log)
@@ -108,7 +112,7 @@ class Work:
             "provision": Answering(self.identity.provisioning, mqtt.publish, metrics).take,
         }
         builds: dict[str, Build] = {
-            JobKind.IMPORT_DEVICES: DeviceImport,
+            JobKind.IMPORT_DEVICES: partial(DeviceImport, has=timeseries.has),
             JobKind.EXPORT_DEVICES: DeviceExport,
             JobKind.IMPORT_TELEMETRY: lambda job, file: TelemetryImport(job, file, repository.addressed, stream, now),
         }

@@ -70,7 +70,11 @@ def upgrade() -> None:
         sa.Column("last_seen", sa.BigInteger, nullable=False),
         sa.Column("messages", sa.BigInteger, nullable=False),
     )
-    op.create_table("activity_heard", sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False))
+    op.create_table(
+        "activity_heard",
+        sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("at", sa.BigInteger, primary_key=True, autoincrement=False),
+    )
     with op.batch_alter_table("outbox") as outbox:
         outbox.add_column(sa.Column("kind", sa.String(16), nullable=False, server_default="device"))
     op.execute(f"INSERT INTO tag (device, key, value) {_TAGS_OF[op.get_bind().dialect.name]}")

@@ -75,3 +75,10 @@ async def test_however_messages_come_the_sums_are_those_of_all_of_them(
         mine = [of.devices[id_] for of in sent.values() if id_ in of.devices]
         times = [time for time in (last, *(heard.last for heard in mine)) if time is not None]
         assert await seen(registry, id_) == (count + sum(h.messages for h in mine), max(times, default=None))
+
+
+async def test_a_stream_that_is_made_anew_is_counted_anew(registry: Repository) -> None:
+    await add(registry, "a")
+    await registry.activities.take({1: Activity(1, 100, {"a": Heard(1, 10)})}, 10)
+    await registry.activities.take({1: Activity(1, 200, {"a": Heard(1, 20)})}, 10)
+    assert await seen(registry, "a") == (2, 20)

@@ -1,5 +1,6 @@
 """Jobs over HTTP: devices in from a file and out into one, row by row."""
 
+import functools
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,7 +18,7 @@ from devices_api.job_runner import KEPT_NS, Build, Runner
 from devices_api.repository import Repository
 from devices_api.tables import outbox
 from devices_api.tables_jobs import job_file
-from tests.unit.devices_api.conftest import NOW, Service, problem
+from tests.unit.devices_api.conftest import NOW, Service, StoreFile, problem
 
 CSV = """id,name,tags.site,attributes.serial,attributes.floor,groups,location.latitude,location.longitude,enabled
 pump-1,Pump One,north,0042,2,north;plant,48.86,2.35,true
@@ -32,7 +33,10 @@ pump-6,too,few
 
 def runner_of(service: Service) -> Runner:
     assert service.registry is not None
-    builds: dict[str, Build] = {jobs.Kind.IMPORT_DEVICES: DeviceImport, jobs.Kind.EXPORT_DEVICES: DeviceExport}
+    builds: dict[str, Build] = {
+        jobs.Kind.IMPORT_DEVICES: functools.partial(DeviceImport, has=service.timeseries.has),
+        jobs.Kind.EXPORT_DEVICES: DeviceExport,
+    }
     return Runner(service.registry.jobs, builds, lambda: None, service.metrics, logs.quiet(), service.clock.now)
 
 
@@ -181,6 +185,27 @@ async def test_a_key_that_is_limited_to_groups_imports_and_sees_within_them(grou
     service.app.state.authenticate = root
     assert (await service.get("/devices/both"))["groups"] == ["north", "plant"], "what it does not see stays"
     assert len((await service.get("/jobs", limit=2))["items"]) == 2
+
+
+async def test_a_limited_key_gets_nothing_of_others_by_an_import_or_an_older_result(
+    grouped: Service, store: StoreFile
+) -> None:
+    service = grouped
+    store.write("freed", "t", [(NOW, 1.0)])
+    views = [frozenset({"north", "plant"}), frozenset({"north"})]
+
+    async def authenticate(_: object) -> Principal:
+        return Principal("limited", frozenset({Scope.READ, Scope.WRITE}), views[0])
+
+    service.app.state.authenticate = authenticate
+    row = json.dumps({"id": "freed", "groups": ["north"]})
+    for dry_run in ("true", "false"):
+        job = await done(service, "import/devices", row, format="jsonl", dry_run=dry_run)
+        assert [said for _, _, said in await problems(service, job)] == ["a device with this id is registered already"]
+    exported = await done(service, "export/devices", format="jsonl")
+    assert (await service.client.get(f"/jobs/{exported['id']}/result")).status_code == 200
+    views.pop(0)
+    assert problem(await service.client.get(f"/jobs/{exported['id']}/result")) == (404, "unknown-job")
 
 
 async def test_files_that_cannot_be_read_fail_with_a_reason(service: Service) -> None:
