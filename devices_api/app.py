@@ -20,32 +20,32 @@ from contracts.rates import parse_rate
 from contracts.stores import StoreAddress, StoreKind, parse_store
 from contracts.streams import DAY_S, DEADLETTERS
 from devices_api.access import View
-from devices_api.deadletters import DeadLetters
-from devices_api.deletions import Deletions
+from devices_api.credentials.passwords import Passwords
 from devices_api.errors import UnavailableError
-from devices_api.failures import Failures
-from devices_api.filters import Filter
-from devices_api.hub import Hub
-from devices_api.influx import InfluxTimeSeries
-from devices_api.keyring import Keyring
-from devices_api.listening import Matching
+from devices_api.keys.keyring import Keyring
+from devices_api.keys.oidc import Claims
+from devices_api.keys.oidc_keys import KeySet
+from devices_api.keys.oidc_tokens import OidcTokens
+from devices_api.keys.tickets import Tickets
+from devices_api.letters.deadletters import DeadLetters
+from devices_api.lists.filters import Filter
+from devices_api.live.hub import Hub
+from devices_api.live.listening import Matching
 from devices_api.metrics import Metrics
-from devices_api.oidc import Claims
-from devices_api.oidc_keys import KeySet
-from devices_api.oidc_tokens import OidcTokens
-from devices_api.passwords import Passwords
-from devices_api.provenance import Deliveries
+from devices_api.registry.failures import Failures
 from devices_api.settings import Settings
-from devices_api.sqlite import SqliteTimeSeries
 from devices_api.stream import StreamServer
-from devices_api.tickets import Tickets
-from devices_api.timeseries import TimeSeries
-from devices_api.victoria import VictoriaTimeSeries
+from devices_api.telemetry.deletions import Deletions
+from devices_api.telemetry.influx import InfluxTimeSeries
+from devices_api.telemetry.provenance import Deliveries
+from devices_api.telemetry.sqlite import SqliteTimeSeries
+from devices_api.telemetry.timeseries import TimeSeries
+from devices_api.telemetry.victoria import VictoriaTimeSeries
 from devices_api.web import api
 from devices_api.web.authentication import Authentication
 
 if TYPE_CHECKING:
-    from devices_api.identity import Identity
+    from devices_api.credentials.identity import Identity
     from devices_api.repository import Repository
     from devices_api.work import Work
 

@@ -10,35 +10,37 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contracts.presence import Presence
-from devices_api import autoreplays, changing, command_repository, hearing, twins
 from devices_api.access import Principal, View
-from devices_api.accounts import Accounts
-from devices_api.activities import Activities
-from devices_api.addressed import Addressed
-from devices_api.answers import Answers
 from devices_api.audit import AuditLog
-from devices_api.authorities import Authorities
-from devices_api.autoreplays import AutoReplays
-from devices_api.choice import Chosen
-from devices_api.claims import Claims
-from devices_api.command_repository import Commands
-from devices_api.credential_repository import CredentialRepository
+from devices_api.credentials.accounts import Accounts
+from devices_api.credentials.answers import Answers
+from devices_api.credentials.authorities import Authorities
+from devices_api.credentials.claims import Claims
+from devices_api.credentials.credential_repository import CredentialRepository
 from devices_api.database import WRITE, transaction
-from devices_api.devices import Change, Device, NewDevice
 from devices_api.errors import ExistsError
-from devices_api.filters import Filter
-from devices_api.group_repository import GroupRepository
-from devices_api.hearing import Taken
-from devices_api.job_repository import Jobs
-from devices_api.key_repository import KeyRepository
-from devices_api.listing import where
-from devices_api.lists import Lists
-from devices_api.outbox import Outbox
-from devices_api.profile_repository import ProfileRepository, profiles_of
+from devices_api.jobs.job_repository import Jobs
+from devices_api.keys.key_repository import KeyRepository
+from devices_api.keys.ticket_repository import TicketRepository
+from devices_api.letters import autoreplays
+from devices_api.letters.autoreplays import AutoReplays
+from devices_api.lists.choice import Chosen
+from devices_api.lists.filters import Filter
+from devices_api.lists.listing import where
+from devices_api.lists.lists import Lists
+from devices_api.registry import changing, hearing
+from devices_api.registry.activities import Activities
+from devices_api.registry.addressed import Addressed
+from devices_api.registry.devices import Change, Device, NewDevice
+from devices_api.registry.group_repository import GroupRepository
+from devices_api.registry.hearing import Taken
+from devices_api.registry.outbox import Outbox
+from devices_api.registry.profile_repository import ProfileRepository, profiles_of
+from devices_api.registry.versions import Match
 from devices_api.tables import device
-from devices_api.ticket_repository import TicketRepository
-from devices_api.twins import Twins
-from devices_api.versions import Match
+from devices_api.twins import command_repository, twins
+from devices_api.twins.command_repository import Commands
+from devices_api.twins.twins import Twins
 
 
 class Repository:

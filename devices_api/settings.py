@@ -10,7 +10,7 @@ from contracts.broker import BrokerSettings
 from contracts.rates import parse_rate
 from contracts.settings import STORE, StoreSetting
 from contracts.streams import GIB
-from devices_api.queries import MOST_ROWS
+from devices_api.telemetry.queries import MOST_ROWS
 
 
 def _known_rate(text: str) -> str:

@@ -8,8 +8,8 @@ from nats.errors import Error as NatsError
 from contracts.jetstream import Link, Publisher, ensure_bucket, ensure_stream
 from contracts.logs import Log
 from contracts.streams import ACTIVITY, DEVICES_BUCKET, PRESENCE, REPLAYS, UPLINK, Stream
-from devices_api.bucket import Bucket
 from devices_api.errors import UnavailableError
+from devices_api.registry.bucket import Bucket
 
 NAME = "stream server"
 AWAY = (NatsError, TimeoutError, OSError)

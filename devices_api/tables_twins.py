@@ -3,7 +3,7 @@
 from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table
 
 from devices_api.tables import Typed, metadata
-from devices_api.twin import Field
+from devices_api.twins.twin import Field
 
 twin = Table(
     "twin",

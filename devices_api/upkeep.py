@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from contracts.backoff import stops_within
 from contracts.logs import Log
 from devices_api.errors import UnavailableError
-from devices_api.keyring import Keyring
+from devices_api.keys.keyring import Keyring
 from devices_api.times import SECOND
 
 if TYPE_CHECKING:

@@ -13,30 +13,30 @@ from typing import Protocol
 
 from contracts.logs import Log
 from contracts.uplink import Kind
-from devices_api.activityreader import ActivityReader
-from devices_api.autoreplay import AutoReplayer
-from devices_api.commander import AnswerReader, Commander
-from devices_api.deadletters import DeadLetters
-from devices_api.downlink import ReportReader, TwinSender
-from devices_api.dynsec import PLUGIN, dynsec_of
-from devices_api.identity import Identity
-from devices_api.job_devices import DeviceExport, DeviceImport
-from devices_api.job_runner import Build, Runner
-from devices_api.job_telemetry import TelemetryImport
-from devices_api.jobs import Kind as JobKind
-from devices_api.keyring import Keyring
+from devices_api.credentials.dynsec import PLUGIN, dynsec_of
+from devices_api.credentials.identity import Identity
+from devices_api.credentials.passwords import Passwords
+from devices_api.credentials.provisioning import Answering
+from devices_api.jobs.job_devices import DeviceExport, DeviceImport
+from devices_api.jobs.job_runner import Build, Runner
+from devices_api.jobs.job_telemetry import TelemetryImport
+from devices_api.jobs.jobs import Kind as JobKind
+from devices_api.keys.keyring import Keyring
+from devices_api.letters.autoreplay import AutoReplayer
+from devices_api.letters.deadletters import DeadLetters
 from devices_api.metrics import Metrics
-from devices_api.mqtt import Publisher
-from devices_api.passwords import Passwords
-from devices_api.presence import PresenceReader
-from devices_api.provisioning import Answering
-from devices_api.relay import Relay
+from devices_api.registry.activityreader import ActivityReader
+from devices_api.registry.presence import PresenceReader
+from devices_api.registry.relay import Relay
 from devices_api.repository import Repository
 from devices_api.settings import Settings
 from devices_api.stream import StreamServer
-from devices_api.timeseries import TimeSeries
+from devices_api.telemetry.timeseries import TimeSeries
+from devices_api.twins.commander import AnswerReader, Commander
+from devices_api.twins.downlink import ReportReader, TwinSender
+from devices_api.twins.mqtt import Publisher
+from devices_api.twins.uplink import Handler, UplinkReader
 from devices_api.upkeep import Upkeep
-from devices_api.uplink import Handler, UplinkReader
 
 
 class Loop(Protocol):

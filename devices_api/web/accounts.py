@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Response
 
 from contracts.problems import Problem
-from devices_api.broker_rules import service_username
-from devices_api.credentials import digest
+from devices_api.credentials.broker_rules import service_username
+from devices_api.credentials.credentials import digest
 from devices_api.web.access import Admin, everywhere
 from devices_api.web.credentials import refusing, unstored
 from devices_api.web.credentialschemas import AccountIn, AccountMade, AccountOut, AccountPage
 
 if TYPE_CHECKING:
-    from devices_api.identity import Identity
+    from devices_api.credentials.identity import Identity
     from devices_api.repository import Repository
 
 
@@ -27,7 +27,7 @@ def routes(
     @router.post("", status_code=HTTPStatus.CREATED)
     async def make(who: Admin, body: AccountIn, response: Response) -> AccountMade:
         """Make an account with which a service may do on the broker what it wants. The answer has its secret, once."""
-        from devices_api.accounts import Account  # noqa: PLC0415 - SQLAlchemy is imported after the start
+        from devices_api.credentials.accounts import Account  # noqa: PLC0415 - SQLAlchemy is imported after the start
 
         everywhere(who)
         issuing = identity().issuing

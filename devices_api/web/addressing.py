@@ -9,8 +9,8 @@ from fastapi import Query
 
 from contracts.problems import Problem
 from devices_api.access import Principal
-from devices_api.filters import Filter
-from devices_api.timeseries import TimeSeries
+from devices_api.lists.filters import Filter
+from devices_api.telemetry.timeseries import TimeSeries
 from devices_api.web.params import bad
 from devices_api.web.refusals import unknown_device
 

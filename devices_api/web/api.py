@@ -10,17 +10,17 @@ from fastapi.responses import JSONResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from contracts import description, problems
-from devices_api.deadletters import DeadLetters
-from devices_api.deletions import Deletions
 from devices_api.errors import UnavailableError
-from devices_api.hub import Hub
-from devices_api.keyring import Keyring
-from devices_api.keys import RandomBytes
+from devices_api.keys.keyring import Keyring
+from devices_api.keys.keys import RandomBytes
+from devices_api.keys.tickets import Tickets
+from devices_api.letters.deadletters import DeadLetters
+from devices_api.live.hub import Hub
 from devices_api.metrics import Metrics
-from devices_api.provenance import Deliveries
-from devices_api.queries import MOST_ROWS
-from devices_api.tickets import Tickets
-from devices_api.timeseries import TimeSeries
+from devices_api.telemetry.deletions import Deletions
+from devices_api.telemetry.provenance import Deliveries
+from devices_api.telemetry.queries import MOST_ROWS
+from devices_api.telemetry.timeseries import TimeSeries
 from devices_api.web import (
     accounts,
     audit,
@@ -59,7 +59,7 @@ from devices_api.web.params import storable_address
 from devices_api.web.requestids import RequestIds
 
 if TYPE_CHECKING:
-    from devices_api.identity import Identity
+    from devices_api.credentials.identity import Identity
     from devices_api.repository import Repository
 
 RETRY_AFTER_S = 2

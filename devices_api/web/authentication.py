@@ -11,10 +11,10 @@ from starlette.requests import HTTPConnection
 
 from contracts.problems import Problem
 from contracts.rates import Bucket
-from devices_api import keys
 from devices_api.access import ROOT, Principal
-from devices_api.keyring import Keyring
-from devices_api.limiter import Limiter
+from devices_api.keys import keys
+from devices_api.keys.keyring import Keyring
+from devices_api.keys.limiter import Limiter
 from devices_api.metrics import Metrics
 from devices_api.web.access import bearer, nobody
 from devices_api.web.requestids import request_id

@@ -17,15 +17,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import PlainTextResponse
 
 from contracts.problems import Problem
-from devices_api.broker_rules import Who, named, own, told
-from devices_api.certificates import MAX_PEM
-from devices_api.logins import Attempt, Verdict
-from devices_api.rabbitmq import may_speak, may_use, representable
+from devices_api.credentials.broker_rules import Who, named, own, told
+from devices_api.credentials.certificates import MAX_PEM
+from devices_api.credentials.logins import Attempt, Verdict
+from devices_api.credentials.rabbitmq import may_speak, may_use, representable
 from devices_api.times import SECOND
 from devices_api.web.access import bearer
 
 if TYPE_CHECKING:
-    from devices_api.identity import Identity
+    from devices_api.credentials.identity import Identity
 
 _MOST_FIELDS = 50
 _ABSENT = frozenset({"", "undefined"})

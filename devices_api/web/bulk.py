@@ -11,11 +11,11 @@ from starlette.requests import ClientDisconnect
 
 from contracts.problems import Problem
 from devices_api.access import Principal
-from devices_api.choice import Chosen, Order, Position
-from devices_api.device_files import TextFormat, begin, lines
 from devices_api.errors import TooMuchError
-from devices_api.exporting import MEDIA_TYPES, Format
-from devices_api.jobs import Job, Kind, LostError, Mode, NewJob
+from devices_api.jobs.device_files import TextFormat, begin, lines
+from devices_api.jobs.jobs import Job, Kind, LostError, Mode, NewJob
+from devices_api.lists.choice import Chosen, Order, Position
+from devices_api.telemetry.exporting import MEDIA_TYPES, Format
 from devices_api.web.access import Reader, Writer
 from devices_api.web.jobschemas import JobOut
 from devices_api.web.params import FilterParam

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import Depends, Query
 
-from devices_api import searching
-from devices_api.choice import Chosen
+from devices_api.lists import searching
+from devices_api.lists.choice import Chosen
 from devices_api.web.params import FilterParam, read
 
 SearchText = Annotated[

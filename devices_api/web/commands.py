@@ -9,19 +9,19 @@ from fastapi import APIRouter, Query, Response
 
 from contracts.problems import Problem
 from devices_api.access import View
-from devices_api.commands import ENDED, CommandState
 from devices_api.cursors import text_position
 from devices_api.errors import TooMuchError
-from devices_api.filters import parse
+from devices_api.lists.filters import parse
+from devices_api.twins.commands import ENDED, CommandState
 from devices_api.web.access import Commander, Reader
 from devices_api.web.commandschemas import CommandDetail, CommandIn, CommandOut, CommandPage, ManyIn, ManyOut
 from devices_api.web.params import Cursor, PageLimit, read
 from devices_api.web.refusals import unknown_device
 
 if TYPE_CHECKING:
-    from devices_api.command_repository import Wanted
-    from devices_api.commands import Command
     from devices_api.repository import Repository
+    from devices_api.twins.command_repository import Wanted
+    from devices_api.twins.commands import Command
 
 _LOOK_S = 0.1
 
@@ -72,7 +72,7 @@ def _sending(registry: "Callable[[], Repository]", changed: Callable[[], None], 
     @router.delete("/commands/{command_id}")
     async def cancel(who: Commander, command_id: str) -> CommandDetail:
         """Take a command back that has not been sent yet."""
-        from devices_api.command_repository import BusyError  # noqa: PLC0415 - see App
+        from devices_api.twins.command_repository import BusyError  # noqa: PLC0415 - see App
 
         try:
             found = await registry().commands.cancel(command_id, who, now())
@@ -129,7 +129,7 @@ def _reading(registry: "Callable[[], Repository]") -> APIRouter:
 
 
 def _wanted(device: str | None, name: str | None, state: CommandState | None) -> "Wanted":
-    from devices_api.command_repository import Wanted  # noqa: PLC0415 - see App
+    from devices_api.twins.command_repository import Wanted  # noqa: PLC0415 - see App
 
     return Wanted(device, name, state)
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Response
 
 from contracts.problems import Problem
-from devices_api import certificates
-from devices_api.broker_rules import RESERVED, device_username
-from devices_api.credentials import SECRET_KINDS, Credential, Kind, RefusedError
+from devices_api.credentials import certificates
+from devices_api.credentials.broker_rules import RESERVED, device_username
+from devices_api.credentials.credentials import SECRET_KINDS, Credential, Kind, RefusedError
 from devices_api.times import SECOND
 from devices_api.web.access import Admin
 from devices_api.web.credentialschemas import (
@@ -23,8 +23,8 @@ from devices_api.web.credentialschemas import (
 from devices_api.web.refusals import unknown_device
 
 if TYPE_CHECKING:
-    from devices_api.identity import Identity
-    from devices_api.issuing import Issuing
+    from devices_api.credentials.identity import Identity
+    from devices_api.credentials.issuing import Issuing
     from devices_api.repository import Repository
 
 

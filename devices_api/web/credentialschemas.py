@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from devices_api.broker_rules import device_username, service_username
-from devices_api.certificates import MAX_PEM
-from devices_api.credentials import LONGEST_SECRET, SHORTEST_PASSWORD, Credential, Kind
+from devices_api.credentials.broker_rules import device_username, service_username
+from devices_api.credentials.certificates import MAX_PEM
+from devices_api.credentials.credentials import LONGEST_SECRET, SHORTEST_PASSWORD, Credential, Kind
 from devices_api.times import format_time, parse_time
 from devices_api.web.schemas import Next, Time
 
 if TYPE_CHECKING:
-    from devices_api.accounts import Account
+    from devices_api.credentials.accounts import Account
 
 YEAR_S = 366 * 86_400
 

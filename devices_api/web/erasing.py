@@ -9,9 +9,9 @@ from pydantic import BaseModel
 
 from contracts.deletions import LATEST, DeletionResult
 from contracts.problems import Problem
-from devices_api.deletions import Deletions
+from devices_api.telemetry.deletions import Deletions
+from devices_api.telemetry.timeseries import TimeSeries
 from devices_api.times import format_time
-from devices_api.timeseries import TimeSeries
 from devices_api.web.access import Admin
 from devices_api.web.params import TimeParam, bad
 from devices_api.web.refusals import unknown_device

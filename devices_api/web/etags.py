@@ -8,7 +8,7 @@ from fastapi import Depends, Header, Response
 
 from contracts.problems import Problem
 from devices_api.errors import StaleError
-from devices_api.versions import Match
+from devices_api.registry.versions import Match
 from devices_api.web.params import bad
 
 _TAG = re.compile(r'(W/)?"([^"]*)"')

@@ -12,10 +12,10 @@ from starlette.types import Receive, Scope, Send
 
 from contracts.problems import Problem
 from devices_api.access import Principal
-from devices_api.exporting import MEDIA_TYPES, TEXTS, Format, Page, encoded
-from devices_api.filters import Filter
+from devices_api.lists.filters import Filter
+from devices_api.telemetry.exporting import MEDIA_TYPES, TEXTS, Format, Page, encoded
+from devices_api.telemetry.timeseries import TimeSeries
 from devices_api.times import LATEST, format_time
-from devices_api.timeseries import TimeSeries
 from devices_api.web.access import Reader
 from devices_api.web.addressing import Addressing, DeviceNames, MetricNames, one_of
 from devices_api.web.params import FilterParam, TimeParam, bad

@@ -23,12 +23,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from contracts.problems import MAX_BODY, Problem, refuse
 from devices_api.access import Principal
 from devices_api.errors import UnavailableError
-from devices_api.keys import RandomBytes
+from devices_api.keys.keys import RandomBytes
 from devices_api.metrics import Metrics
 from devices_api.web.access import identify
 
 if TYPE_CHECKING:
-    from devices_api.answers import Answer
+    from devices_api.credentials.answers import Answer
     from devices_api.repository import Repository
 
 HEADER = "Idempotency-Key"
@@ -70,7 +70,7 @@ class Idempotency:
             await refuse(scope, problem)(scope, receive, send)
 
     async def _once(self, key: str, who: Principal, scope: Scope, receive: Receive, send: Send) -> None:
-        from devices_api.answers import Answer, Refused  # noqa: PLC0415 - the database's library
+        from devices_api.credentials.answers import Answer, Refused  # noqa: PLC0415 - the database's library
 
         if not _KEY.fullmatch(key):
             detail = f"{HEADER} has to be 1 to 128 characters of ASCII without spaces."

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from devices_api.access import Principal, Scope
 from devices_api.cursors import encode_cursor
-from devices_api.keys import Key, KeyChange
+from devices_api.keys.keys import Key, KeyChange
 from devices_api.times import format_time, parse_time
 from devices_api.web.schemas import Next, Time
 

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Response
 
 from devices_api.cursors import encode_cursor, text_position
 from devices_api.errors import TooMuchError
+from devices_api.telemetry.timeseries import Newest, TimeSeries
 from devices_api.times import format_time
-from devices_api.timeseries import Newest, TimeSeries
 from devices_api.web.access import Reader
 from devices_api.web.addressing import Addressing, DeviceNames, MetricNames, one_of, too_much
 from devices_api.web.params import Cursor, FilterParam, PageLimit, read

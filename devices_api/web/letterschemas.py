@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from contracts.deadletters import DeadLetter
-from devices_api.handover import Edit
+from devices_api.letters.handover import Edit
 from devices_api.times import format_time
 from devices_api.web.schemas import Next, Time
 

@@ -7,10 +7,10 @@ from fastapi import APIRouter, Query, Response
 from msgspec import json, structs
 from pydantic import BaseModel, Field
 
-from devices_api.buckets import Bucket
-from devices_api.buckets import By as Grouping
-from devices_api.choice import Order, read_cursor, write_cursor
-from devices_api.devices import ListedDevice
+from devices_api.lists.buckets import Bucket
+from devices_api.lists.buckets import By as Grouping
+from devices_api.lists.choice import Order, read_cursor, write_cursor
+from devices_api.registry.devices import ListedDevice
 from devices_api.times import format_time
 from devices_api.web.access import Reader
 from devices_api.web.chosen import ChosenParam

@@ -9,10 +9,10 @@ from fastapi.responses import Response
 
 from contracts.problems import Problem
 from devices_api.access import Principal, View
-from devices_api.filters import Filter
-from devices_api.hub import Hub, TooManyError
-from devices_api.listening import Listener, Matching, Wish
-from devices_api.live import Entry, Kind, Position
+from devices_api.lists.filters import Filter
+from devices_api.live.hub import Hub, TooManyError
+from devices_api.live.listening import Listener, Matching, Wish
+from devices_api.live.live import Entry, Kind, Position
 from devices_api.web.access import Reader
 from devices_api.web.livestream import EventStream, Holds, serve_socket
 from devices_api.web.params import FilterParam, bad, read

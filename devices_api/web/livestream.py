@@ -11,9 +11,9 @@ from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from devices_api.errors import UnavailableError
-from devices_api.hub import Hub
-from devices_api.listening import Heard, Listener
-from devices_api.live import Entry
+from devices_api.live.hub import Hub
+from devices_api.live.listening import Heard, Listener
+from devices_api.live.live import Entry
 
 _HEARTBEAT_S = 15.0
 _STALLED_S = 30.0

@@ -11,9 +11,9 @@ from starlette.requests import HTTPConnection
 
 from contracts.deadletters import Reason
 from contracts.problems import Problem
-from devices_api.filters import LONGEST, Filter, parse
-from devices_api.intervals import checked
-from devices_api.selection import Selection
+from devices_api.letters.selection import Selection
+from devices_api.lists.filters import LONGEST, Filter, parse
+from devices_api.telemetry.intervals import checked
 from devices_api.times import parse_time
 
 MAX_PAGE = 1000

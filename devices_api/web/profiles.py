@@ -18,7 +18,7 @@ from devices_api.web.profileschemas import ProfileIn, ProfileOut, ProfilePage, P
 from devices_api.web.refusals import refusals
 
 if TYPE_CHECKING:
-    from devices_api.profiles import Profile
+    from devices_api.registry.profiles import Profile
     from devices_api.repository import Repository
 
 FailuresOf = Callable[["Profile"], Awaitable[dict[str, ComputedFailure]]]

@@ -13,7 +13,7 @@ from contracts.expressions import MOST_CHARACTERS, Expression
 from contracts.rates import parse_rate
 from contracts.units import MAX_UNIT, canonical
 from devices_api.cursors import encode_cursor
-from devices_api.profiles import NewProfile, Profile
+from devices_api.registry.profiles import NewProfile, Profile
 from devices_api.times import format_time, parse_time
 from devices_api.web.alertschemas import AlertDefault, Alerts
 

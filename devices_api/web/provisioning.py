@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Request, Response
 
 from contracts.problems import Problem
-from devices_api.credentials import RefusedError, digest
+from devices_api.credentials.credentials import RefusedError, digest
 from devices_api.web.access import Admin, everywhere
 from devices_api.web.authentication import Authentication
 from devices_api.web.credentials import read_certificate, refusing, unstored
@@ -26,7 +26,7 @@ from devices_api.web.provisionschemas import (
 )
 
 if TYPE_CHECKING:
-    from devices_api.identity import Identity
+    from devices_api.credentials.identity import Identity
     from devices_api.repository import Repository
 
 
@@ -79,7 +79,7 @@ def _claims(
     @router.post("/claims", status_code=HTTPStatus.CREATED, tags=["provisioning"])
     async def make(who: Admin, body: ClaimIn, response: Response) -> ClaimMade:
         """Make a claim key. It is in the answer, and is shown this once."""
-        from devices_api.claims import Claim  # noqa: PLC0415 - SQLAlchemy is imported after the start
+        from devices_api.credentials.claims import Claim  # noqa: PLC0415 - SQLAlchemy is imported after the start
 
         everywhere(who)
         issuing = identity().issuing
@@ -132,7 +132,7 @@ def _authorities(
     @router.post("/authorities", status_code=HTTPStatus.CREATED, tags=["credentials"])
     async def add(who: Admin, body: AuthorityIn) -> AuthorityOut:
         """Register a certificate authority, by its certificate."""
-        from devices_api.authorities import Authority  # noqa: PLC0415 - SQLAlchemy is imported after the start
+        from devices_api.credentials.authorities import Authority  # noqa: PLC0415 - SQLAlchemy is imported after the start
 
         everywhere(who)
         certificate = read_certificate(body.certificate)

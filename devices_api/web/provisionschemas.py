@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from contracts.devices import DEFAULT_PROFILE
-from devices_api.credentials import LONGEST_SECRET, Kind
+from devices_api.credentials.credentials import LONGEST_SECRET, Kind
 from devices_api.web.credentialschemas import Label, Pem, TimeIn, times
 from devices_api.web.schemas import DeviceId, Next, Profile, Tags, Time
 
 if TYPE_CHECKING:
-    from devices_api.authorities import Authority
-    from devices_api.claims import Claim
-    from devices_api.gifts import Gifts
+    from devices_api.credentials.authorities import Authority
+    from devices_api.credentials.claims import Claim
+    from devices_api.credentials.gifts import Gifts
 
 GroupIds = Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=64)]
 
@@ -28,7 +28,7 @@ class GiftsBody(BaseModel):
 
     def content(self) -> "Gifts":
         """Turn it into what is kept."""
-        from devices_api.gifts import Gifts  # noqa: PLC0415 - SQLAlchemy is imported after the start
+        from devices_api.credentials.gifts import Gifts  # noqa: PLC0415 - SQLAlchemy is imported after the start
 
         return Gifts(self.profile, tuple(self.groups), self.tags)
 

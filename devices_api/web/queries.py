@@ -8,12 +8,12 @@ from fastapi import APIRouter, Response
 
 from devices_api.access import Principal
 from devices_api.errors import TooMuchError
-from devices_api.filling import Fill
-from devices_api.filters import parse
-from devices_api.intervals import AUTO, LOCAL
-from devices_api.queries import MAX_SERIES, Asked, Found, Rows, answered
+from devices_api.lists.filters import parse
+from devices_api.telemetry.filling import Fill
+from devices_api.telemetry.intervals import AUTO, LOCAL
+from devices_api.telemetry.queries import MAX_SERIES, Asked, Found, Rows, answered
+from devices_api.telemetry.timeseries import TimeSeries
 from devices_api.times import format_time
-from devices_api.timeseries import TimeSeries
 from devices_api.web.access import Reader
 from devices_api.web.addressing import Addressing, one_of, too_much
 from devices_api.web.params import bad, read

@@ -4,14 +4,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from devices_api.filling import Fill
-from devices_api.filters import LONGEST
-from devices_api.queries import MAX_SERIES
-from devices_api.thinning import LEAST
+from devices_api.lists.filters import LONGEST
+from devices_api.telemetry.filling import Fill
+from devices_api.telemetry.queries import MAX_SERIES
+from devices_api.telemetry.thinning import LEAST
+from devices_api.telemetry.windows import Aggregate, Source
 from devices_api.web.addressing import LONGEST_NAME, MAX_NAMED
 from devices_api.web.params import MAX_POINTS, Interval, TimeParam, ZoneParam
 from devices_api.web.schemas import Next, Point, Value
-from devices_api.windows import Aggregate, Source
 
 
 class LatestOf(BaseModel):

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from devices_api.cursors import encode_cursor, text_position
-from devices_api.deadletters import DeadLetters, Rest
+from devices_api.letters.deadletters import DeadLetters, Rest
 from devices_api.web.access import Admin, Writer, everywhere
 from devices_api.web.letterschemas import Discarded, Replayed
 from devices_api.web.params import Cursor, Selected, SweepLimit, bad, read

@@ -13,15 +13,15 @@ from contracts.readings import Value
 from contracts.timeseries import Days, days_of
 from devices_api.cursors import encode_cursor, number_position
 from devices_api.errors import TooMuchError
-from devices_api.intervals import AUTO, LOCAL, finest, grid_of
-from devices_api.queries import AUTO_POINTS
+from devices_api.telemetry.intervals import AUTO, LOCAL, finest, grid_of
+from devices_api.telemetry.queries import AUTO_POINTS
+from devices_api.telemetry.timeseries import TimeSeries
+from devices_api.telemetry.windows import MAX_WINDOWS, Aggregate, Grid, Query, count_windows, end_of
 from devices_api.times import format_time
-from devices_api.timeseries import TimeSeries
 from devices_api.web.access import Reader
 from devices_api.web.addressing import Addressing, too_much
 from devices_api.web.params import MAX_POINTS, Cursor, Interval, PointsLimit, TimeParam, ZoneParam, bad, read
 from devices_api.web.schemas import Latest, Points
-from devices_api.windows import MAX_WINDOWS, Aggregate, Grid, Query, count_windows, end_of
 
 if TYPE_CHECKING:
     from devices_api.repository import Repository

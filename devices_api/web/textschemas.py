@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
-from devices_api.devices import Device
+from devices_api.registry.devices import Device
 
 MOST_JSON = 16 << 10
 """Bytes of a device's attributes, as JSON."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Response
 
 from contracts.problems import Problem
-from devices_api.twin import without_nulls
+from devices_api.twins.twin import without_nulls
 from devices_api.web.access import Reader, Writer
 from devices_api.web.etags import IfMatch, tagged
 from devices_api.web.refusals import refusals, unknown_device
@@ -16,7 +16,7 @@ from devices_api.web.twinschemas import StateIn, TwinOut
 
 if TYPE_CHECKING:
     from devices_api.repository import Repository
-    from devices_api.twin import Twin
+    from devices_api.twins.twin import Twin
 
 
 def routes(registry: "Callable[[], Repository]", changed: Callable[[], None], now: Callable[[], int]) -> APIRouter:

@@ -27,8 +27,8 @@ from contracts.sqlite_layout import (
 )
 from contracts.timeseries import DAY, HOUR, MINUTE, ROLLUPS, Tier
 from devices_api import database
-from devices_api.devices import NewDevice
-from devices_api.rows import register
+from devices_api.registry.devices import NewDevice
+from devices_api.registry.rows import register
 from devices_api.tables import activity, group, outbox, presence
 
 END = 1_772_452_800_000_000_000

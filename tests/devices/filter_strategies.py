@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from devices_api.filter_terms import KEYED, ORDERING, PARTS, SCALARS, Kind
+from devices_api.lists.filter_terms import KEYED, ORDERING, PARTS, SCALARS, Kind
 from devices_api.times import format_time
 
 TEXTS = ["a", "b", "ab", "B", "é", "ü_%", 'q"\\', "😀"]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, insert
 
-from devices_api.searching import search_text
+from devices_api.lists.searching import search_text
 from devices_api.tables import activity, device, group, member, presence, searched, tag
 from tests.devices.filter_strategies import GROUPS, FilteredDevice
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from contracts.timeseries import HOUR, MINUTE, days_of
-from devices_api.sqlite import SqliteTimeSeries
-from devices_api.windows import Aggregate, Every, Grid, Query
+from devices_api.telemetry.sqlite import SqliteTimeSeries
+from devices_api.telemetry.windows import Aggregate, Every, Grid, Query
 from tests.bench.fleet import END, MINUTES, START, Fleet, device_id, made
 from tests.stores.oracle_of_queries import slowly
 

@@ -13,7 +13,7 @@ from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
 from contracts.jetstream import Link, ensure_stream
 from contracts.presence import PRESENCE_MESSAGE, Presence
 from contracts.streams import DEADLETTERS, REPLAYS, deadletter_subject, presence_subject
-from devices_api import autoreplay, autoreplays
+from devices_api.letters import autoreplay, autoreplays
 from tests.conftest import Server
 from tests.integration.registry_service import Service, running, until
 

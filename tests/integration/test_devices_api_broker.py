@@ -9,8 +9,8 @@ import pytest
 
 from contracts import logs
 from devices_api.errors import UnavailableError
-from devices_api.mqtt import Publisher
 from devices_api.settings import Settings
+from devices_api.twins.mqtt import Publisher
 from tests.conftest import Server, free_port
 from tests.integration.mqtt_device import connected
 from tests.integration.registry_service import KEY, until

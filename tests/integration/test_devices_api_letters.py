@@ -9,7 +9,7 @@ from contracts import streams
 from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
 from contracts.jetstream import Link, ensure_stream
 from contracts.streams import deadletter_subject
-from devices_api import deadletters
+from devices_api.letters import deadletters
 from tests.conftest import Server
 from tests.integration.registry_service import Service, running
 

@@ -19,9 +19,9 @@ from contracts.directory import Directory
 from contracts.jetstream import Link, Publisher, ensure_bucket
 from contracts.presence import PRESENCE_MESSAGE, Presence
 from contracts.streams import presence_subject
-from devices_api.bucket import Bucket, OvertakenError
 from devices_api.errors import UnavailableError
-from devices_api.hearing import Taken
+from devices_api.registry.bucket import Bucket, OvertakenError
+from devices_api.registry.hearing import Taken
 from devices_api.repository import Repository
 from tests.conftest import TOKEN, Server
 from tests.integration.registry_service import Service, running, until

@@ -19,8 +19,8 @@ from contracts.timeseries import Days
 from devices_api.access import ROOT, Principal
 from devices_api.errors import UnavailableError
 from devices_api.repository import Repository
-from devices_api.sqlite import SqliteTimeSeries
-from devices_api.timeseries import Pages
+from devices_api.telemetry.sqlite import SqliteTimeSeries
+from devices_api.telemetry.timeseries import Pages
 from devices_api.web import exports
 from devices_api.web.addressing import Addressing
 from processor.engine import Engine

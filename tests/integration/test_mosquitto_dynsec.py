@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from devices_api.dynsec import PLUGIN
+from devices_api.credentials.dynsec import PLUGIN
 from tests.conftest import Server, free_port, need
 from tests.integration.mqtt_devices import connected, lets_in
 from tests.integration.registry_service import Service, running, until

@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from contracts import logs
 from devices_api.access import Principal
 from devices_api.errors import UnavailableError
+from devices_api.keys.oidc import Claims
+from devices_api.keys.oidc_keys import AGAIN_S, FRESH_S, KEPT_S, MOST_BYTES, RETRY_S, KeySet
+from devices_api.keys.oidc_tokens import OidcTokens
 from devices_api.metrics import Metrics
-from devices_api.oidc import Claims
-from devices_api.oidc_keys import AGAIN_S, FRESH_S, KEPT_S, MOST_BYTES, RETRY_S, KeySet
-from devices_api.oidc_tokens import OidcTokens
 from devices_api.repository import Repository
 from tests.conftest import free_port
 from tests.integration.oidc_provider import AUDIENCE, ISSUER, NOW_S, Provider, part, provider, told

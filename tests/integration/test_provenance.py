@@ -9,7 +9,7 @@ import pytest
 from contracts.jetstream import ensure_stream
 from contracts.readings import READING_BATCH, Reading, ReadingBatch
 from contracts.streams import TELEMETRY
-from devices_api import provenance
+from devices_api.telemetry import provenance
 from devices_api.times import format_time
 from tests.conftest import Server
 from tests.integration.registry_service import Service, running, until

@@ -13,13 +13,13 @@ from contracts.readings import Reading, Value
 from contracts.stores import parse_store
 from contracts.timeseries import DAY, HOUR, MINUTE, Days
 from contracts.victoria_layout import TICK
-from devices_api import sqlite, timeseries
 from devices_api.errors import UnavailableError
-from devices_api.influx import InfluxTimeSeries
-from devices_api.sqlite import SqliteTimeSeries
-from devices_api.timeseries import TimeSeries
-from devices_api.victoria import VictoriaTimeSeries
-from devices_api.windows import Aggregate, Calendar, Every, Grid, Query, Unit
+from devices_api.telemetry import sqlite, timeseries
+from devices_api.telemetry.influx import InfluxTimeSeries
+from devices_api.telemetry.sqlite import SqliteTimeSeries
+from devices_api.telemetry.timeseries import TimeSeries
+from devices_api.telemetry.victoria import VictoriaTimeSeries
+from devices_api.telemetry.windows import Aggregate, Calendar, Every, Grid, Query, Unit
 from processor.engine import Engine
 from processor.influx import InfluxStore
 from processor.sqlite import SqliteStore

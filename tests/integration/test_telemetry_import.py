@@ -12,9 +12,9 @@ from contracts.readings import READING_BATCH, Reading, ReadingBatch, Value
 from contracts.streams import TELEMETRY, partition_of, telemetry_subject
 from contracts.timeseries import HOUR
 from devices_api.access import ROOT
-from devices_api.exporting import Format
-from devices_api.job_telemetry import TelemetryImport
-from devices_api.jobs import Kind, NewJob
+from devices_api.jobs.job_telemetry import TelemetryImport
+from devices_api.jobs.jobs import Kind, NewJob
+from devices_api.telemetry.exporting import Format
 from tests.conftest import Server
 from tests.integration import registry_service
 from tests.integration.registry_service import Service

@@ -13,7 +13,7 @@ from contracts.uplink import UPLINK_MESSAGE, Kind, Uplink
 from devices_api.errors import UnavailableError
 from devices_api.metrics import Metrics
 from devices_api.stream import StreamServer
-from devices_api.uplink import Handler, RefusedError, Told, UplinkReader
+from devices_api.twins.uplink import Handler, RefusedError, Told, UplinkReader
 from tests.conftest import TOKEN, Server
 from tests.integration.registry_service import until
 

@@ -8,11 +8,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contracts.presence import Presence
-from devices_api import command_repository, database, hearing
+from devices_api import database
 from devices_api.access import ROOT
-from devices_api.commands import Order
-from devices_api.devices import NewDevice
+from devices_api.registry import hearing
+from devices_api.registry.devices import NewDevice
 from devices_api.repository import Repository
+from devices_api.twins import command_repository
+from devices_api.twins.commands import Order
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from devices_api import database
 from devices_api.access import ROOT
-from devices_api.devices import NewDevice
 from devices_api.errors import UnavailableError
+from devices_api.registry.devices import NewDevice
 from devices_api.repository import Repository
 from devices_api.tables import device
 

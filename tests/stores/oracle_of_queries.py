@@ -4,7 +4,7 @@ import statistics
 from typing import Any
 
 from contracts.readings import Value
-from devices_api.windows import OF_ANY_KIND, Aggregate, Grid
+from devices_api.telemetry.windows import OF_ANY_KIND, Aggregate, Grid
 
 
 def slowly(points: dict[int, Value], aggregate: Aggregate, grid: Grid, start: int, end: int) -> list[tuple[int, Value]]:

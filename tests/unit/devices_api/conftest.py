@@ -19,19 +19,19 @@ from contracts.rates import parse_rate
 from contracts.readings import Reading, Value
 from contracts.timeseries import Days, Tier
 from devices_api import database
-from devices_api.deadletters import DeadLetters, NotReplayableError, Page, Rest, Sweep
+from devices_api.credentials.identity import Identity
+from devices_api.credentials.passwords import Passwords
 from devices_api.errors import UnavailableError
-from devices_api.handover import Edit
-from devices_api.hub import Hub
-from devices_api.identity import Identity
-from devices_api.keyring import Keyring
+from devices_api.keys.keyring import Keyring
+from devices_api.keys.tickets import Tickets
+from devices_api.letters.deadletters import DeadLetters, NotReplayableError, Page, Rest, Sweep
+from devices_api.letters.handover import Edit
+from devices_api.letters.selection import Selection
+from devices_api.live.hub import Hub
 from devices_api.metrics import Metrics
-from devices_api.passwords import Passwords
-from devices_api.profiles import Profile
+from devices_api.registry.profiles import Profile
 from devices_api.repository import Repository
-from devices_api.selection import Selection
-from devices_api.sqlite import SqliteTimeSeries
-from devices_api.tickets import Tickets
+from devices_api.telemetry.sqlite import SqliteTimeSeries
 from devices_api.times import SECOND
 from devices_api.web import api
 from devices_api.web.authentication import Authentication, Tokens

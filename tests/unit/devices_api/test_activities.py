@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from contracts.activity import Activity, Heard
 from devices_api.access import ROOT
-from devices_api.devices import NewDevice
+from devices_api.registry.devices import NewDevice
 from devices_api.repository import Repository
 
 _EXAMPLES = itertools.count()

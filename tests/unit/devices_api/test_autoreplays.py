@@ -2,8 +2,8 @@
 
 from contracts.presence import Presence
 from devices_api.access import ROOT
-from devices_api.autoreplays import AGAIN_NS, AutoReplay
-from devices_api.devices import NewDevice
+from devices_api.letters.autoreplays import AGAIN_NS, AutoReplay
+from devices_api.registry.devices import NewDevice
 from devices_api.repository import Repository
 
 LATER = 10**18

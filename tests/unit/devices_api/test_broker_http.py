@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
+from devices_api.credentials.identity import Identity
+from devices_api.credentials.passwords import MOST_OF_ONE, Passwords
 from devices_api.errors import UnavailableError
-from devices_api.identity import Identity
-from devices_api.passwords import MOST_OF_ONE, Passwords
 from devices_api.repository import Repository
 from devices_api.times import SECOND
 from tests.integration.snippets import snippet

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts import topics
-from devices_api.broker_rules import Action, Who, device_username, may, may_connect, named
-from devices_api.rabbitmq import may_speak, may_use, topic_of
+from devices_api.credentials.broker_rules import Action, Who, device_username, may, may_connect, named
+from devices_api.credentials.rabbitmq import may_speak, may_use, topic_of
 
 PUMP = Who("device", "pump-7")
 NEW = Who("provision")

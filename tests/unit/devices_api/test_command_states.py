@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices_api.commands import ENDED, Answer, CommandState, rank, read_answer, steps
+from devices_api.twins.commands import ENDED, Answer, CommandState, rank, read_answer, steps
 
 STATES = list(CommandState)
 

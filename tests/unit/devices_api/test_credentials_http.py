@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 
 from devices_api.access import Principal, Scope
-from devices_api.credentials import MOST_VALID
+from devices_api.credentials.credentials import MOST_VALID
 from devices_api.database import transaction
 from devices_api.repository import Repository
 from devices_api.tables_access import audit_log

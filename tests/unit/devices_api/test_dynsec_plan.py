@@ -1,7 +1,7 @@
 """What Mosquitto's dynamic-security plugin is told."""
 
-from devices_api.broker_rules import Who
-from devices_api.dynsec_plan import Held, apply, create, delete, differences, held, roles_left
+from devices_api.credentials.broker_rules import Who
+from devices_api.credentials.dynsec_plan import Held, apply, create, delete, differences, held, roles_left
 
 PUMP = Who("device", "pump-7", "0a1b")
 

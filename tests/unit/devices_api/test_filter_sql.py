@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from devices_api.filter_sql import condition
-from devices_api.filters import parse
+from devices_api.lists.filter_sql import condition
+from devices_api.lists.filters import parse
 from devices_api.tables import activity, device, member, presence, tag
 from tests.devices.filter_strategies import FilteredDevice, devices, filters
 from tests.devices.registry_rows import add, add_groups

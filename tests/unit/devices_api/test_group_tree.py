@@ -11,15 +11,15 @@ from sqlalchemy import delete
 
 from contracts.devices import DeviceRecord
 from devices_api.access import ROOT, Principal, Scope
-from devices_api.buckets import By
-from devices_api.choice import Chosen, Order
-from devices_api.commands import Order as Command
-from devices_api.devices import NewDevice
 from devices_api.errors import ExistsError, NotEmptyError, OutOfSightError, TreeError, UnknownGroupError
-from devices_api.filters import parse
-from devices_api.groups import DEEPEST, NewGroup
+from devices_api.lists.buckets import By
+from devices_api.lists.choice import Chosen, Order
+from devices_api.lists.filters import parse
+from devices_api.registry.devices import NewDevice
+from devices_api.registry.groups import DEEPEST, NewGroup
 from devices_api.repository import Repository
 from devices_api.tables import metadata
+from devices_api.twins.commands import Order as Command
 
 DEVICES = ("d", "e", "f")
 GROUPS = ("a", "b", "a_b", "a-b", "B")

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from starlette.responses import Response
 
-from devices_api.answers import CLAIM, KEPT, Answer, Answers, Refused
+from devices_api.credentials.answers import CLAIM, KEPT, Answer, Answers, Refused
 from devices_api.database import transaction
 from devices_api.repository import Repository
 from devices_api.web.idempotency import HEADER, Idempotency

@@ -13,17 +13,18 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from contracts import logs
-from devices_api import bulk, changing
 from devices_api.access import ROOT, Principal, Scope
 from devices_api.database import transaction
-from devices_api.device_files import DeviceFile, Row, TextFormat
-from devices_api.devices import NewDevice
 from devices_api.errors import ExistsError, OutOfSightError, UnknownGroupError
-from devices_api.job_devices import DeviceExport, DeviceImport
-from devices_api.job_repository import LEASE_NS, MOST_ATTEMPTS, Jobs
-from devices_api.job_runner import Build, Doing, Runner, Steps
-from devices_api.jobs import Job, Kind, Mode, NewJob, State, Step
+from devices_api.jobs import bulk
+from devices_api.jobs.device_files import DeviceFile, Row, TextFormat
+from devices_api.jobs.job_devices import DeviceExport, DeviceImport
+from devices_api.jobs.job_repository import LEASE_NS, MOST_ATTEMPTS, Jobs
+from devices_api.jobs.job_runner import Build, Doing, Runner, Steps
+from devices_api.jobs.jobs import Job, Kind, Mode, NewJob, State, Step
 from devices_api.metrics import Metrics
+from devices_api.registry import changing
+from devices_api.registry.devices import NewDevice
 from devices_api.tables import device, group, member, metadata, outbox, searched, tag
 from devices_api.tables_access import audit_log
 from devices_api.tables_jobs import job_report

@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import func, select
 
 from contracts import logs
-from devices_api import job_repository, jobs
 from devices_api.access import ROOT, Principal, Scope
 from devices_api.database import transaction
-from devices_api.groups import NewGroup
-from devices_api.job_devices import DeviceExport, DeviceImport
-from devices_api.job_runner import KEPT_NS, Build, Runner
+from devices_api.jobs import job_repository, jobs
+from devices_api.jobs.job_devices import DeviceExport, DeviceImport
+from devices_api.jobs.job_runner import KEPT_NS, Build, Runner
+from devices_api.registry.groups import NewGroup
 from devices_api.repository import Repository
 from devices_api.tables import outbox
 from devices_api.tables_jobs import job_file

@@ -10,7 +10,7 @@ from sqlalchemy import insert, text
 from contracts import logs
 from devices_api.access import Scope
 from devices_api.database import transaction
-from devices_api.keyring import LIFETIME_S
+from devices_api.keys.keyring import LIFETIME_S
 from devices_api.repository import Repository
 from devices_api.tables import group
 from devices_api.times import SECOND, format_time

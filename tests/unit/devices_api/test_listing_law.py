@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from devices_api.buckets import By, Counts
-from devices_api.choice import Chosen, Order, read_cursor, write_cursor
-from devices_api.counting import counts
-from devices_api.filter_terms import SCALARS, Field, Kind
-from devices_api.filters import parse
-from devices_api.listing import page, where
-from devices_api.searching import words
+from devices_api.lists.buckets import By, Counts
+from devices_api.lists.choice import Chosen, Order, read_cursor, write_cursor
+from devices_api.lists.counting import counts
+from devices_api.lists.filter_terms import SCALARS, Field, Kind
+from devices_api.lists.filters import parse
+from devices_api.lists.listing import page, where
+from devices_api.lists.searching import words
 from devices_api.tables import device
 from tests.devices.filter_strategies import GROUPS, FilteredDevice, devices, filters
 from tests.devices.registry_rows import add, add_groups, drop

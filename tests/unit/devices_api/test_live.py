@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from contracts.presence import PRESENCE_MESSAGE, Presence
 from contracts.readings import READING_BATCH, Reading, ReadingBatch, Value
-from devices_api.listening import MOST_WAITING, Heard, Listener, Wish
-from devices_api.live import Entry, Position, Ring
+from devices_api.live.listening import MOST_WAITING, Heard, Listener, Wish
+from devices_api.live.live import Entry, Position, Ring
 
 TELEMETRY, DERIVED, PRESENCE = range(3)
 START = Position((0, 0, 0), (-1, -1, -1))

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from contracts.devices import Metric
 from devices_api import database
-from devices_api.profile_repository import content_of
+from devices_api.registry.profile_repository import content_of
 from devices_api.repository import Repository
 from devices_api.tables import metadata
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices_api.access import Scope, View
-from devices_api.oidc import LEEWAY, Claims
+from devices_api.keys.oidc import LEEWAY, Claims
 from devices_api.times import LATEST, SECOND, format_time
 
 NOW = 1_767_225_600 * SECOND

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from contracts.computed import ComputedFailure
-from devices_api.command_repository import Heard
-from devices_api.commands import Answer
 from devices_api.repository import Repository
+from devices_api.twins.command_repository import Heard
+from devices_api.twins.commands import Answer
 from tests.unit.devices_api.conftest import NOW, Service, StoreFile, problem
 
 

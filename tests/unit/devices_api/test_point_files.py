@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.readings import Value
-from devices_api.exporting import Format, Page, encoded
-from devices_api.jobs import BadFileError
-from devices_api.point_files import Point, open_points
+from devices_api.jobs.jobs import BadFileError
+from devices_api.jobs.point_files import Point, open_points
+from devices_api.telemetry.exporting import Format, Page, encoded
 from devices_api.times import LATEST
 
 _text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=5)

@@ -5,16 +5,16 @@ from hypothesis import strategies as st
 from contracts.devices import Calibration, DeviceRecord, Metric, ProfileRecord, Retention
 from contracts.presence import Presence
 from devices_api.access import ROOT
-from devices_api.devices import (
+from devices_api.errors import InUseError
+from devices_api.registry.devices import (
     LONGEST_FACT,
     LONGEST_FACT_NAME,
     MOST_FACTS,
     NewDevice,
     learn,
 )
-from devices_api.errors import InUseError
-from devices_api.hearing import Taken
-from devices_api.profiles import NewProfile
+from devices_api.registry.hearing import Taken
+from devices_api.registry.profiles import NewProfile
 from devices_api.repository import Repository
 
 

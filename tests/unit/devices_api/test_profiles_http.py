@@ -7,7 +7,7 @@ import httpx
 from contracts.computed import ComputedFailure
 from contracts.devices import Calibration, DeviceRecord, Metric
 from contracts.presence import Presence
-from devices_api.profiles import NewProfile
+from devices_api.registry.profiles import NewProfile
 from tests.unit.devices_api.cases import each
 from tests.unit.devices_api.conftest import NOW, Service, problem
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from contracts.topics import provision_request
 from contracts.uplink import Uplink
-from devices_api.claims import Claim
-from devices_api.credentials import Kind, digest
-from devices_api.identity import Identity
+from devices_api.credentials.claims import Claim
+from devices_api.credentials.credentials import Kind, digest
+from devices_api.credentials.identity import Identity
 from devices_api.repository import Repository
 from tests.unit.devices_api.conftest import NOW, Service, StoreFile, problem
 

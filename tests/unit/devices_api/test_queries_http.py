@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from contracts.timeseries import DAY, HOUR, MINUTE
-from devices_api.queries import MAX_SERIES
+from devices_api.telemetry.queries import MAX_SERIES
 from devices_api.times import SECOND, format_time
 from tests.unit.devices_api.cases import each
 from tests.unit.devices_api.conftest import NOW, Service, StoreFile, problem
@@ -126,7 +126,7 @@ async def test_points_are_chosen_of_all_points_or_of_means_where_they_are_too_ma
     asked = {"devices": ["a"], "metrics": ["m"], "start": BEGIN // SECOND, "end": (BEGIN + HOUR) // SECOND}
     raw = await ask(service, **asked, max_points=20)
     assert (raw["interval"], raw["items"][0]["source"], len(raw["items"][0]["points"])) == (None, "raw", 20)
-    monkeypatch.setattr("devices_api.queries.MAX_THINNED", 300)
+    monkeypatch.setattr("devices_api.telemetry.queries.MAX_THINNED", 300)
     means = await ask(service, **asked, max_points=20)
     assert (means["interval"], means["aggregates"]) == ("1m", ["mean"])
     assert [point["ts"] for point in means["items"][0]["points"]] == [format_time(BEGIN + n * MINUTE) for n in range(9)]
@@ -137,7 +137,7 @@ async def test_a_query_that_is_too_large_is_refused_with_an_estimate(
 ) -> None:
     store.write("a", "m", [(BEGIN + n * SECOND, 1.0) for n in range(200)])
     asked: dict[str, Any] = {"devices": ["a"], "start": BEGIN // SECOND, "end": (BEGIN + DAY) // SECOND}
-    monkeypatch.setattr("devices_api.queries.MAX_ANSWER", 150)
+    monkeypatch.setattr("devices_api.telemetry.queries.MAX_ANSWER", 150)
     assert await refusal(service, **asked, metrics=["m"]) == (
         400,
         "query-too-large",

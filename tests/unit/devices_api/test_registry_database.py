@@ -16,9 +16,9 @@ from sqlalchemy.exc import DBAPIError
 
 import devices_api
 from devices_api import database
-from devices_api.devices import Device
 from devices_api.errors import UnavailableError
-from devices_api.profiles import Profile
+from devices_api.registry.devices import Device
+from devices_api.registry.profiles import Profile
 from devices_api.repository import Repository
 from devices_api.tables import metadata
 

@@ -11,11 +11,11 @@ from contracts import logs
 from contracts.devices import decode_record, kv_key
 from contracts.presence import Presence
 from devices_api.access import ROOT
-from devices_api.bucket import OvertakenError
-from devices_api.devices import NewDevice
 from devices_api.errors import UnavailableError
 from devices_api.metrics import Metrics
-from devices_api.relay import AT_ONCE, Relay
+from devices_api.registry.bucket import OvertakenError
+from devices_api.registry.devices import NewDevice
+from devices_api.registry.relay import AT_ONCE, Relay
 from devices_api.repository import Repository
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from contracts.devices import DeviceRecord
 from contracts.presence import Presence
 from devices_api.access import ROOT
-from devices_api.choice import Chosen, Order
-from devices_api.devices import ListedDevice, NewDevice, Online
 from devices_api.errors import ExistsError
-from devices_api.hearing import Taken
+from devices_api.lists.choice import Chosen, Order
+from devices_api.registry.devices import ListedDevice, NewDevice, Online
+from devices_api.registry.hearing import Taken
 from devices_api.repository import Repository
 from tests.unit.devices_api.conftest import open_registry
 

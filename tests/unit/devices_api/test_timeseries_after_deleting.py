@@ -6,8 +6,8 @@ from pathlib import Path
 from contracts.deletions import LATEST, Deletion
 from contracts.readings import Reading
 from contracts.timeseries import DAY, HOUR, Days, Tier
-from devices_api.sqlite import SqliteTimeSeries
-from devices_api.windows import Aggregate, Every, Query
+from devices_api.telemetry.sqlite import SqliteTimeSeries
+from devices_api.telemetry.windows import Aggregate, Every, Query
 from processor.engine import Engine
 from processor.sqlite import SqliteStore
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices_api import twin
-from devices_api.twin import EMPTY, Field, State, delta, difference, merge, read_report, state_of, times_of
+from devices_api.twins import twin
+from devices_api.twins.twin import EMPTY, Field, State, delta, difference, merge, read_report, state_of, times_of
 
 NAMES = st.sampled_from("abc")
 LEAVES = st.one_of(st.booleans(), st.integers(0, 2), st.just(1.0), st.lists(st.integers(0, 1) | st.none(), max_size=2))

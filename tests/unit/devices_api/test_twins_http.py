@@ -1,5 +1,5 @@
 from devices_api.repository import Repository
-from devices_api.twins import LEASE_NS, Report
+from devices_api.twins.twins import LEASE_NS, Report
 from tests.unit.devices_api.conftest import NOW, Service, problem
 
 TWIN = "/devices/valve-3/twin"

@@ -1,0 +1,1 @@
+"""What devices prove who they are with, and what brokers ask about it."""

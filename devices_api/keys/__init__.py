@@ -1,0 +1,1 @@
+"""API keys, tickets and rate limits: who may ask."""

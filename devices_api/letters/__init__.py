@@ -1,0 +1,1 @@
+"""Dead letters: reading them, and handing them back to ingest."""

@@ -1,0 +1,1 @@
+"""Lists of devices: the filter language, search, order, pages and counts."""

@@ -1,0 +1,1 @@
+"""Live events: heard once for all who listen."""

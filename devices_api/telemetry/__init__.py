@@ -1,0 +1,1 @@
+"""What devices have measured: queries, exports and deletions on each time-series store."""

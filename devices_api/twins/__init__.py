@@ -1,0 +1,1 @@
+"""Desired and reported states, and commands: what devices are told, and what they answer."""
