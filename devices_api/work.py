@@ -11,6 +11,7 @@ from functools import partial
 from random import Random
 from typing import Protocol
 
+from contracts.lease import Lease, LeaseBucket, Times
 from contracts.logs import Log
 from contracts.uplink import Kind
 from devices_api.credentials.dynsec import PLUGIN, dynsec_of
@@ -37,6 +38,10 @@ from devices_api.twins.downlink import ReportReader, TwinSender
 from devices_api.twins.mqtt import Publisher
 from devices_api.twins.uplink import Handler, UplinkReader
 from devices_api.upkeep import Upkeep
+
+_LEASES = "devices_api_leases"
+_LEASE_TIMES = Times(renew=1.0, lose=3.0, take=5.0)
+"""After a replica was killed, another takes over what it did in five seconds."""
 
 
 class Loop(Protocol):
@@ -119,7 +124,9 @@ class Work:
         self.runner = Runner(repository.jobs, builds, self.wake, metrics, log, now)
         self.loops: dict[str, Loop] = {
             "relay": self._relay,
-            "presence": PresenceReader(repository, stream, self.wake, metrics, log, now=now, limit=limit),
+            "presence": PresenceReader(
+                repository, stream, self.wake, metrics, log, lease=self._lease(tools, "presence"), now=now, limit=limit
+            ),
             "activity": ActivityReader(repository, stream, metrics, log, limit),
             "autoreplay": AutoReplayer(repository.auto_replays, letters, log, now),
             "twins": self._twins,
@@ -133,6 +140,12 @@ class Work:
         if dynsec is not None:
             self.loops["dynsec"] = dynsec
             self._waking.append(dynsec)
+
+    @staticmethod
+    def _lease(tools: Tools, key: str) -> Lease:
+        """Build the lease on what only one replica may do at a time."""
+        bucket, me = LeaseBucket(tools.stream.link, _LEASES), secrets.token_hex(8)
+        return Lease(bucket, key, me, _LEASE_TIMES, time.monotonic, lambda: None, tools.log)
 
     def waiting_for(self) -> list[str]:
         """Name what is missing."""

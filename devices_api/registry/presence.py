@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 from nats.aio.msg import Msg
 
+from contracts.backoff import end
 from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
 from contracts.jetstream import NotAcknowledgedError, OrderedReader
+from contracts.lease import Lease
 from contracts.logs import Log
 from contracts.presence import PRESENCE_MESSAGE, Presence
 from contracts.streams import DEVICES_API, PRESENCE, deadletter_subject
@@ -23,9 +25,12 @@ _POLL_S = 0.5
 
 
 class PresenceReader:
-    """Takes presence messages into the registry, a transaction a read, and acknowledges them after the commit."""
+    """Takes presence messages into the registry, a transaction a read, and acknowledges them after the commit.
 
-    def __init__(
+    Their order matters, so of several replicas the one that holds `lease` reads them.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it stands on
         self,
         repository: Repository,
         stream: StreamServer,
@@ -33,10 +38,11 @@ class PresenceReader:
         metrics: Metrics,
         log: Log,
         *,
+        lease: Lease,
         now: Callable[[], int],
         limit: int,
     ) -> None:
-        self._repository, self._stream, self._changed = repository, stream, changed
+        self._repository, self._stream, self._changed, self._lease = repository, stream, changed, lease
         self._metrics, self._log, self._now, self._limit = metrics, log, now, limit
         self._reader = OrderedReader(stream.link, PRESENCE.name, DEVICES_API)
         self._stopping = False
@@ -49,26 +55,44 @@ class PresenceReader:
 
     async def run(self) -> None:
         """Read until `finish`; what was not acknowledged when something failed is read again."""
-        while not self._stopping:
-            if not self._stream.ready:
-                await asyncio.sleep(_POLL_S)
-                continue
-            try:
-                messages = await self._reader.read(_POLL_S)
-                if messages:
-                    await self._take(messages)
+        keeping = asyncio.create_task(self._keep_lease())
+        try:
+            while not self._stopping:
+                await self._turn()
+                if keeping.done():
+                    keeping.result()  # it ends only by a fault of ours: begin anew with it
+        finally:
+            await end([keeping])
+            await self._close()
+            await self._lease.release()
+
+    async def _keep_lease(self) -> None:
+        while not self._stream.ready:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(_POLL_S)
+        await self._lease.keep()
+
+    async def _turn(self) -> None:
+        """Take what has come, if it is ours to take."""
+        if not (self._stream.ready and self._lease.held):
+            await self._close()
+            await asyncio.sleep(_POLL_S)
+            return
+        try:
+            messages = await self._reader.read(_POLL_S)
+            if messages:
+                await self._take(messages)
+                if self._lease.held:  # else another reads them again, which changes nothing
                     await messages[-1].ack()
-            except (*AWAY, NotAcknowledgedError, UnavailableError) as error:
-                if not self._away:
-                    self._log.warning("presence.away", error=repr(error))
-                self._away = True
-                if not isinstance(error, UnavailableError):
-                    self._stream.doubt()
-                await self._close()
-                await asyncio.sleep(_POLL_S)
-            else:
-                self._away = False
-        await self._close()
+        except (*AWAY, NotAcknowledgedError, UnavailableError) as error:
+            if not self._away:
+                self._log.warning("presence.away", error=repr(error))
+            self._away = True
+            if not isinstance(error, UnavailableError):
+                self._stream.doubt()
+            await self._close()
+            await asyncio.sleep(_POLL_S)
+        else:
+            self._away = False
 
     async def _close(self) -> None:
         try:

@@ -339,3 +339,18 @@ async def test_a_write_to_the_bucket_is_refused_where_another_came_before_it(pee
         await bucket.write("b", None, 2)
     found = await peer.js.key_value(streams.DEVICES_BUCKET)
     assert (await bucket.end(), await found.keys()) == (3, ["b"])
+
+
+async def test_of_two_replicas_one_reads_presence_until_it_stops(stream: Server, peer: Link, tmp_path: Path) -> None:
+    async with running(stream, tmp_path) as one:
+        await one.ready()
+        await tell(peer, presence("a", "online"))
+        await until(lambda: one.metric("presence_events_total", state="online") == 1, "one reads")
+        async with running(stream, tmp_path) as other:
+            await other.ready()
+            await tell(peer, *(presence(f"d{number}", "online") for number in range(50)))
+            await until(lambda: one.metric("presence_events_total", state="online") == 51, "one reads on")
+            assert other.metric("presence_events_total", state="online") == 0
+            await one.app.stop()
+            await tell(peer, presence("b", "online"))
+            await until(lambda: other.metric("presence_events_total", state="online") == 1, "the other reads")
