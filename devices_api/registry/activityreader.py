@@ -5,8 +5,6 @@ import contextlib
 from collections.abc import Sequence
 
 from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
-from nats.js import JetStreamContext
 
 from contracts.activity import ACTIVITY_MESSAGE, Activity
 from contracts.logs import Log
@@ -15,6 +13,7 @@ from contracts.wire import SchemaError
 from devices_api.errors import UnavailableError
 from devices_api.metrics import Metrics
 from devices_api.repository import Repository
+from devices_api.shared import SharedReader
 from devices_api.stream import AWAY, StreamServer
 
 AT_ONCE = 32
@@ -33,8 +32,7 @@ class ActivityReader:
     def __init__(self, repository: Repository, stream: StreamServer, metrics: Metrics, log: Log, limit: int) -> None:
         self._repository, self._stream = repository, stream
         self._metrics, self._log, self._limit = metrics, log, limit
-        self._subscription: JetStreamContext.PullSubscription | None = None
-        self._generation = -1
+        self._reader = SharedReader(stream.link, ACTIVITY.name, DEVICES_API)
         self._stopping = asyncio.Event()
         self._away = False
 
@@ -47,37 +45,20 @@ class ActivityReader:
         while not self._stopping.is_set():
             try:
                 if self._stream.ready:
-                    await self._take(await self._fetch())
+                    await self._take(await self._reader.fetch(AT_ONCE, _POLL_S))
             except (*AWAY, UnavailableError) as error:
                 if not self._away:
                     self._log.warning("activity.away", error=repr(error))
                 self._away = True
                 if not isinstance(error, UnavailableError):
                     self._stream.doubt()
-                await self._close()
+                await self._reader.close()
             else:
                 self._away = False
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_EVERY_S):
                     await self._stopping.wait()
-        await self._close()
-
-    async def _fetch(self) -> list[Msg]:
-        link = self._stream.link
-        if self._subscription is None or self._generation != link.generation:
-            await self._close()
-            self._generation = link.generation
-            self._subscription = await link.js.pull_subscribe_bind(DEVICES_API, ACTIVITY.name)
-        try:
-            return await self._subscription.fetch(AT_ONCE, _POLL_S)
-        except TimeoutError:  # nothing came: nats-py has an error of its own for it, but not everywhere
-            return []
-
-    async def _close(self) -> None:
-        subscription, self._subscription = self._subscription, None
-        if subscription is not None:
-            with contextlib.suppress(NatsError, OSError):
-                await subscription.unsubscribe()
+        await self._reader.close()
 
     async def _take(self, messages: Sequence[Msg]) -> None:
         told: dict[int, Activity] = {}

@@ -5,14 +5,11 @@ order. `Told.at` has the order in which they came: handlers are to come to the s
 """
 
 import asyncio
-import contextlib
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
-from nats.js import JetStreamContext
 
 from contracts.deadletters import DEAD_LETTER, DeadLetter, Reason
 from contracts.jetstream import NotAcknowledgedError
@@ -23,6 +20,7 @@ from contracts.uplink import UPLINK_MESSAGE, Kind, Uplink
 from contracts.wire import SchemaError
 from devices_api.errors import UnavailableError
 from devices_api.metrics import Metrics
+from devices_api.shared import SharedReader
 from devices_api.stream import AWAY, StreamServer
 
 AT_ONCE = 64
@@ -75,8 +73,7 @@ class UplinkReader:
     ) -> None:
         self._stream, self._handlers = stream, handlers
         self._metrics, self._log, self._now = metrics, log, now
-        self._subscription: JetStreamContext.PullSubscription | None = None
-        self._generation = -1
+        self._reader = SharedReader(stream.link, UPLINK.name, DEVICES_API)
         self._stopping = False
         self._away = False
 
@@ -91,34 +88,17 @@ class UplinkReader:
                 await asyncio.sleep(_POLL_S)
                 continue
             try:
-                await self._take(await self._fetch())
+                await self._take(await self._reader.fetch(AT_ONCE, _POLL_S))
             except (*AWAY, NotAcknowledgedError) as error:
                 if not self._away:
                     self._log.warning("uplink.away", error=repr(error))
                 self._away = True
                 self._stream.doubt()
-                await self._close()
+                await self._reader.close()
                 await asyncio.sleep(_POLL_S)
             else:
                 self._away = False
-        await self._close()
-
-    async def _fetch(self) -> list[Msg]:
-        link = self._stream.link
-        if self._subscription is None or self._generation != link.generation:
-            await self._close()
-            self._generation = link.generation
-            self._subscription = await link.js.pull_subscribe_bind(DEVICES_API, UPLINK.name)
-        try:
-            return await self._subscription.fetch(AT_ONCE, _POLL_S)
-        except TimeoutError:  # nothing came: nats-py has an error of its own for it, but not everywhere
-            return []
-
-    async def _close(self) -> None:
-        subscription, self._subscription = self._subscription, None
-        if subscription is not None:
-            with contextlib.suppress(NatsError, OSError):
-                await subscription.unsubscribe()
+        await self._reader.close()
 
     async def _take(self, messages: Sequence[Msg]) -> None:
         kinds: dict[Kind, list[tuple[Msg, Told]]] = {}
