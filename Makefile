@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 # Tests wait more than they work, so more of them than there are cores run side by side.
-JOBS   ?= 3
+JOBS   ?= 4
 # pytest's status where a selection holds no test: one of the two halves of `make test` may be empty.
 NONE_SELECTED := 5
 # With AGAIN=1, up to three tests that failed (status 1) are run once more, alone, and named.
