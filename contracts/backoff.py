@@ -19,11 +19,11 @@ def delays(rng: Random, first: float = FIRST_S, cap: float = CAP_S) -> Iterator[
         ceiling = min(cap, ceiling * 2)
 
 
-async def stops_within(stopping: asyncio.Event, seconds: float) -> bool:
-    """Wait; True at once when `stopping` is set, False after `seconds`."""
+async def set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait; True at once when `event` is set, False after `seconds`."""
     try:
         async with asyncio.timeout(seconds):
-            await stopping.wait()
+            await event.wait()
     except TimeoutError:
         return False
     return True

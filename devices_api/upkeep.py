@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from contracts.backoff import stops_within
+from contracts.backoff import set_within
 from contracts.logs import Log
 from devices_api.errors import UnavailableError
 from devices_api.keys.keyring import Keyring
@@ -48,7 +48,7 @@ class Upkeep:
         """Do it until `finish`."""
         last = False
         while not last:
-            last = await stops_within(self._stopping, EVERY_S)
+            last = await set_within(self._stopping, EVERY_S)
             try:
                 await self._keyring.flush()
                 if not last:

@@ -7,7 +7,7 @@ from random import Random
 
 from nats.errors import Error as NatsError
 
-from contracts.backoff import delays, stops_within
+from contracts.backoff import delays, set_within
 from contracts.consumers import partitions_of
 from contracts.derived import DerivedBatch, Window, split
 from contracts.jetstream import Link, NoStreamError, NotAcknowledgedError, Publisher, ensure_stream
@@ -78,7 +78,7 @@ class Derived:
         self._made = True
 
     async def _pause(self, seconds: float) -> None:
-        if await stops_within(self._stopping, seconds):
+        if await set_within(self._stopping, seconds):
             raise StoppedError
 
     def _count(self, batch: DerivedBatch) -> None:

@@ -8,7 +8,7 @@ from random import Random
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from contracts.backoff import stops_within
+from contracts.backoff import set_within
 from contracts.consumers import partitions_of
 from contracts.deadletters import Reason
 from contracts.deletions import Deletion, deletion_in, wrong_in
@@ -266,5 +266,5 @@ class Stream:
 
     async def _pause(self, seconds: float) -> None:
         """Wait. Raises StoppedError if the service stops meanwhile."""
-        if await stops_within(self._stopping, seconds):
+        if await set_within(self._stopping, seconds):
             raise StoppedError

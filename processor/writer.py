@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
-from contracts.backoff import delays, stops_within
+from contracts.backoff import delays, set_within
 from contracts.deletions import Deletion
 from contracts.derived import Window as ClosedWindow
 from contracts.logs import Log
@@ -145,7 +145,7 @@ class Writer:
             else:
                 self._release()
                 return done
-            await stops_within(self._stopping, wait)
+            await set_within(self._stopping, wait)
         raise StoppedError
 
     def _hold(self, error: StoreUnavailableError) -> None:

@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Callable, Collection
 from typing import Any
 
+from contracts.backoff import set_within
 from contracts.logs import Log
 from devices_api.credentials.accounts import Accounts
 from devices_api.credentials.broker_rules import device_username, named, service_username
@@ -100,9 +101,7 @@ class Dynsec:
                 except UnavailableError as error:
                     self._log.warning("dynsec.behind", error=str(error))
                 self._metrics.dynsec_connected.set(float(self._control.up))
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_EVERY_S):
-                        await self._changed.wait()
+                await set_within(self._changed, _EVERY_S)
         finally:
             await self._control.close()
 

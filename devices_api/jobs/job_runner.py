@@ -15,6 +15,7 @@ from devices_api.errors import UnavailableError
 from devices_api.jobs.job_repository import Jobs
 from devices_api.jobs.jobs import BadFileError, Job, LostError, State, Step
 from devices_api.metrics import Metrics
+from devices_api.rounds import Rounds
 from devices_api.times import SECOND
 
 KEPT_NS = 7 * 86_400 * SECOND
@@ -58,38 +59,26 @@ class Runner:
     ) -> None:
         self._jobs, self._builds, self._changed = jobs, builds, changed
         self._metrics, self._log, self._now = metrics, log, now
-        self._woken = asyncio.Event()
-        self._stopping = self._behind = False
+        self._rounds = Rounds(_POLL_S, "jobs.behind", log)
         self._sweep_at = 0
 
     def wake(self) -> None:
         """Tell that there is a job."""
-        self._woken.set()
+        self._rounds.wake()
 
     def finish(self) -> None:
         """Let `run` return after the step in hand; another replica goes on with the job, or this one later."""
-        self._stopping = True
-        self._woken.set()
+        self._rounds.finish()
 
     async def run(self) -> None:
         """Run jobs, and sweep out old ones, until `finish`."""
-        while not self._stopping:
-            self._woken.clear()
-            try:
-                while not self._stopping and await self.one():
-                    self._sweep_at = 0  # it may have left a file
-                if not self._stopping and self._now() >= self._sweep_at:
-                    await self._sweep()
-            except UnavailableError as error:
-                if not self._behind:
-                    self._log.warning("jobs.behind", error=str(error))
-                self._behind = True
-            else:
-                self._behind = False
-            if not self._stopping:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_POLL_S):
-                        await self._woken.wait()
+        await self._rounds.run(self._round)
+
+    async def _round(self) -> None:
+        while not self._rounds.stopping and await self.one():
+            self._sweep_at = 0  # it may have left a file
+        if not self._rounds.stopping and self._now() >= self._sweep_at:
+            await self._sweep()
 
     async def one(self) -> bool:
         """Take a job in hand and do it to its end, or as far as it goes; False if there is none."""
@@ -121,7 +110,7 @@ class Runner:
 
     async def _steps(self, job: Job, work: Steps) -> Job:
         while job.state == State.RUNNING:
-            if self._stopping:
+            if self._rounds.stopping:
                 await self._jobs.put_off(job, 0)
                 return job
             do = await work.ahead(job)
@@ -156,9 +145,9 @@ class Runner:
             self._metrics.jobs.labels(job.kind, State.FAILED).inc()
 
     async def _sweep(self) -> None:
-        while await self._jobs.drop_files(_PIECES_AT_ONCE) == _PIECES_AT_ONCE and not self._stopping:
+        while await self._jobs.drop_files(_PIECES_AT_ONCE) == _PIECES_AT_ONCE and not self._rounds.stopping:
             pass
         now = self._now()
-        while await self._jobs.drop(now - KEPT_NS, now, _PIECES_AT_ONCE) and not self._stopping:
+        while await self._jobs.drop(now - KEPT_NS, now, _PIECES_AT_ONCE) and not self._rounds.stopping:
             pass
         self._sweep_at = now + _SWEEP_NS

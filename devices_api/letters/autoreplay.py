@@ -1,9 +1,9 @@
 """Replays by themselves: the dead letters of a device that is registered now, or has explained its aliases."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 
+from contracts.backoff import set_within
 from contracts.deadletters import Reason
 from contracts.logs import Log
 from devices_api.errors import UnavailableError
@@ -46,9 +46,7 @@ class AutoReplayer:
             else:
                 self._behind = False
             if not more:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_POLL_S):
-                        await self._stopping.wait()
+                await set_within(self._stopping, _POLL_S)
 
     async def _work(self) -> bool:
         """Replay some of what is due; says whether there may be more."""

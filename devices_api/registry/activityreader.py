@@ -1,12 +1,12 @@
 """The reader of ACTIVITY: a transaction a second, however many devices have sent something."""
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 
 from nats.aio.msg import Msg
 
 from contracts.activity import ACTIVITY_MESSAGE, Activity
+from contracts.backoff import set_within
 from contracts.logs import Log
 from contracts.streams import ACTIVITY, DEVICES_API
 from contracts.wire import SchemaError
@@ -55,9 +55,7 @@ class ActivityReader:
                 await self._reader.close()
             else:
                 self._away = False
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_EVERY_S):
-                    await self._stopping.wait()
+            await set_within(self._stopping, _EVERY_S)
         await self._reader.close()
 
     async def _take(self, messages: Sequence[Msg]) -> None:

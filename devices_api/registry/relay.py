@@ -1,8 +1,8 @@
 """The relay: records of devices and profiles from the outbox to KV `devices`, in the order of the changes."""
 
 import asyncio
-import contextlib
 
+from contracts.backoff import set_within
 from contracts.devices import encode_record
 from contracts.logs import Log
 from devices_api.errors import UnavailableError
@@ -65,9 +65,7 @@ class Relay:
                     self._log.info("relay.caught_up")
                     self._behind = False
             if not self._stopping:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_POLL_S):
-                        await self._changed.wait()
+                await set_within(self._changed, _POLL_S)
 
     async def _empty_outbox(self) -> None:
         while await self._size() and self._stream.ready and not self._stopping:

@@ -1,14 +1,13 @@
 """Commands on their way: sent when the device and the broker are there, and ended when their time is over."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 
 from contracts import topics
 from contracts.deadletters import Reason
 from contracts.logs import Log
-from devices_api.errors import UnavailableError
 from devices_api.metrics import Metrics
+from devices_api.rounds import Rounds
 from devices_api.twins.command_repository import Commands, Heard, UnknownCommandError
 from devices_api.twins.commands import Command, message, read_answer
 from devices_api.twins.mqtt import Publisher
@@ -42,36 +41,23 @@ class Commander:
         self._commands, self._broker, self._metrics, self._log, self._now = commands, broker, metrics, log, now
         self._keep_ns = int(days * _DAY_NS)
         self._drop_at = 0
-        self._changed = asyncio.Event()
-        self._stopping = False
-        self._behind = False
+        self._rounds = Rounds(_POLL_S, "commands.behind", log)
 
     def wake(self) -> None:
         """Tell of a change, so that commands are sent at once."""
-        self._changed.set()
+        self._rounds.wake()
 
     def finish(self) -> None:
         """Let `run` return after the commands in flight."""
-        self._stopping = True
-        self._changed.set()
+        self._rounds.finish()
 
     async def run(self) -> None:
         """Work until `finish`."""
-        while not self._stopping:
-            self._changed.clear()
-            try:
-                while await self._some() and not self._stopping:
-                    pass
-            except UnavailableError as error:
-                if not self._behind:
-                    self._log.warning("commands.behind", error=str(error))
-                self._behind = True
-            else:
-                self._behind = False
-            if not self._stopping:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_POLL_S):
-                        await self._changed.wait()
+        await self._rounds.run(self._round)
+
+    async def _round(self) -> None:
+        while await self._some() and not self._rounds.stopping:
+            pass
 
     async def _some(self) -> bool:
         """Do some of what there is to do; says whether there may be more."""

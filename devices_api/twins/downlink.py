@@ -1,7 +1,6 @@
 """What devices are told of their twins, published: the desired state, retained, and what they lack when they come."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -11,6 +10,7 @@ from contracts.deadletters import Reason
 from contracts.logs import Log
 from devices_api.errors import UnavailableError
 from devices_api.metrics import Metrics
+from devices_api.rounds import Rounds
 from devices_api.twins.mqtt import Publisher
 from devices_api.twins.twin import delta, read_report, state_of
 from devices_api.twins.twins import LEASE_NS, Due, Report, Twins, UnknownDeviceError
@@ -30,36 +30,23 @@ class TwinSender:
 
     def __init__(self, twins: Twins, broker: Publisher, metrics: Metrics, log: Log, now: Callable[[], int]) -> None:
         self._twins, self._broker, self._metrics, self._log, self._now = twins, broker, metrics, log, now
-        self._changed = asyncio.Event()
-        self._stopping = False
-        self._behind = False
+        self._rounds = Rounds(_POLL_S, "twins.behind", log)
 
     def wake(self) -> None:
         """Tell of a change, so that it is published at once."""
-        self._changed.set()
+        self._rounds.wake()
 
     def finish(self) -> None:
         """Let `run` return after the messages in flight."""
-        self._stopping = True
-        self._changed.set()
+        self._rounds.finish()
 
     async def run(self) -> None:
         """Publish what is on the outbox, whenever there is something and the broker is there, until `finish`."""
-        while not self._stopping:
-            self._changed.clear()
-            try:
-                while self._broker.up and not self._stopping and await self._some():
-                    pass
-            except UnavailableError as error:
-                if not self._behind:
-                    self._log.warning("twins.behind", error=str(error))
-                self._behind = True
-            else:
-                self._behind = False
-            if not self._stopping:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_POLL_S):
-                        await self._changed.wait()
+        await self._rounds.run(self._round)
+
+    async def _round(self) -> None:
+        while self._broker.up and not self._rounds.stopping and await self._some():
+            pass
 
     async def _some(self) -> bool:
         """Publish some of it; says whether there may be more. Raises UnavailableError after giving back what failed."""

@@ -13,7 +13,7 @@ from random import Random
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
-from contracts.backoff import delays, stops_within
+from contracts.backoff import delays, set_within
 from contracts.broker import BrokerSettings, tls_of
 from contracts.logs import Log
 from devices_api.errors import UnavailableError
@@ -58,7 +58,7 @@ class Publisher:
         while self._settings.mqtt_host and not self._stopping.is_set():
             if await self._one_connection():
                 waits = delays(self._rng)
-            await stops_within(self._stopping, next(waits))
+            await set_within(self._stopping, next(waits))
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Return once the broker has acknowledged the message.
