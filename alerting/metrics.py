@@ -2,8 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from alerting.evaluation import Tally
-from alerting.states import State
+from alerting.life.alert import State
 
 
 class Metrics:
@@ -50,10 +49,3 @@ class Metrics:
             self.transitions.labels(state.value)
         for result in ("delivered", "failed", "refused", "expired", "full"):
             self.notifications.labels(result)
-
-    def count(self, tally: Tally) -> None:
-        """Add what one read came to."""
-        self.evaluated.inc(tally.evaluated)
-        self.skipped.labels("late").inc(tally.late)
-        self.skipped.labels("stale").inc(tally.stale)
-        self.skipped.labels("not_numeric").inc(tally.not_numeric)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from alerting.addresses import is_public, origin, url_problem
+from alerting.notify.addresses import is_public, origin, url_problem
 
 
 @pytest.mark.parametrize(

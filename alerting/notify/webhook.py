@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import httpx
 
-from alerting.addresses import is_public
+from alerting.notify.addresses import is_public
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 

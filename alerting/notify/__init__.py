@@ -1,0 +1,1 @@
+"""Who is told of an alert, when, in which words, and that they were."""

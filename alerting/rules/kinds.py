@@ -1,0 +1,166 @@
+"""The kinds of rules, as their authors write them."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from alerting.rules.common import Duration, Level, Leveled, Metric, Number
+from alerting.rules.selector import Name
+from contracts.alerts import Operator, clear_problem
+from contracts.expressions import MOST_CHARACTERS
+
+
+class NumberLevel(Level):
+    """A level that has a number, and perhaps another at which it ends."""
+
+    value: Number
+    clear: Number | None = None
+
+
+class Numbered(Leveled):
+    """A rule that compares a number to that of its level, or of its `levels`."""
+
+    operator: Operator = Field(default="gt", description="How a bad value compares to `value`")
+    value: Number | None = Field(default=None, description="Threshold")
+    clear: Number | None = Field(
+        default=None, description="A firing alert lasts while values are `operator` this; `value` where it is not given"
+    )
+    levels: Annotated[list[NumberLevel], Field(min_length=1, max_length=3)] | None = Field(  # type: ignore[assignment]  # a list of a subclass, never changed
+        default=None, description="Several thresholds, from the least severe on, in place of value, clear and severity"
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.value is None) == (self.levels is None):
+            raise ValueError("give either value or levels")
+        if self.clear is not None and self.levels is not None:
+            raise ValueError("with levels, each level has its own clear")
+        for level in self.all_levels:
+            if problem := clear_problem(self.operator, level.value, level.clear):
+                raise ValueError(problem)
+        numbers = [level.value for level in self.all_levels]
+        if numbers != sorted(set(numbers), reverse=self.operator in ("lt", "le")):
+            raise ValueError("each level's value has to be further out than the one before")
+        return self
+
+    @property
+    def all_levels(self) -> list[NumberLevel]:
+        """The levels; one where only `value` is given."""
+        if self.levels is not None:
+            return self.levels
+        return [NumberLevel(severity=self.severity, value=self.value or 0.0, clear=self.clear)]
+
+
+class ThresholdSpec(Numbered):
+    """Bad while a metric is `operator` `value`."""
+
+    kind: Literal["threshold"] = "threshold"
+    metric: Metric
+
+
+class RateSpec(Numbered):
+    """Bad while a metric changes by `operator` `value` a second, measured over at least `over`."""
+
+    kind: Literal["rate"]
+    metric: Metric
+    over: Duration = Field(default="0s", description="Between readings that are so far apart; 0s: two that follow")
+    counter: bool = Field(default=False, description="It counts up: one that falls has begun anew at 0")
+
+
+class RepeatingSpec(Numbered):
+    """Bad while at least `times` of the last `of` values of a metric are `operator` `value`."""
+
+    kind: Literal["repeating"]
+    metric: Metric
+    times: int = Field(ge=1, le=1000)
+    of: int = Field(ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.times > self.of:
+            raise ValueError("times must not be more than of")
+        return self
+
+
+class WindowSpec(Numbered):
+    """Bad while `function` of a metric's closed windows, over the last `over`, is `operator` `value`."""
+
+    kind: Literal["window"]
+    metric: Metric
+    function: Literal["mean", "min", "max", "sum", "count", "last", "first", "stddev", "range"]
+    tier: Literal["1m", "1h", "1d"] = "1m"
+    over: Duration | None = Field(default=None, description="A multiple of the tier; one window where it is not given")
+
+
+class DeviationSpec(Numbered):
+    """Bad while a metric is `value` standard deviations or more from its exponentially weighted mean."""
+
+    kind: Literal["deviation"]
+    metric: Metric
+    direction: Literal["both", "above", "below"] = "both"
+    memory: Duration = Field(default="1h", description="Time constant of the mean and the deviation")
+    warm_up: int = Field(default=30, ge=2, le=100_000, description="Values before it judges, also after a long gap")
+    least: Number = Field(
+        default=0.0, ge=0, description="Smallest standard deviation that is believed, in the metric's unit"
+    )
+
+
+class ConditionLevel(Level):
+    """A level with an expression that is true while it is breached, and perhaps one that is true while it is held."""
+
+    condition: Annotated[str, Field(min_length=1, max_length=MOST_CHARACTERS)]
+    hold: Annotated[str, Field(min_length=1, max_length=MOST_CHARACTERS)] | None = None
+
+
+class ConditionSpec(Leveled):
+    """Bad while an expression over metrics and attributes of a device is true."""
+
+    kind: Literal["condition"]
+    condition: Annotated[str, Field(min_length=1, max_length=MOST_CHARACTERS)] | None = None
+    hold: Annotated[str, Field(min_length=1, max_length=MOST_CHARACTERS)] | None = Field(
+        default=None, description="A firing alert lasts while this is true; `condition` where it is not given"
+    )
+    levels: Annotated[list[ConditionLevel], Field(min_length=1, max_length=3)] | None = None  # type: ignore[assignment]  # as above
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.condition is None) == (self.levels is None):
+            raise ValueError("give either condition or levels")
+        return self
+
+    @property
+    def all_levels(self) -> list[ConditionLevel]:
+        """The levels; one where only `condition` is given."""
+        if self.levels is not None:
+            return self.levels
+        return [ConditionLevel(severity=self.severity, condition=self.condition or "", hold=self.hold)]
+
+
+class AbsenceLevel(Level):
+    """A level that is reached after a time without anything heard."""
+
+    after: Duration
+
+
+class AbsenceSpec(Leveled):
+    """Bad while a device, or one metric of it, has not been heard of for `after`; also if it never was."""
+
+    kind: Literal["absence"]
+    metric: Metric | None = Field(default=None, description="A metric; anything that the device sends where not given")
+    after: Duration | None = Field(
+        default=None, description="How long; `intervals` times the device's expected interval where it is not given"
+    )
+    intervals: Number = Field(default=3.0, gt=0, le=1000)
+    levels: Annotated[list[AbsenceLevel], Field(min_length=1, max_length=3)] | None = None  # type: ignore[assignment]  # as above
+
+
+class GroupSpec(Numbered):
+    """Bad while the count, or share, of a group's devices that have an alert of another rule is `operator` `value`."""
+
+    kind: Literal["group"]
+    of: Name = Field(description="Id of the other rule, which is of a kind that looks at devices")
+    state: Literal["firing", "pending"] = Field(default="firing", description="pending: firing ones count too")
+    measure: Literal["count", "share"] = Field(default="count", description="share: from 0 to 1")
+    by: Literal["group", "all"] = Field(
+        default="all", description="group: one alert for each of the selector's groups; all: one for all its devices"
+    )
