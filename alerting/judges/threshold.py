@@ -6,7 +6,7 @@ from math import isfinite
 
 import msgspec
 
-from alerting.judges.verdict import GOOD, Seen, Verdict
+from alerting.judges.verdict import GOOD, Device, Seen, Verdict
 from contracts.alerts import Operator
 from contracts.readings import Value
 
@@ -54,7 +54,7 @@ class Threshold:
         self.metrics = frozenset((metric,))
         self._verdict = limits.verdict
 
-    def judge(self, at: int, value: Value, last: Mapping[str, Seen], memory: None) -> Verdict | None:  # noqa: ARG002 - as Judge has it
+    def judge(self, at: int, value: Value, last: Mapping[str, Seen], memory: None, device: Device) -> Verdict | None:  # noqa: ARG002 - as Judge has it
         """Judge as Judge says."""
         if type(value) is not float or not isfinite(value):
             return None

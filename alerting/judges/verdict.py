@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from contracts.derived import Window
+from contracts.devices import DeviceRecord
 from contracts.readings import Value
 
 Seen = tuple[int, Value]
@@ -26,6 +27,13 @@ class Verdict(NamedTuple):
 GOOD = Verdict(0, 0)
 
 
+class Device(NamedTuple):
+    """Whose values are judged; `record` is all that is asked of it, None where it is not registered."""
+
+    id: str
+    record: DeviceRecord | None
+
+
 class FailedError(Exception):
     """A rule cannot be judged with these values; the message, for the rule's author, says why."""
 
@@ -40,8 +48,8 @@ class Judge(Protocol):
     metrics: frozenset[str]
     memory: type[msgspec.Struct] | None
 
-    def judge(self, at: int, value: Value, last: Mapping[str, Seen], memory: Any) -> Verdict | None:  # noqa: ANN401 - of the type `memory`
-        """Judge a reading of event time `at` that has one of `metrics`, or several.
+    def judge(self, at: int, value: Value, last: Mapping[str, Seen], memory: Any, device: Device) -> Verdict | None:  # noqa: ANN401 - of the type `memory`
+        """Judge a reading of `device` and event time `at` that has one of `metrics`, or several.
 
         `value` is that of the metric, where the rule looks at one; `last` has the newest value of each metric, this
         reading's included. `memory`, if the judge has a type of it, may be changed. Times do not go backward for one
