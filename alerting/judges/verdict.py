@@ -17,8 +17,8 @@ class Verdict(NamedTuple):
     """What values say of a rule's levels, of which the first has number 1.
 
     `level` is the highest that is breached, 0 for none. `holds` is the highest that values do not clear: an alert that
-    fires at this level, or below, goes on. `holds` >= `level`; between the two lies the hysteresis. `number` is what was
-    compared to the levels' numbers where that is not the value itself, such as a rate.
+    fires at this level, or below, goes on. `holds` >= `level`; between the two lies the hysteresis. `number` is what
+    was compared to the levels' numbers where that is not the value itself, such as a rate.
     """
 
     level: int
