@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from contracts.activity import ACTIVITY_MESSAGE, MOST_DEVICES, Activity, Heard
-from contracts.alerts import AlertEvent, encode_alert_event
+from contracts.alerts import AlertEvent, Notification, common, encode_notification, read_notification
 from contracts.computed import ComputedFailure, decode_failure, encode_failure, failure_key
 from contracts.deadletters import DEAD_LETTER, DeadLetter
 from contracts.deletions import DELETION, Deletion
@@ -239,15 +239,49 @@ def test_the_largest_activity_is_taken_by_the_stream_server() -> None:
     assert len(largest) < MAX_PAYLOAD * 0.75
 
 
-def test_an_alert_event_is_the_json_that_receivers_know() -> None:
+def test_a_notification_is_the_json_that_receivers_know() -> None:
     event = AlertEvent(
-        1, "n1", "a1", "firing", "r1", "too hot", "critical", "orchard-07", "temperature", 91.5, 90.0, TS, TS + 1
+        id="e1",
+        alert_id="a1",
+        state="firing",
+        rule_id="r1",
+        rule="too hot",
+        rule_version=3,
+        severity="critical",
+        device="orchard-07",
+        metric="temperature",
+        value=91.5,
+        threshold=90.0,
+        labels={"alertname": "too hot", "site": "north"},
+        annotations={"summary": "hot"},
+        started_at=TS,
+        changed_at=TS + 1,
     )
-    assert encode_alert_event(event) == (
-        b'{"schema_version":1,"id":"n1","alert_id":"a1","state":"firing","rule_id":"r1","rule":"too hot",'
-        b'"severity":"critical","device":"orchard-07","metric":"temperature","value":91.5,"threshold":90.0,'
-        b'"started_at":1767225600250000000,"changed_at":1767225600250000001}'
+    notification = Notification(
+        id="n1",
+        receiver="ops",
+        group_key="g1",
+        group_labels={"site": "north"},
+        common_labels=common([event.labels, {"site": "north"}]),
+        status="firing",
+        reason="new",
+        alerts=[event],
+        created_at=TS + 2,
     )
+    data = (
+        b'{"schema_version":2,"id":"n1","receiver":"ops","group_key":"g1","group_labels":{"site":"north"},'
+        b'"common_labels":{"site":"north"},"common_annotations":{},"status":"firing","reason":"new","alerts":['
+        b'{"schema_version":2,"id":"e1","alert_id":"a1","state":"firing","rule_id":"r1","rule":"too hot",'
+        b'"rule_version":3,"severity":"critical","device":"orchard-07","group":"","metric":"temperature",'
+        b'"value":91.5,"threshold":90.0,"no_data":false,"flapping":false,'
+        b'"labels":{"alertname":"too hot","site":"north"},"annotations":{"summary":"hot"},"runbook":"",'
+        b'"started_at":1767225600250000000,"changed_at":1767225600250000001,"reason":null,"acknowledged":false,'
+        b'"acknowledged_by":""}],"truncated":0,"created_at":1767225600250000002}'
+    )
+    assert encode_notification(notification) == data
+    assert read_notification(msgspec.json.decode(data)) == notification
+    with pytest.raises(msgspec.ValidationError):
+        read_notification(msgspec.json.decode(data.replace(b":2,", b":3,", 1)))
 
 
 def test_wire_writes_equal_messages_as_equal_bytes() -> None:
