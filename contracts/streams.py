@@ -66,9 +66,17 @@ TELEMETRY = Stream(
     "interest",
     "new",
     16 * GIB,
-    consumers=(Consumer(PROCESSOR, by_partition=True), Consumer(ALERTING)),
+    consumers=(Consumer(PROCESSOR, by_partition=True), Consumer(ALERTING, by_partition=True)),
 )
-DERIVED = Stream("DERIVED", "derived.*", "interest", "old", 4 * GIB, max_age=DAY_S, consumers=(Consumer(ALERTING),))
+DERIVED = Stream(
+    "DERIVED",
+    "derived.*",
+    "interest",
+    "old",
+    4 * GIB,
+    max_age=DAY_S,
+    consumers=(Consumer(ALERTING, by_partition=True),),
+)
 PRESENCE = Stream("PRESENCE", "presence.*", "interest", "old", GIB, consumers=(Consumer(DEVICES_API),))
 DEADLETTERS = Stream("DEADLETTERS", "deadletters.>", "limits", "old", 4 * GIB, max_age=30 * DAY_S)
 REPLAYS = Stream("REPLAYS", "replays", "workqueue", "new", GIB, consumers=(Consumer(INGEST),))

@@ -13,16 +13,17 @@ from contracts.directory import Directory
 from contracts.jetstream import Link
 from contracts.lease import LeaseBucket
 from contracts.logs import Log
+from contracts.ownership import Ownership, times
+from contracts.partitions import Reader
 from contracts.settings import fail
 from contracts.stores import StoreKind, parse_store
+from contracts.streams import PROCESSOR, TELEMETRY
 from contracts.timeseries import Days, days_of
 from processor.derived import Derived
 from processor.engine import Engine
 from processor.failures import Failures
 from processor.influx import InfluxStore
 from processor.metrics import Metrics
-from processor.ownership import Ownership, times
-from processor.reader import Reader
 from processor.retention import Retentions
 from processor.settings import Settings
 from processor.sqlite import SqliteStore, check
@@ -58,7 +59,7 @@ class App:
         self._tidying = Tidying(self._writer, self._retentions, now, settings.tidy_seconds, self._metrics, log)
         self._derived = Derived(self._link, metrics=self._metrics, rng=self._rng, log=log)
         me = self._rng.randbytes(8).hex()
-        reader = Reader(self._link, me, self._rng, log)
+        reader = Reader(self._link, TELEMETRY, PROCESSOR, me, self._rng, log)
 
         def taken() -> None:
             self._metrics.takeovers.inc()

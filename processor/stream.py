@@ -15,6 +15,8 @@ from contracts.deletions import Deletion, deletion_in, wrong_in
 from contracts.derived import Window as ClosedWindow
 from contracts.jetstream import Link, Publisher, ensure_stream
 from contracts.logs import Log
+from contracts.ownership import Ownership
+from contracts.partitions import Delivery, Reader
 from contracts.readings import Reading
 from contracts.streams import DEADLETTERS, TELEMETRY
 from contracts.wire import SchemaError
@@ -25,8 +27,6 @@ from processor.derived import Derived
 from processor.engine import Batch, Deleted, Written
 from processor.failures import Failures
 from processor.metrics import Metrics
-from processor.ownership import Ownership
-from processor.reader import Delivery, Reader
 from processor.retention import Retentions, divide
 from processor.unpack import Unpacked, unpack
 from processor.writer import Outcome, StoppedError, Writer

@@ -26,7 +26,7 @@ from statistics import median
 import psutil
 
 from contracts import logs
-from contracts.consumers import consumers_of
+from contracts.consumers import consumers_of, delete_consumers
 from contracts.jetstream import Link, Publisher, ensure_stream
 from contracts.streams import ALERTING, PROCESSOR, TELEMETRY, partition_and_epoch, telemetry_subject
 from deploy.local import ports, servers
@@ -89,7 +89,8 @@ async def stream(url: str) -> AsyncIterator[Link]:
     link = Link(url, TOKEN, "bench", logs.quiet())
     await link.connect()
     await ensure_stream(link.js, TELEMETRY, PARTITIONS)
-    await link.js.delete_consumer(TELEMETRY.name, ALERTING)
+    names = [info.name for info in await consumers_of(link.js, TELEMETRY)]
+    await delete_consumers(link.js, TELEMETRY, [name for name in names if partition_and_epoch(ALERTING, name)])
     try:
         yield link
     finally:

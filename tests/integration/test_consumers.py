@@ -177,3 +177,21 @@ async def test_the_consumer_of_all_partitions_that_an_earlier_version_made_gives
     await ensure_stream(link.js, STREAM)
     assert await names(link) == ["processor-0-e0", "processor-1-e0"]
     assert await read(OrderedReader(link, STREAM.name, "processor-1-e0"), 3) == [0, 1, 2]
+
+
+async def test_what_the_consumer_of_all_partitions_had_not_acknowledged_comes_to_theirs(link: Link) -> None:
+    both = (streams.Consumer("processor", by_partition=True), streams.Consumer("alerting"))
+    await ensure_stream(link.js, replace(STREAM, consumers=both), partitions=2)
+    await publish(link, range(4), partition=1)
+    assert await read(OrderedReader(link, STREAM.name, "alerting"), 4, acknowledged=2) == [0, 1, 2, 3]
+    await read(await take_of(link, "processor"), 4, acknowledged=3)
+    early = await take_of(link, "alerting")  # before anybody has made the stream's new consumers
+    assert await read(early, 2) == [2, 3]
+    await ensure_stream(link.js, streams.TELEMETRY)
+    assert await names(link) == ["alerting-0-e0", "alerting-1-e1", "processor-0-e0", "processor-1-e1"]
+    assert await holds(link, 2)
+
+
+async def take_of(link: Link, consumer: str) -> OrderedReader:
+    """Take over partition 1 as the first owner."""
+    return OrderedReader(link, STREAM.name, await take_over(link.js, STREAM, consumer, 1, 1, "owner"))

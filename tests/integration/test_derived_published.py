@@ -60,7 +60,7 @@ async def test_the_stream_is_made_with_its_reader_and_has_what_was_published(ben
     assert (await bench.peer.js.get_msg("DERIVED", 1)).subject == "derived.2"
     info = await bench.peer.js.stream_info("DERIVED")
     assert (partitions_of(info), info.config.discard, info.config.max_age) == (3, "old", 86_400)
-    assert (await bench.peer.js.consumer_info("DERIVED", "alerting")).num_pending == 1
+    assert (await bench.peer.js.consumer_info("DERIVED", "alerting-2-e0")).num_pending == 1
     assert bench.count("windows_published", tier="1m") == 1
     assert bench.count("readings_published") == 1
 
@@ -124,4 +124,4 @@ async def test_a_full_stream_drops_its_oldest_and_refuses_nothing(bench: Bench) 
     state = (await bench.peer.js.stream_info("DERIVED")).state
     assert state.last_seq == 11
     assert 1 <= state.messages < 10
-    assert (await bench.peer.js.consumer_info("DERIVED", "alerting")).num_pending == state.messages
+    assert (await bench.peer.js.consumer_info("DERIVED", "alerting-0-e0")).num_pending == state.messages

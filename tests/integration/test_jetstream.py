@@ -90,7 +90,7 @@ async def test_a_new_reader_begins_at_what_was_not_acknowledged(link: Link) -> N
 async def test_a_message_stays_until_every_consumer_has_acknowledged_it(link: Link) -> None:
     await ensure_stream(link.js, streams.TELEMETRY)
     await publish(link, b"0")
-    for consumer, left in (("processor-0-e0", 1), ("alerting", 0)):
+    for consumer, left in (("processor-0-e0", 1), ("alerting-0-e0", 0)):
         [message] = await OrderedReader(link, "TELEMETRY", consumer).read()
         await message.ack_sync()
         await until(partial(holds, link, left))

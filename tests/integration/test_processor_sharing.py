@@ -73,7 +73,8 @@ class Plant:
         entries = await self.entries()
         owners = Counter(entry.owner for entry in entries)
         wanted = {streams.partition_consumer("processor", number, entry.epoch) for number, entry in enumerate(entries)}
-        names = {info.name for info in await consumers_of(self.link.js, streams.TELEMETRY)} - {"alerting"}
+        infos = await consumers_of(self.link.js, streams.TELEMETRY)
+        names = {info.name for info in infos if not info.name.startswith("alerting")}
         even = len(owners) == processes and max(owners.values()) - min(owners.values()) <= 1
         return even and "" not in owners and names == wanted
 
@@ -90,7 +91,8 @@ class Plant:
             await self._publisher.publish(streams.telemetry_subject(partition), body)
 
     async def settled(self) -> bool:
-        infos = [info for info in await consumers_of(self.link.js, streams.TELEMETRY) if info.name != "alerting"]
+        infos = await consumers_of(self.link.js, streams.TELEMETRY)
+        infos = [info for info in infos if not info.name.startswith("alerting")]
         return len(infos) == PARTITIONS and not any(info.num_pending or info.num_ack_pending for info in infos)
 
 

@@ -85,7 +85,8 @@ class Pipeline:
 
     async def unacknowledged(self) -> int:
         infos = await consumers_of(self.link.js, streams.TELEMETRY)
-        return sum((info.num_pending or 0) + (info.num_ack_pending or 0) for info in infos if info.name != "alerting")
+        infos = [info for info in infos if not info.name.startswith("alerting")]
+        return sum((info.num_pending or 0) + (info.num_ack_pending or 0) for info in infos)
 
     async def settled(self) -> None:
         async with asyncio.timeout(30):

@@ -50,7 +50,7 @@ async def test_each_delivery_is_told_while_it_is_on_the_stream_and_what_is_store
     assert first["looked"] == {"stream": "TELEMETRY", "partition": 0, "first": 1, "last": 1}
     second = await service.get("/devices/d/telemetry/provenance", **about, cursor=first["next"])
     assert ([one["sequence"] for one in second["deliveries"]], second["next"]) == ([2], None)
-    await pipeline.link.js.delete_consumer("TELEMETRY", "alerting")
+    await pipeline.link.js.delete_consumer("TELEMETRY", "alerting-0-e0")
     async with pipeline.running():
         await pipeline.settled()
         await until(lambda: _empty(pipeline), "the stream has forgotten what all have read")

@@ -75,7 +75,9 @@ class Plant:
 
         async def idle() -> bool:
             replays = await self.link.js.consumer_info(REPLAYS.name, "ingest")
-            batches = [info for info in await consumers_of(self.link.js, TELEMETRY) if info.name != ALERTING]
+            batches = [
+                info for info in await consumers_of(self.link.js, TELEMETRY) if not info.name.startswith(ALERTING)
+            ]
             return not any(info.num_pending or info.num_ack_pending for info in (replays, *batches))
 
         await until(idle, "settled")

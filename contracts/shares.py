@@ -1,4 +1,4 @@
-"""Which partitions each of several processors should own. Pure: who has the same members comes to the same."""
+"""Which partitions each of several processes should own. Pure: who has the same members comes to the same."""
 
 import zlib
 from collections.abc import Collection

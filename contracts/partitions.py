@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
+from typing import Protocol
 
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
@@ -14,8 +15,7 @@ from contracts.backoff import end, keep_running
 from contracts.consumers import OvertakenError, consumers_of, delete_consumers, take_over
 from contracts.jetstream import ConsumerGoneError, Link, OrderedReader
 from contracts.logs import Log
-from contracts.streams import PROCESSOR, TELEMETRY, partition_and_epoch
-from processor.ownership import Ownership
+from contracts.streams import Stream, partition_and_epoch
 
 _READ_S = 1.0
 """Longest wait for a message: a new connection is noticed after it."""
@@ -26,6 +26,21 @@ _MUCH = 256 << 10
 """Bytes read at once from which on a partition lags: several full batches, more than live devices send in a rest."""
 _SHARE = 64 << 10
 """Bytes of a partition that lags for one write, while others do not lag and wait for it: about one full batch."""
+
+
+class Owned(Protocol):
+    """What is to be read: some of `partitions`, each in its epoch, as contracts.ownership has them."""
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions the stream has."""
+
+    @property
+    def epochs(self) -> Mapping[int, int]:
+        """The partitions that are to be read now, and the epoch of each."""
+
+    def drop(self, partition: int, epoch: int, later: int = 0) -> None:
+        """Give `partition` up, which was read in `epoch`: another has it, or its consumer is gone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,14 +54,15 @@ class Delivery:
 
 
 class Reader:
-    """Reads TELEMETRY for the partitions that `ownership` has at the moment.
+    """Reads `stream`, by its consumer `consumer`, for the partitions that are owned at the moment.
 
     Of each it asks for its part of 256 messages; as many more may wait to be handed out, and as many be in hand. A
     partition that lags, because of a backfill for instance, is handed out little by little unless all of them lag.
     """
 
-    def __init__(self, link: Link, me: str, rng: Random, log: Log) -> None:
-        self._link, self._me, self._rng, self._log = link, me, rng, log
+    def __init__(self, link: Link, stream: Stream, consumer: str, me: str, rng: Random, log: Log) -> None:
+        self._link, self._stream, self._consumer = link, stream, consumer
+        self._me, self._rng, self._log = me, rng, log
         self._parts: dict[int, _Part] = {}
         self._in_hand: dict[int, int] = {}  # deliveries handed out and not settled, by partition
         self._ending: set[asyncio.Task[None]] = set()
@@ -66,12 +82,12 @@ class Reader:
         """Let `read` return, so that its next call sees what is owned now."""
         self._arrived.set()
 
-    async def read(self, ownership: Ownership, wait: float = _READ_S) -> list[Delivery]:
+    async def read(self, owned: Owned, wait: float = _READ_S) -> list[Delivery]:
         """Return what has come of the partitions owned now; waits up to `wait` seconds for the first.
 
         `settle` has to be called for each. Raises nats errors and TimeoutError if the server or the stream is away.
         """
-        self._follow(ownership)
+        self._follow(owned)
         if self.more:
             await asyncio.sleep(0)  # what others have sent meanwhile comes in
         else:
@@ -82,7 +98,7 @@ class Reader:
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
-        epochs = ownership.epochs
+        epochs = owned.epochs
         parts = [part for partition, part in self._parts.items() if epochs.get(partition) == part.epoch]
         live = not all(part.lags for part in parts)
         deliveries = [delivery for part in parts if (delivery := part.take(_SHARE if live else None)) is not None]
@@ -116,15 +132,15 @@ class Reader:
         Consumers of earlier epochs that were made too late to be deleted by who took over are deleted on the way.
         """
         lag, left = 0, []
-        for info in await consumers_of(self._link.js, TELEMETRY):
-            partition, epoch = partition_and_epoch(PROCESSOR, info.name) or (-1, 0)
+        for info in await consumers_of(self._link.js, self._stream):
+            partition, epoch = partition_and_epoch(self._consumer, info.name) or (-1, 0)
             if partition not in epochs or partition not in self._parts:
                 continue
             if epoch < epochs[partition] and self._parts[partition].attached:
                 left.append(info.name)
             else:
                 lag += (info.num_pending or 0) + (info.num_ack_pending or 0)
-        await delete_consumers(self._link.js, TELEMETRY, left)
+        await delete_consumers(self._link.js, self._stream, left)
         return lag
 
     async def close(self) -> None:
@@ -133,31 +149,33 @@ class Reader:
             self._end(partition)
         await end(self._ending)
 
-    def _follow(self, ownership: Ownership) -> None:
+    def _follow(self, owned: Owned) -> None:
         """Read what is owned, and nothing else."""
-        epochs = ownership.epochs
+        epochs = owned.epochs
         for partition, part in list(self._parts.items()):
             if epochs.get(partition) != part.epoch:
                 self._end(partition)
         for partition, epoch in epochs.items():
             if partition not in self._parts:
-                ahead = max(_LEAST_AHEAD, _AHEAD // ownership.partitions)
-                part = _Part(self._link, partition, epoch, self._me, ahead)
+                ahead = max(_LEAST_AHEAD, _AHEAD // owned.partitions)
+                part = _Part(self._link, self._stream, self._consumer, partition, epoch, self._me, ahead)
                 self._parts[partition] = part
-                work = partial(self._keep, part, ownership)
-                part.task = asyncio.create_task(keep_running(f"partition {partition}", work, self._rng, self._log))
+                work = partial(self._keep, part, owned)
+                part.task = asyncio.create_task(
+                    keep_running(f"{self._stream.name} {partition}", work, self._rng, self._log)
+                )
 
-    async def _keep(self, part: "_Part", ownership: Ownership) -> None:
+    async def _keep(self, part: "_Part", owned: Owned) -> None:
         """Read `part` until it is ended or has another owner."""
         try:
             while True:
                 try:
                     await part.read(self._arrived.set)
                 except OvertakenError as error:
-                    ownership.drop(part.partition, part.epoch, later=error.epoch)
+                    owned.drop(part.partition, part.epoch, later=error.epoch)
                     return
                 except ConsumerGoneError:
-                    ownership.drop(part.partition, part.epoch)
+                    owned.drop(part.partition, part.epoch)
                     return
                 except (NatsError, TimeoutError) as error:
                     self._failure = error
@@ -178,8 +196,10 @@ class Reader:
 class _Part:
     """One partition, in one epoch."""
 
-    def __init__(self, link: Link, partition: int, epoch: int, me: str, ahead: int) -> None:
-        self._link, self._me, self._ahead = link, me, ahead
+    def __init__(
+        self, link: Link, stream: Stream, consumer: str, partition: int, epoch: int, me: str, ahead: int
+    ) -> None:
+        self._link, self._stream, self._consumer, self._me, self._ahead = link, stream, consumer, me, ahead
         self.partition, self.epoch = partition, epoch
         self.task: asyncio.Task[None] | None = None
         self._reader: OrderedReader | None = None
@@ -205,8 +225,8 @@ class _Part:
     async def read(self, arrived: Callable[[], None]) -> None:
         """Read the next messages, and wait until they have been taken; for ever. Raises as OrderedReader, take_over."""
         if self._reader is None:
-            name = await take_over(self._link.js, TELEMETRY, PROCESSOR, self.partition, self.epoch, self._me)
-            self._reader = OrderedReader(self._link, TELEMETRY.name, name, ahead=self._ahead)
+            name = await take_over(self._link.js, self._stream, self._consumer, self.partition, self.epoch, self._me)
+            self._reader = OrderedReader(self._link, self._stream.name, name, ahead=self._ahead)
         while True:
             if self._waiting is not None:
                 await self._free.wait()

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.shares import preference, quota
+from contracts.shares import preference, quota
 
 names = st.sets(st.text("abc", min_size=1, max_size=3), min_size=1, max_size=9)
 

@@ -1,4 +1,4 @@
-"""Processors that share partitions while they are stopped, woken, killed and cut off, step by step in any order."""
+"""Processes that share partitions while they are stopped, woken, killed and cut off, step by step in any order."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Literal
@@ -9,8 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from contracts import logs
 from contracts.lease import AwayError, entry_of
-from processor.ownership import Ownership, times
-from processor.shares import quota
+from contracts.ownership import Ownership, times
+from contracts.shares import quota
 from tests.fake_bucket import FakeBucket
 
 PARTITIONS = 4
@@ -62,7 +62,7 @@ class Remote:
 
 
 class Process:
-    """A processor, of which the test says when it goes one step on. Its clock has its own beginning."""
+    """A process, of which the test says when it goes one step on. Its clock has its own beginning."""
 
     def __init__(self, name: str, remote: Remote, clock: Callable[[], float]) -> None:
         self.name = name

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from processor.reader import divide_bytes
+from contracts.partitions import divide_bytes
 
 
 def messages(sizes: list[int]) -> list[Msg]:

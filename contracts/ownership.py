@@ -1,11 +1,11 @@
-"""Which partitions this process owns: by a lease on each, shared out evenly among the processors that are there."""
+"""Which partitions this process owns: by a lease on each, shared out evenly among the processes that are there."""
 
 import asyncio
 from collections.abc import Callable
 
 from contracts.lease import AwayError, Bucket, Lease, Sight, Times, entry_of
 from contracts.logs import Log
-from processor.shares import preference, quota
+from contracts.shares import preference, quota
 
 _MEMBER = "member"
 _PARTITION = "partition"
@@ -19,7 +19,7 @@ def times(seconds: float) -> Times:
 class Ownership:
     """The partitions that the process `me` owns; it takes and releases some in each `turn`.
 
-    Every processor announces itself in the bucket, so that each knows how many there are: one that owns more than its
+    Every process announces itself in the bucket, so that each knows how many there are: one that owns more than its
     share releases the rest, one that owns fewer takes what is free or has not been renewed. `me` has to be another one
     each time a process starts, and without dots. `in_hand` tells whether anything of a partition that has been read is
     not settled yet: only then is it released. `taken` is called after each that is taken.
