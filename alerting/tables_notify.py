@@ -40,11 +40,14 @@ delivery = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("next_at", sa.BigInteger),
     sa.Column("ended_at", sa.BigInteger),
-    sa.Index("delivery_waiting", "receiver", "state", "seq"),
+    sa.Index("delivery_waiting", "receiver", "state", "group_key", "seq"),
     sa.Index("delivery_state", "state", "id"),
     sa.Index("delivery_ended", "ended_at"),
 )
-"""One notification to one receiver; `content` is the same in every try."""
+"""One notification to one receiver; `content` is the same in every try.
+
+`state`: waiting, rejected (tried on, but nothing waits for it), delivered, or given_up. Of one group, the one with the
+least `seq` is tried until it is taken; `next_at` is when, null for at once."""
 
 attempt = sa.Table(
     "attempt",
