@@ -68,6 +68,10 @@ class Directory:
         """Return the record of `device`, or None if it is not registered."""
         return self._records.get(device)
 
+    def ids(self) -> tuple[str, ...]:
+        """Give the ids of the devices that are registered now; what changes later, `changed` tells."""
+        return self._records.ids()
+
     def age(self) -> float:
         """Seconds since the copy was last known to hold all that the bucket held; infinite until it has been read.
 

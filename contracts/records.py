@@ -19,6 +19,10 @@ class Records:
         """Count the devices."""
         return len(self._own)
 
+    def ids(self) -> tuple[str, ...]:
+        """Give the ids of the devices that there are now."""
+        return tuple(self._own)
+
     @property
     def keys(self) -> Collection[str]:
         """The keys of the bucket that are known."""

@@ -141,3 +141,14 @@ def _put(records: Records, held: dict[str, R], key: str, record: R | None) -> li
         return list(records.forget(key))
     held[key] = record
     return list(records.learn(key, encode_record(record)))
+
+
+def test_ids_are_those_of_the_devices_and_stay_as_they_are_while_others_come() -> None:
+    records = Records()
+    for id_ in ("d", "e"):
+        records.learn(kv_key(id_), encode_record(device(id_)))
+    records.learn(profile_key("p"), encode_record(PROFILE))
+    ids = records.ids()
+    records.forget(kv_key("d"))
+    assert sorted(ids) == ["d", "e"]
+    assert records.ids() == ("e",)
