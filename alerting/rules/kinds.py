@@ -4,9 +4,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from alerting.rules.common import Duration, Level, Leveled, Metric, Number
+from alerting.rules.common import Duration, Level, Leveled, Metric, NoData, Number
 from alerting.rules.selector import Name
 from contracts.alerts import Operator, clear_problem
+from contracts.durations import parse_duration
 from contracts.expressions import MOST_CHARACTERS
 
 
@@ -146,12 +147,39 @@ class AbsenceSpec(Leveled):
     """Bad while a device, or one metric of it, has not been heard of for `after`; also if it never was."""
 
     kind: Literal["absence"]
-    metric: Metric | None = Field(default=None, description="A metric; anything that the device sends where not given")
+    metric: Metric | None = Field(
+        default=None,
+        description="A metric that devices send, not one that is computed; anything that they send where not given",
+    )
     after: Duration | None = Field(
         default=None, description="How long; `intervals` times the device's expected interval where it is not given"
     )
-    intervals: Number = Field(default=3.0, gt=0, le=1000)
+    intervals: Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, le=1000)] = Field(
+        default=3.0, description="A device whose profile expects no interval is not absent by them, however long it is"
+    )
     levels: Annotated[list[AbsenceLevel], Field(min_length=1, max_length=3)] | None = None  # type: ignore[assignment]  # as above
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.after is not None and self.levels is not None:
+            raise ValueError("give either after or levels")
+        if self.for_ns:
+            raise ValueError("an absence has no `for`: how long is said by after, intervals or levels")
+        if self.no_data != NoData():
+            raise ValueError("an absence has no `no_data`: it is about nothing else")
+        times = self.afters
+        if any(ns == 0 for ns in times):
+            raise ValueError("after has to be more than 0s")
+        if times != sorted(set(times)):
+            raise ValueError("each level's after has to be longer than the one before")
+        return self
+
+    @property
+    def afters(self) -> list[int]:
+        """How long, in ns, by level; empty where that is counted in the device's intervals."""
+        if self.levels is not None:
+            return [parse_duration(level.after) for level in self.levels]
+        return [] if self.after is None else [parse_duration(self.after)]
 
 
 class GroupSpec(Numbered):
@@ -160,7 +188,19 @@ class GroupSpec(Numbered):
     kind: Literal["group"]
     of: Name = Field(description="Id of the other rule, which is of a kind that looks at devices")
     state: Literal["firing", "pending"] = Field(default="firing", description="pending: firing ones count too")
-    measure: Literal["count", "share"] = Field(default="count", description="share: from 0 to 1")
+    measure: Literal["count", "share"] = Field(
+        default="count", description="share: from 0 to 1, of the registered and enabled devices that are selected"
+    )
     by: Literal["group", "all"] = Field(
         default="all", description="group: one alert for each of the selector's groups; all: one for all its devices"
     )
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.by == "group" and self.selector.groups is None:
+            raise ValueError("by group asks for a selector with groups")
+        if self.measure == "share" and any(not 0 <= level.value <= 1 for level in self.all_levels):
+            raise ValueError("a share is from 0 to 1")
+        if self.no_data != NoData():
+            raise ValueError("a group rule has no `no_data`: no device of the group is silent to it")
+        return self
