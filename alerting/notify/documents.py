@@ -1,7 +1,6 @@
 """What operators write beside rules, on disk: receivers, routing, silences, calendars and chains."""
 
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -10,46 +9,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alerting.database import WRITE
+from alerting.notify.document import MOST, Document, Kind
 from alerting.tables import revision
 from alerting.tables_notify import document
 
 REVISION = "routing"
 """The row of `revision` that counts changes of documents."""
-
-ROUTING = "routing"
-"""Id of the only document of its kind."""
-
-
-class Kind(StrEnum):
-    """What a document is."""
-
-    RECEIVER = "receiver"
-    ROUTING = "routing"
-    SILENCE = "silence"
-    CALENDAR = "calendar"
-    CHAIN = "chain"
-
-
-MOST: dict[Kind, int] = {
-    Kind.RECEIVER: 1000,
-    Kind.ROUTING: 1,
-    Kind.SILENCE: 10_000,
-    Kind.CALENDAR: 1000,
-    Kind.CHAIN: 1000,
-}
-"""How many documents of a kind there may be."""
-
-
-class Document(msgspec.Struct, frozen=True, kw_only=True):
-    """A document as it stands. `secrets` are what is never read out; times in ns since 1970 UTC."""
-
-    kind: Kind
-    id: str
-    version: int
-    content: dict[str, Any]
-    secrets: dict[str, Any]
-    created_at: int
-    updated_at: int
 
 
 class RefusedError(Exception):
@@ -73,7 +38,7 @@ class InvalidError(RefusedError):
 
 
 Check = Callable[[Sequence[Document]], str | None]
-"""Says what is wrong with all documents but silences together, None if nothing is."""
+"""Says what is wrong with documents together, None if nothing is. It is given all that the change may concern."""
 
 
 class Documents:
@@ -122,7 +87,7 @@ class Documents:
                 if (await connection.execute(count)).scalar_one() >= MOST[kind]:
                     raise FullError(f"there are {MOST[kind]} documents of the kind {kind}, which is the most")
                 await connection.execute(sa.insert(document).values(**msgspec.structs.asdict(made)))
-                await self._verify(connection, kind)
+                await self._verify(connection, kind, name)
         return made
 
     async def replace(
@@ -153,7 +118,7 @@ class Documents:
                 )
                 row = msgspec.structs.asdict(new)
                 await connection.execute(sa.update(document).where(*_is(kind, name)).values(**row))
-                await self._verify(connection, kind)
+                await self._verify(connection, kind, name)
         return new
 
     async def delete(self, kind: Kind, name: str, *, version: int | None = None) -> None:
@@ -164,7 +129,7 @@ class Documents:
                 await self._raise(connection)
                 await _at(connection, kind, name, version)
                 await connection.execute(sa.delete(document).where(*_is(kind, name)))
-                await self._verify(connection, kind)
+                await self._verify(connection, kind, name)
 
     async def _raise(self, connection: AsyncConnection) -> None:
         """Count the change. It comes first in the transaction: the row's lock lets one writer in at a time."""
@@ -173,11 +138,14 @@ class Documents:
             counted.on_conflict_do_update(index_elements=["name"], set_={"value": revision.c.value + 1})
         )
 
-    async def _verify(self, connection: AsyncConnection, kind: Kind) -> None:
+    async def _verify(self, connection: AsyncConnection, kind: Kind, name: str) -> None:
+        """Check all that may name each other; silences, which may be many, only for the calendars that they name."""
+        query = sa.select(document)
         if kind is Kind.SILENCE:
-            return  # nothing names one, and they are many
-        rows = await connection.execute(sa.select(document).where(document.c.kind != Kind.SILENCE))
-        if problem := self._check([_document(row) for row in rows]):
+            query = query.where(sa.or_(document.c.kind == Kind.CALENDAR, sa.and_(*_is(kind, name))))
+        elif kind is not Kind.CALENDAR:
+            query = query.where(document.c.kind != Kind.SILENCE)
+        if problem := self._check([_document(row) for row in await connection.execute(query)]):
             raise InvalidError(problem)
 
 

@@ -7,13 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from alerting.notify.document import MOST, Document, Kind
 from alerting.notify.documents import (
-    MOST,
-    Document,
     Documents,
     FullError,
     InvalidError,
-    Kind,
     MissingError,
     RefusedError,
     StaleError,
