@@ -1,0 +1,37 @@
+"""Times at which something has to be looked at again."""
+
+from collections.abc import Iterator
+from heapq import heappop, heappush
+
+Key = tuple[str, str]
+"""Rule and device."""
+
+
+class Timers:
+    """The next time for each key, at most one.
+
+    A time that turns out to be too early costs a look, and one that is put off costs nothing: whoever looks sets it
+    anew.
+    """
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, Key]] = []
+        self._next: dict[Key, int] = {}
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._next
+
+    def arm(self, key: Key, at: int) -> None:
+        """Have `key` looked at by `at`, or earlier if it is to be already."""
+        queued = self._next.get(key)
+        if queued is None or at < queued:
+            self._next[key] = at
+            heappush(self._heap, (at, key))
+
+    def due(self, now: int) -> Iterator[Key]:
+        """Give the keys whose time is before or at `now`; what is armed meanwhile for such a time comes, too."""
+        while self._heap and self._heap[0][0] <= now:
+            at, key = heappop(self._heap)
+            if self._next.get(key) == at:
+                del self._next[key]
+                yield key
