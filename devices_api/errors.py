@@ -21,14 +21,6 @@ class ExistsError(Exception):
         self.deleted = deleted
 
 
-class StaleError(Exception):
-    """What was to be changed is at another `version` than the one that was named; 0 if it is not there."""
-
-    def __init__(self, version: int) -> None:
-        super().__init__(version)
-        self.version = version
-
-
 class UnknownGroupError(Exception):
     """There is no group with this id, or whoever asks may not see it."""
 

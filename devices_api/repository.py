@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contracts.presence import Presence
+from contracts.versions import Match
 from devices_api.access import Principal, View
 from devices_api.audit import AuditLog
 from devices_api.credentials.accounts import Accounts
@@ -36,7 +37,6 @@ from devices_api.registry.group_repository import GroupRepository
 from devices_api.registry.hearing import Taken
 from devices_api.registry.outbox import Outbox
 from devices_api.registry.profile_repository import ProfileRepository, profiles_of
-from devices_api.registry.versions import Match
 from devices_api.tables import device
 from devices_api.twins import command_repository, twins
 from devices_api.twins.command_repository import Commands

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from contracts.backoff import set_within
 from contracts.logs import Log
+from contracts.times import SECOND
 from devices_api.errors import UnavailableError
 from devices_api.keys.keyring import Keyring
-from devices_api.times import SECOND
 
 if TYPE_CHECKING:
     from devices_api.repository import Repository

@@ -9,9 +9,9 @@ from alerting.life.alert import Alert
 from alerting.rules.rule import Rule
 from alerting.rules.spec import RuleSpec
 from alerting.templates import TemplateFailedError, Templates
-from alerting.times import format_time
 from contracts.devices import DEFAULT_PROFILE, DeviceRecord
 from contracts.readings import Value
+from contracts.times import format_time
 
 MOST_TEXT = 4096
 """Characters of a label or an annotation; what is longer is cut."""

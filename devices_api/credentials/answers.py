@@ -11,9 +11,9 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from contracts.times import SECOND
 from devices_api.database import WRITE, transaction
 from devices_api.tables_access import answer
-from devices_api.times import SECOND
 
 CLAIM = 60 * SECOND
 """For so long a claim holds unless it is renewed: whoever made it may have died."""

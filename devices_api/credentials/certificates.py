@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from devices_api.times import SECOND
+from contracts.times import SECOND
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate as Parsed

@@ -11,12 +11,12 @@ from typing import Protocol
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.logs import Log
+from contracts.times import SECOND
 from devices_api.errors import UnavailableError
 from devices_api.jobs.job_repository import Jobs
 from devices_api.jobs.jobs import BadFileError, Job, LostError, State, Step
 from devices_api.metrics import Metrics
 from devices_api.rounds import Rounds
-from devices_api.times import SECOND
 
 KEPT_NS = 7 * 86_400 * SECOND
 """How long a job that has ended is kept, with its report and its result."""

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from contracts.readings import Value
+from contracts.times import parse_time
 from contracts.topics import device_id_problem
 from devices_api.jobs.records import Record, TextFile, by_column, header, parsed
 from devices_api.telemetry.exporting import TEXTS, Format
 from devices_api.telemetry.exports_text import COLUMNS
-from devices_api.times import parse_time
 
 LONGEST_NAME = 1024
 """Bytes of a metric's name at most."""

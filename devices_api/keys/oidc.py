@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from contracts.times import LATEST, SECOND
 from devices_api.access import Principal, Scope, View
-from devices_api.times import LATEST, SECOND
 
 LEEWAY = 30 * SECOND
 """How far the clocks here and at the provider may be apart."""

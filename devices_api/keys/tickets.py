@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from contracts.times import SECOND
 from devices_api.access import Principal
 from devices_api.keys.keyring import Keyring
 from devices_api.keys.keys import LONGEST, RandomBytes, digest, make_secret
-from devices_api.times import SECOND
 
 if TYPE_CHECKING:
     from devices_api.repository import Repository

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from devices_api.times import format_time
+from contracts.times import format_time
 
 Literal = str | float | bool
 """What a field is compared with. Numbers are doubles, but times are ns since 1970 UTC as int."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import NoReturn
 
+from contracts.times import parse_time
 from devices_api.errors import FilterError
 from devices_api.lists.filter_terms import (
     GROUP,
@@ -29,7 +30,6 @@ from devices_api.lists.filter_terms import (
     Term,
 )
 from devices_api.lists.filter_tokens import Token, error_at, split, unquote
-from devices_api.times import parse_time
 
 LONGEST = 4096
 """Characters of a filter at most, also of its canonical form."""

@@ -15,7 +15,7 @@ from contracts.derived import DERIVED_BATCH
 from contracts.presence import PRESENCE_MESSAGE
 from contracts.readings import READING_BATCH, Reading
 from contracts.streams import DERIVED, PRESENCE, TELEMETRY, Stream
-from devices_api.times import format_time
+from contracts.times import format_time
 
 SOURCES: tuple[Stream, ...] = (TELEMETRY, DERIVED, PRESENCE)
 """The streams that are heard, in the order in which an id has their positions."""

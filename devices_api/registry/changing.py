@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from contracts.versions import Match, check
 from devices_api.access import Principal, View
 from devices_api.audit import audit
 from devices_api.errors import ExistsError
@@ -17,7 +18,6 @@ from devices_api.lists.searching import search_text
 from devices_api.registry.devices import Change, Device, NewDevice
 from devices_api.registry.rows import WITH_FACTS, add_members, add_tags, groups_of, register, to_device
 from devices_api.registry.tree import chosen, held
-from devices_api.registry.versions import Match, check
 from devices_api.registry.visible import live, seen
 from devices_api.tables import activity, device, member, outbox, presence, searched, tag
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from sqlalchemy import delete, exists, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from contracts.versions import Match, check
 from devices_api.access import Principal, View
 from devices_api.audit import audit
 from devices_api.database import WRITE, transaction
@@ -17,7 +18,6 @@ from devices_api.errors import ExistsError, NotEmptyError, OutOfSightError, Tree
 from devices_api.registry import changing, tree
 from devices_api.registry.devices import Device
 from devices_api.registry.groups import MOST_GROUPS, Group, GroupChange, NewGroup
-from devices_api.registry.versions import Match, check
 from devices_api.tables import group, member
 
 

@@ -11,12 +11,12 @@ from sqlalchemy import Row, delete, exists, func, insert, literal, select, updat
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from contracts.versions import Match, check
 from devices_api.access import Principal
 from devices_api.audit import audit
 from devices_api.database import WRITE, transaction
 from devices_api.errors import InUseError
 from devices_api.registry.profiles import NewProfile, Profile, Version
-from devices_api.registry.versions import Match, check
 from devices_api.tables import device, outbox, profile, profile_version
 
 MOST_VERSIONS = 100

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import msgspec
 
 from contracts.readings import Value
+from contracts.times import format_time
 from devices_api.telemetry.exporting import Encoder, Format, Page
-from devices_api.times import format_time
 
 COLUMNS = ("device", "metric", "ts", "number", "boolean", "text")
 _SPECIAL = re.compile(r'[",\r\n]')

@@ -1,8 +1,8 @@
 """Intervals as operators write them, and the windows that they stand for. Pure."""
 
+from contracts.times import parse_interval
 from contracts.timeseries import DAY, Days
 from devices_api.telemetry.windows import Calendar, Every, Grid, Unit, count_windows
-from devices_api.times import parse_interval
 
 AUTO = "auto"
 _DAY = "1d"

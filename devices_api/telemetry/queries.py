@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from contracts.readings import Value
+from contracts.times import SECOND
 from contracts.timeseries import DAY, WIDTHS, Days, Tier, days_of
 from devices_api.errors import TooMuchError
 from devices_api.telemetry.filling import Fill, filled
@@ -13,7 +14,6 @@ from devices_api.telemetry.intervals import AUTO, LOCAL, finest, grid_of
 from devices_api.telemetry.thinning import thinned
 from devices_api.telemetry.timeseries import TimeSeries
 from devices_api.telemetry.windows import Aggregate, Answer, Every, Grid, Query, Source, count_windows, plan, starts_in
-from devices_api.times import SECOND
 
 MOST_ROWS = 1_000_000
 """Most points and windows that a query may read, unless told otherwise."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from devices_api.times import format_time
+from contracts.times import format_time
 from devices_api.twins.twin import MOST_BYTES, State, check
 
 MOST_OPEN = 100

@@ -11,10 +11,10 @@ from sqlalchemy import delete, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from contracts.presence import Presence
+from contracts.versions import Match, check
 from devices_api.access import Principal, View
 from devices_api.audit import audit
 from devices_api.database import WRITE, transaction
-from devices_api.registry.versions import Match, check
 from devices_api.registry.visible import live, seen
 from devices_api.tables import device
 from devices_api.tables_twins import twin, twin_outbox

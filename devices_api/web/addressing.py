@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Query
 
 from contracts.problems import Problem
+from contracts.requests import bad
 from devices_api.access import Principal
 from devices_api.lists.filters import Filter
 from devices_api.telemetry.timeseries import TimeSeries
-from devices_api.web.params import bad
 from devices_api.web.refusals import unknown_device
 
 if TYPE_CHECKING:

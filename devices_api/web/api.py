@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from contracts import description, problems
+from contracts.requests import storable_address
 from devices_api.errors import UnavailableError
 from devices_api.keys.keyring import Keyring
 from devices_api.keys.keys import RandomBytes
@@ -55,7 +56,6 @@ from devices_api.web.addressing import Addressing
 from devices_api.web.authentication import Authentication
 from devices_api.web.idempotency import Idempotency
 from devices_api.web.measure import Measure
-from devices_api.web.params import storable_address
 from devices_api.web.requestids import RequestIds
 
 if TYPE_CHECKING:

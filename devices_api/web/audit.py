@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
+from contracts.requests import Cursor, PageLimit, TimeParam, bad, read
+from contracts.times import format_time
 from devices_api.cursors import encode_cursor, number_position
-from devices_api.times import format_time
 from devices_api.web.access import Admin, everywhere
-from devices_api.web.params import Cursor, PageLimit, TimeParam, bad, read
 from devices_api.web.schemas import Next, Time
 
 if TYPE_CHECKING:

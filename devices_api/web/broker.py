@@ -17,11 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import PlainTextResponse
 
 from contracts.problems import Problem
+from contracts.times import SECOND
 from devices_api.credentials.broker_rules import Who, named, own, told
 from devices_api.credentials.certificates import MAX_PEM
 from devices_api.credentials.logins import Attempt, Verdict
 from devices_api.credentials.rabbitmq import may_speak, may_use, representable
-from devices_api.times import SECOND
 from devices_api.web.access import bearer
 
 if TYPE_CHECKING:

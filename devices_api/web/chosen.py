@@ -4,9 +4,10 @@ from typing import Annotated
 
 from fastapi import Depends, Query
 
+from contracts.requests import read
 from devices_api.lists import searching
 from devices_api.lists.choice import Chosen
-from devices_api.web.params import FilterParam, read
+from devices_api.web.params import FilterParam
 
 SearchText = Annotated[
     str | None,

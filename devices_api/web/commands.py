@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Query, Response
 
 from contracts.problems import Problem
+from contracts.requests import Cursor, PageLimit, read
 from devices_api.access import View
 from devices_api.cursors import text_position
 from devices_api.errors import TooMuchError
@@ -15,7 +16,6 @@ from devices_api.lists.filters import parse
 from devices_api.twins.commands import ENDED, CommandState
 from devices_api.web.access import Commander, Reader
 from devices_api.web.commandschemas import CommandDetail, CommandIn, CommandOut, CommandPage, ManyIn, ManyOut
-from devices_api.web.params import Cursor, PageLimit, read
 from devices_api.web.refusals import unknown_device
 
 if TYPE_CHECKING:

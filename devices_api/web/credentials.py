@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Response
 
 from contracts.problems import Problem
+from contracts.times import SECOND
 from devices_api.credentials import certificates
 from devices_api.credentials.broker_rules import RESERVED, device_username
 from devices_api.credentials.credentials import SECRET_KINDS, Credential, Kind, RefusedError
-from devices_api.times import SECOND
 from devices_api.web.access import Admin
 from devices_api.web.credentialschemas import (
     CredentialIn,

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from contracts.times import format_time, parse_time
 from devices_api.credentials.broker_rules import device_username, service_username
 from devices_api.credentials.certificates import MAX_PEM
 from devices_api.credentials.credentials import LONGEST_SECRET, SHORTEST_PASSWORD, Credential, Kind
-from devices_api.times import format_time, parse_time
 from devices_api.web.schemas import Next, Time
 
 if TYPE_CHECKING:

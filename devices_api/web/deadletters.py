@@ -6,11 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from contracts.problems import Problem
+from contracts.requests import Cursor, PageLimit, read
 from devices_api.cursors import encode_cursor, number_position
 from devices_api.letters.deadletters import DeadLetters, NotReplayableError
 from devices_api.web.access import Admin, Reader, Writer, everywhere
 from devices_api.web.letterschemas import DeadLetterOut, DeadLetterPage, ReplayIn, Replaying
-from devices_api.web.params import Cursor, PageLimit, Selected, read
+from devices_api.web.params import Selected
 
 Sequence = Annotated[int, Path(ge=1, lt=1 << 63)]
 

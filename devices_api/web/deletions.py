@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from contracts.etags import IfMatch, tagged
 from contracts.problems import Problem
 from devices_api.access import Scope
 from devices_api.web.access import Writer, scope_missing
-from devices_api.web.etags import IfMatch, tagged
 from devices_api.web.refusals import refusals, unknown_device
 from devices_api.web.schemas import DeviceDetail
 

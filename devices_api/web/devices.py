@@ -7,10 +7,10 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Response
 
+from contracts.etags import IfMatch, tagged
 from devices_api.errors import ExistsError
 from devices_api.telemetry.timeseries import TimeSeries
 from devices_api.web.access import Reader, Writer
-from devices_api.web.etags import IfMatch, tagged
 from devices_api.web.refusals import refusals, unknown_device
 from devices_api.web.schemas import DeviceDetail, DeviceIn, DevicePatch
 

@@ -9,11 +9,11 @@ from pydantic import BaseModel
 
 from contracts.deletions import LATEST, DeletionResult
 from contracts.problems import Problem
+from contracts.requests import TimeParam, bad
+from contracts.times import format_time
 from devices_api.telemetry.deletions import Deletions
 from devices_api.telemetry.timeseries import TimeSeries
-from devices_api.times import format_time
 from devices_api.web.access import Admin
-from devices_api.web.params import TimeParam, bad
 from devices_api.web.refusals import unknown_device
 from devices_api.web.schemas import Time
 

@@ -11,14 +11,15 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from contracts.problems import Problem
+from contracts.requests import TimeParam, bad
+from contracts.times import LATEST, format_time
 from devices_api.access import Principal
 from devices_api.lists.filters import Filter
 from devices_api.telemetry.exporting import MEDIA_TYPES, TEXTS, Format, Page, encoded
 from devices_api.telemetry.timeseries import TimeSeries
-from devices_api.times import LATEST, format_time
 from devices_api.web.access import Reader
 from devices_api.web.addressing import Addressing, DeviceNames, MetricNames, one_of
-from devices_api.web.params import FilterParam, TimeParam, bad
+from devices_api.web.params import FilterParam
 
 MAX_EXPORTS = 4
 """Most exports at the same time."""

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from contracts.etags import IfMatch, tagged
 from contracts.problems import Problem
+from contracts.requests import Cursor, PageLimit, read
 from devices_api.cursors import text_position
 from devices_api.errors import ExistsError, UnknownGroupError
 from devices_api.web.access import Reader, Writer
-from devices_api.web.etags import IfMatch, tagged
 from devices_api.web.groupschemas import GroupIn, GroupOut, GroupPage, GroupPatch
-from devices_api.web.params import Cursor, PageLimit, read
 from devices_api.web.refusals import refusals, unknown_device, unknown_group
 from devices_api.web.textschemas import GroupId
 

@@ -4,10 +4,10 @@ from typing import Annotated, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from contracts.times import format_time
 from devices_api.access import View
 from devices_api.cursors import encode_cursor
 from devices_api.registry.groups import Group, GroupChange, NewGroup, shown_path
-from devices_api.times import format_time
 from devices_api.web.schemas import Name, Next, Time
 from devices_api.web.textschemas import GroupId
 

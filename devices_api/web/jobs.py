@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from contracts.problems import Problem
+from contracts.requests import Cursor, PageLimit, read
 from devices_api.access import Principal, Scope
 from devices_api.cursors import number_position, text_position
 from devices_api.errors import UnavailableError
@@ -15,7 +16,6 @@ from devices_api.jobs.jobs import Job, Kind, State
 from devices_api.telemetry.exporting import MEDIA_TYPES, Format
 from devices_api.web.access import Reader, Somebody, scope_missing
 from devices_api.web.jobschemas import JOBS, REPORT, JobOut, JobPage, ReportPage
-from devices_api.web.params import Cursor, PageLimit, read
 
 if TYPE_CHECKING:
     from devices_api.repository import Repository

@@ -4,9 +4,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field
 
+from contracts.times import format_time
 from devices_api.cursors import encode_cursor
 from devices_api.jobs.jobs import Job, Rejected, State
-from devices_api.times import format_time
 from devices_api.web.schemas import Next, Time
 
 JOBS = "jobs"

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Response
 
 from contracts.problems import Problem
+from contracts.requests import Cursor, PageLimit, read
 from devices_api.cursors import text_position
 from devices_api.errors import ExistsError
 from devices_api.keys.keyring import Keyring
 from devices_api.keys.keys import RandomBytes, digest, make_key
 from devices_api.web.access import Admin, everywhere
 from devices_api.web.keyschemas import KeyIn, KeyMade, KeyOut, KeyPage, KeyPatch
-from devices_api.web.params import Cursor, PageLimit, read
 from devices_api.web.refusals import refusals
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Annotated, Self, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from contracts.times import format_time, parse_time
 from devices_api.access import Principal, Scope
 from devices_api.cursors import encode_cursor
 from devices_api.keys.keys import Key, KeyChange
-from devices_api.times import format_time, parse_time
 from devices_api.web.schemas import Next, Time
 
 if TYPE_CHECKING:

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from fastapi import APIRouter, Response
 
+from contracts.requests import Cursor, PageLimit, read
+from contracts.times import format_time
 from devices_api.cursors import encode_cursor, text_position
 from devices_api.errors import TooMuchError
 from devices_api.telemetry.timeseries import Newest, TimeSeries
-from devices_api.times import format_time
 from devices_api.web.access import Reader
 from devices_api.web.addressing import Addressing, DeviceNames, MetricNames, one_of, too_much
-from devices_api.web.params import Cursor, FilterParam, PageLimit, read
+from devices_api.web.params import FilterParam
 from devices_api.web.queryschemas import LatestPage
 
 _KIND = "latest"

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from contracts.deadletters import DeadLetter
+from contracts.times import format_time
 from devices_api.letters.handover import Edit
-from devices_api.times import format_time
 from devices_api.web.schemas import Next, Time
 
 MAX_PAYLOAD = 4 << 20

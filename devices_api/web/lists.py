@@ -7,14 +7,14 @@ from fastapi import APIRouter, Query, Response
 from msgspec import json, structs
 from pydantic import BaseModel, Field
 
+from contracts.requests import Cursor, PageLimit, read
+from contracts.times import format_time
 from devices_api.lists.buckets import Bucket
 from devices_api.lists.buckets import By as Grouping
 from devices_api.lists.choice import Order, read_cursor, write_cursor
 from devices_api.registry.devices import ListedDevice
-from devices_api.times import format_time
 from devices_api.web.access import Reader
 from devices_api.web.chosen import ChosenParam
-from devices_api.web.params import Cursor, PageLimit, read
 from devices_api.web.schemas import DeviceOut, Next
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Header, Query, WebSocket
 from fastapi.responses import Response
 
 from contracts.problems import Problem
+from contracts.requests import bad, read
 from devices_api.access import Principal, View
 from devices_api.lists.filters import Filter
 from devices_api.live.hub import Hub, TooManyError
@@ -15,7 +16,7 @@ from devices_api.live.listening import Listener, Matching, Wish
 from devices_api.live.live import Entry, Kind, Position
 from devices_api.web.access import Reader
 from devices_api.web.livestream import EventStream, Holds, serve_socket
-from devices_api.web.params import FilterParam, bad, read
+from devices_api.web.params import FilterParam
 
 MatchingOf = Callable[[Filter | None, View], Matching | None]
 """Gives what tells which devices a filter means and a view shows; None: all of them."""

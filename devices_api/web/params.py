@@ -1,74 +1,30 @@
 """Query parameters: read once, here. One that cannot be read is answered with 400 and what is accepted."""
 
-from collections.abc import Callable
-from http import HTTPStatus
-from typing import Annotated, TypeVar
+from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import Depends, Query, Request
 from pydantic import BeforeValidator, WithJsonSchema
-from starlette.requests import HTTPConnection
 
 from contracts.deadletters import Reason
-from contracts.problems import Problem
+from contracts.requests import MAX_PAGE, TimeParam, bad, page_limit, read
 from devices_api.letters.selection import Selection
 from devices_api.lists.filters import LONGEST, Filter, parse
 from devices_api.telemetry.intervals import checked
-from devices_api.times import parse_time
 
-MAX_PAGE = 1000
 MAX_PROFILES = 100  # each may be as large as a request's body
 MAX_POINTS = 10_000
 
-T = TypeVar("T")
-
-
-def bad(slug: str, detail: str) -> Problem:
-    """Build the answer to a query that cannot be understood."""
-    return Problem(HTTPStatus.BAD_REQUEST, slug, "The query is not valid", detail)
-
-
-def read(slug: str, parse: Callable[[str], T], text: str) -> T:
-    """Parse `text`; what is wrong with it becomes the answer."""
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise bad(slug, str(error)) from error
-
-
-def storable_address(connection: HTTPConnection) -> None:
-    """Refuse an address that holds the character 0: nothing is named with it, and PostgreSQL takes it in no text."""
-    if "\0" in connection.scope["path"] or b"%00" in connection.scope["query_string"]:
-        raise bad("bad-text", "the address may not hold the character U+0000")
-
-
-def _limit(maximum: int) -> BeforeValidator:
-    def check(value: object) -> int:
-        text = str(value)
-        if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= maximum):  # noqa: PLR2004 - more digits than any maximum has
-            raise bad("bad-limit", f"limit is {text!r}: it has to be a whole number from 1 to {maximum}")
-        return int(text)
-
-    return BeforeValidator(check)
-
-
-PageLimit = Annotated[
-    int, _limit(MAX_PAGE), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 100})
-]
 ProfilesLimit = Annotated[
-    int, _limit(MAX_PROFILES), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_PROFILES, "default": 50})
+    int,
+    page_limit(MAX_PROFILES),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_PROFILES, "default": 50}),
 ]
 SweepLimit = Annotated[
-    int, _limit(MAX_PAGE), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 1000})
+    int, page_limit(MAX_PAGE), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 1000})
 ]
 PointsLimit = Annotated[
-    int | None, _limit(MAX_POINTS), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_POINTS})
-]
-Cursor = Annotated[str | None, Query(description="`next` of the page before; opaque")]
-TimeParam = Annotated[
-    int,
-    BeforeValidator(lambda text: read("bad-time", parse_time, str(text))),
-    WithJsonSchema({"type": "string", "examples": ["2026-01-01T00:00:00Z", "1767225600"]}),
+    int | None, page_limit(MAX_POINTS), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_POINTS})
 ]
 Interval = Annotated[
     str,

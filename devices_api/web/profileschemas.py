@@ -11,10 +11,10 @@ from contracts.computed import ComputedFailure
 from contracts.devices import Calibration, Metric, Retention
 from contracts.expressions import MOST_CHARACTERS, Expression
 from contracts.rates import parse_rate
+from contracts.times import format_time, parse_time
 from contracts.units import MAX_UNIT, canonical
 from devices_api.cursors import encode_cursor
 from devices_api.registry.profiles import NewProfile, Profile
-from devices_api.times import format_time, parse_time
 from devices_api.web.alertschemas import AlertDefault, Alerts
 
 MOST_METRICS = 500

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
+from contracts.requests import Cursor, TimeParam, read
+from contracts.times import format_time
 from devices_api.cursors import encode_cursor, number_position
 from devices_api.telemetry.provenance import Deliveries
 from devices_api.telemetry.timeseries import TimeSeries
-from devices_api.times import format_time
 from devices_api.web.access import Reader
-from devices_api.web.params import Cursor, TimeParam, read
 from devices_api.web.refusals import unknown_device
 from devices_api.web.schemas import Next, Time, Value
 

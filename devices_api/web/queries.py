@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from fastapi import APIRouter, Response
 
+from contracts.requests import bad, read
+from contracts.times import format_time
 from devices_api.access import Principal
 from devices_api.errors import TooMuchError
 from devices_api.lists.filters import parse
@@ -13,10 +15,8 @@ from devices_api.telemetry.filling import Fill
 from devices_api.telemetry.intervals import AUTO, LOCAL
 from devices_api.telemetry.queries import MAX_SERIES, Asked, Found, Rows, answered
 from devices_api.telemetry.timeseries import TimeSeries
-from devices_api.times import format_time
 from devices_api.web.access import Reader
 from devices_api.web.addressing import Addressing, one_of, too_much
-from devices_api.web.params import bad, read
 from devices_api.web.queryschemas import QueryIn, QueryOut
 
 _json = msgspec.json.Encoder()

@@ -4,13 +4,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from contracts.requests import TimeParam
 from devices_api.lists.filters import LONGEST
 from devices_api.telemetry.filling import Fill
 from devices_api.telemetry.queries import MAX_SERIES
 from devices_api.telemetry.thinning import LEAST
 from devices_api.telemetry.windows import Aggregate, Source
 from devices_api.web.addressing import LONGEST_NAME, MAX_NAMED
-from devices_api.web.params import MAX_POINTS, Interval, TimeParam, ZoneParam
+from devices_api.web.params import MAX_POINTS, Interval, ZoneParam
 from devices_api.web.schemas import Next, Point, Value
 
 

@@ -5,17 +5,10 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from urllib.parse import quote
 
+from contracts.etags import stale
 from contracts.problems import Problem
-from devices_api.errors import (
-    ExistsError,
-    InUseError,
-    NotEmptyError,
-    OutOfSightError,
-    StaleError,
-    TreeError,
-    UnknownGroupError,
-)
-from devices_api.web.etags import stale
+from contracts.versions import StaleError
+from devices_api.errors import ExistsError, InUseError, NotEmptyError, OutOfSightError, TreeError, UnknownGroupError
 
 
 def unknown_device(id_: str) -> Problem:

@@ -5,10 +5,10 @@ from typing import Annotated, Self, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from contracts.devices import DEFAULT_PROFILE, Calibration
+from contracts.times import format_time
 from contracts.topics import device_id_problem
 from devices_api.registry.devices import Change, Device, NewDevice
 from devices_api.telemetry.windows import Aggregate, Source
-from devices_api.times import format_time
 from devices_api.web.profileschemas import CalibrationEntry, OwnCalibration, Zone, read_calibrations, show_calibrations
 from devices_api.web.textschemas import Attributes, GroupId, Location, storable
 

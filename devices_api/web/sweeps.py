@@ -2,11 +2,12 @@
 
 from fastapi import APIRouter
 
+from contracts.requests import Cursor, bad, read
 from devices_api.cursors import encode_cursor, text_position
 from devices_api.letters.deadletters import DeadLetters, Rest
 from devices_api.web.access import Admin, Writer, everywhere
 from devices_api.web.letterschemas import Discarded, Replayed
-from devices_api.web.params import Cursor, Selected, SweepLimit, bad, read
+from devices_api.web.params import Selected, SweepLimit
 
 _NO_FILTER = "say which dead letters to discard: give at least one of reason, device, start, end, route and decoder"
 

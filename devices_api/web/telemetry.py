@@ -10,6 +10,8 @@ from fastapi import APIRouter, Response
 from fastapi import Query as Parameter
 
 from contracts.readings import Value
+from contracts.requests import Cursor, TimeParam, bad, read
+from contracts.times import format_time
 from contracts.timeseries import Days, days_of
 from devices_api.cursors import encode_cursor, number_position
 from devices_api.errors import TooMuchError
@@ -17,10 +19,9 @@ from devices_api.telemetry.intervals import AUTO, LOCAL, finest, grid_of
 from devices_api.telemetry.queries import AUTO_POINTS
 from devices_api.telemetry.timeseries import TimeSeries
 from devices_api.telemetry.windows import MAX_WINDOWS, Aggregate, Grid, Query, count_windows, end_of
-from devices_api.times import format_time
 from devices_api.web.access import Reader
 from devices_api.web.addressing import Addressing, too_much
-from devices_api.web.params import MAX_POINTS, Cursor, Interval, PointsLimit, TimeParam, ZoneParam, bad, read
+from devices_api.web.params import MAX_POINTS, Interval, PointsLimit, ZoneParam
 from devices_api.web.schemas import Latest, Points
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
+from contracts.times import format_time
 from devices_api.keys.tickets import Tickets
-from devices_api.times import format_time
 from devices_api.web.access import Somebody
 from devices_api.web.keyschemas import Me
 from devices_api.web.schemas import Time

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Response
 
+from contracts.etags import IfMatch, tagged
 from contracts.problems import Problem
 from devices_api.twins.twin import without_nulls
 from devices_api.web.access import Reader, Writer
-from devices_api.web.etags import IfMatch, tagged
 from devices_api.web.refusals import refusals, unknown_device
 from devices_api.web.twinschemas import StateIn, TwinOut
 

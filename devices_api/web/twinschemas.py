@@ -4,7 +4,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, Field, JsonValue
 
-from devices_api.times import format_time
+from contracts.times import format_time
 from devices_api.twins.twin import DEEPEST, MOST_BYTES, Twin, check, delta, state_of, times_of
 from devices_api.web.schemas import Time
 

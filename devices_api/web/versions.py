@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Path, Response
 
+from contracts.etags import IfMatch, tagged
 from contracts.problems import Problem
+from contracts.requests import Cursor, read
 from devices_api.cursors import number_position
 from devices_api.web.access import Reader, Writer, everywhere
-from devices_api.web.etags import IfMatch, tagged
-from devices_api.web.params import Cursor, ProfilesLimit, read
+from devices_api.web.params import ProfilesLimit
 from devices_api.web.profiles import ProfileId
 from devices_api.web.profileschemas import ProfileOut
 from devices_api.web.refusals import refusals

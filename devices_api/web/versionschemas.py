@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from contracts.times import format_time
 from devices_api.cursors import encode_cursor
 from devices_api.registry.profiles import Version
-from devices_api.times import format_time
 from devices_api.web.profileschemas import ProfileIn
 
 

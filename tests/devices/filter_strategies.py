@@ -7,8 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from contracts.times import format_time
 from devices_api.lists.filter_terms import KEYED, ORDERING, PARTS, SCALARS, Kind
-from devices_api.times import format_time
 
 TEXTS = ["a", "b", "ab", "B", "é", "ü_%", 'q"\\', "😀"]
 KEYS = ["k", "site", "a.b", 'q"\\', "é", "0", ""]

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from devices_api.times import SECOND
+from contracts.times import SECOND
 from tests.unit.devices_api.conftest import NOW
 
 ISSUER = "https://login.example/realms/plant"

@@ -9,8 +9,8 @@ import pytest
 from contracts.jetstream import ensure_stream
 from contracts.readings import READING_BATCH, Reading, ReadingBatch
 from contracts.streams import TELEMETRY
+from contracts.times import format_time
 from devices_api.telemetry import provenance
-from devices_api.times import format_time
 from tests.conftest import Server
 from tests.integration.registry_service import Service, running, until
 from tests.integration.test_processor_stream import Pipeline

@@ -17,6 +17,7 @@ from contracts.deadletters import DeadLetter, Reason
 from contracts.jetstream import Link
 from contracts.rates import parse_rate
 from contracts.readings import Reading, Value
+from contracts.times import SECOND
 from contracts.timeseries import Days, Tier
 from devices_api import database
 from devices_api.credentials.identity import Identity
@@ -32,7 +33,6 @@ from devices_api.metrics import Metrics
 from devices_api.registry.profiles import Profile
 from devices_api.repository import Repository
 from devices_api.telemetry.sqlite import SqliteTimeSeries
-from devices_api.times import SECOND
 from devices_api.web import api
 from devices_api.web.authentication import Authentication, Tokens
 from processor.engine import Engine

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from sqlalchemy import func, insert, select
 
+from contracts.times import SECOND, format_time
 from devices_api.access import Principal, Scope
 from devices_api.audit import HIDDEN, Fields, Wanted, audit
 from devices_api.database import transaction
 from devices_api.repository import Repository
 from devices_api.tables import group
-from devices_api.times import SECOND, format_time
 from tests.unit.devices_api.conftest import NOW, Service, problem
 
 ANNA = Principal("anna", frozenset({Scope.WRITE}), request="r-1")

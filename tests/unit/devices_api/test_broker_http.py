@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
+from contracts.times import SECOND
 from devices_api.credentials.identity import Identity
 from devices_api.credentials.passwords import MOST_OF_ONE, Passwords
 from devices_api.errors import UnavailableError
 from devices_api.repository import Repository
-from devices_api.times import SECOND
 from tests.integration.snippets import snippet
 from tests.unit.devices_api.certificate_makers import Made, certificate
 from tests.unit.devices_api.conftest import BROKER_KEY, KEY, NOW, Service, problem

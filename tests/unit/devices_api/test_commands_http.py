@@ -1,10 +1,10 @@
 from typing import Any
 
 from contracts.presence import Presence
+from contracts.times import SECOND
 from devices_api.access import Principal, Scope
 from devices_api.lists.filters import parse
 from devices_api.repository import Repository
-from devices_api.times import SECOND
 from devices_api.twins.command_repository import LEASE_NS, Heard, Wanted
 from devices_api.twins.commands import MOST_OPEN, Answer, Order
 from tests.unit.devices_api.conftest import NOW, Service, problem

@@ -9,9 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from contracts.deadletters import DeadLetter, Reason
+from contracts.times import SECOND
 from devices_api.letters.handover import Edit
 from devices_api.repository import Repository
-from devices_api.times import SECOND
 from tests.unit.devices_api import conftest
 from tests.unit.devices_api.cases import each
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from contracts.presence import Presence
-from devices_api.times import SECOND
+from contracts.times import SECOND
 from tests.unit.devices_api.cases import each
 from tests.unit.devices_api.conftest import KEY, NOW, Service, StoreFile, problem
 

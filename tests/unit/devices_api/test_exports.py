@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.readings import Value
+from contracts.times import LATEST, parse_time
 from devices_api.telemetry.exporting import CHUNK, Format, Page, encoded
-from devices_api.times import LATEST, parse_time
 from devices_api.web import exports
 from tests.unit.devices_api.conftest import NOW, Service, StoreFile, problem
 

@@ -4,11 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.readings import Value
+from contracts.times import SECOND
 from contracts.timeseries import DAY, HOUR, Days
 from devices_api.telemetry.filling import Fill, filled
 from devices_api.telemetry.thinning import LEAST, thinned
 from devices_api.telemetry.windows import Aggregate, Calendar, Every, Grid, Query, Unit, count_windows, plan, starts_in
-from devices_api.times import SECOND
 from tests.stores.oracle_of_queries import slowly
 
 BEGIN = 1_774_742_400 * SECOND

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.times import parse_time
 from devices_api.errors import FilterError
 from devices_api.lists.filters import DEEPEST, LONGEST, MOST_TERMS, parse
-from devices_api.times import parse_time
 from tests.devices.filter_strategies import filters
 
 

@@ -8,12 +8,12 @@ import httpx
 from sqlalchemy import insert, text
 
 from contracts import logs
+from contracts.times import SECOND, format_time
 from devices_api.access import Scope
 from devices_api.database import transaction
 from devices_api.keys.keyring import LIFETIME_S
 from devices_api.repository import Repository
 from devices_api.tables import group
-from devices_api.times import SECOND, format_time
 from devices_api.upkeep import Upkeep
 from devices_api.web.requestids import HEADER
 from tests.unit.devices_api.conftest import KEY, NOW, Service, StoreFile, problem

@@ -1,9 +1,9 @@
 import pytest
 
 from contracts.activity import Activity, Heard
+from contracts.times import format_time
 from devices_api.lists.choice import Chosen, Order, Position, write_cursor
 from devices_api.repository import Repository
-from devices_api.times import format_time
 from tests.unit.devices_api.cases import each
 from tests.unit.devices_api.conftest import Service, problem
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.times import LATEST, SECOND, format_time
 from devices_api.access import Scope, View
 from devices_api.keys.oidc import LEEWAY, Claims
-from devices_api.times import LATEST, SECOND, format_time
 
 NOW = 1_767_225_600 * SECOND
 GOOD = {"sub": "anna", "exp": NOW // SECOND + 60}

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.readings import Value
+from contracts.times import LATEST
 from devices_api.jobs.jobs import BadFileError
 from devices_api.jobs.point_files import Point, open_points
 from devices_api.telemetry.exporting import Format, Page, encoded
-from devices_api.times import LATEST
 
 _text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=5)
 _value: st.SearchStrategy[Value] = st.one_of(

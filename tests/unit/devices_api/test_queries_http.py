@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from contracts.times import SECOND, format_time
 from contracts.timeseries import DAY, HOUR, MINUTE
 from devices_api.telemetry.queries import MAX_SERIES
-from devices_api.times import SECOND, format_time
 from tests.unit.devices_api.cases import each
 from tests.unit.devices_api.conftest import NOW, Service, StoreFile, problem
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices_api.times import LATEST, SECOND, format_time, parse_interval, parse_time
+from contracts.times import LATEST, SECOND, format_time, parse_interval, parse_time
 
 moments = st.integers(0, LATEST)
 

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from devices_api.times import SECOND
+from contracts.times import SECOND
 from tests.unit.devices_api.conftest import NOW, Service, StoreFile, problem
 
 START, END = NOW // SECOND, NOW // SECOND + 60

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from contracts.readings import Value
 from contracts.sqlite_layout import SPANS
+from contracts.times import SECOND
 from contracts.timeseries import DAY, HOUR, MINUTE, Days, Tier
 from devices_api.errors import TooMuchError, UnavailableError
 from devices_api.telemetry import sqlite, sqlite_reads
 from devices_api.telemetry.sqlite import SqliteTimeSeries
 from devices_api.telemetry.windows import Aggregate, Every, Grid, Query, count_windows, end_of, plan
-from devices_api.times import SECOND
 from tests.stores.oracle_of_queries import slowly
 from tests.unit.devices_api.conftest import StoreFile
 

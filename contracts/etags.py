@@ -7,9 +7,8 @@ from typing import Annotated
 from fastapi import Depends, Header, Response
 
 from contracts.problems import Problem
-from devices_api.errors import StaleError
-from devices_api.registry.versions import Match
-from devices_api.web.params import bad
+from contracts.requests import bad
+from contracts.versions import Match, StaleError
 
 _TAG = re.compile(r'(W/)?"([^"]*)"')
 _ANY = range(1, 1 << 31)

@@ -2,7 +2,14 @@
 
 from collections.abc import Container
 
-from devices_api.errors import StaleError
+
+class StaleError(Exception):
+    """What was to be changed is at another `version` than the one that was named; 0 if it is not there."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(version)
+        self.version = version
+
 
 Match = Container[int] | None
 """The versions that something may be at for a change to be done; None: any."""
