@@ -94,6 +94,7 @@ alert = sa.Table(
     sa.Column("shelved_by", sa.String(256)),
     sa.Column("shelved_note", sa.String(4096)),
     sa.Column("shelved_until", sa.BigInteger),
+    sa.Column("end_asked_by", sa.String(256)),
     sa.Index("alert_state", "state", "id"),
     sa.Index("alert_resolved", "resolved_at"),
     sa.Index("alert_rule", "rule_id", "id"),

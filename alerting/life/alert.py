@@ -50,6 +50,8 @@ class What(StrEnum):
     ASSIGNED = "assigned"
     SHELVED = "shelved"
     UNSHELVED = "unshelved"
+    END_ASKED = "end_asked"
+    """Somebody wants it resolved; that follows."""
 
 
 class Subject(msgspec.Struct, frozen=True):

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from alerting import tables
 from alerting.database import connect, migrate
+from tests.unit.alerting.web_service import Web
 
 
 @pytest.fixture(scope="session")
@@ -30,4 +32,15 @@ async def engine(empty_database: Path, tmp_path: Path) -> AsyncIterator[AsyncEng
     path = shutil.copy(empty_database, tmp_path / "alerting.sqlite3")
     engine = connect(f"sqlite+aiosqlite:///{path}")
     yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def web(tmp_path: Path) -> AsyncIterator[Web]:
+    engine = connect(f"sqlite+aiosqlite:///{tmp_path}/web.sqlite3")
+    async with engine.begin() as connection:
+        await connection.run_sync(tables.metadata.create_all)
+    web = Web(engine)
+    async with web.client:
+        yield web
     await engine.dispose()

@@ -1,0 +1,84 @@
+"""The whole API: its routes under /api/v1, behind the key; its description at /docs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
+
+from alerting.alert_repository import AlertRepository
+from alerting.errors import UnavailableError
+from alerting.rule_repository import RuleRepository
+from alerting.web import alerts, rules
+from contracts import description, problems
+from contracts.requests import storable_address
+
+RETRY_AFTER_S = 1
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the routes stand on.
+
+    `ready` raises UnavailableError until the database is there. `changed` is called after each change of a rule, and
+    when an end was asked for; `said` when people are to be told of something. `now` gives ns since 1970 UTC.
+    `routers` are further routes under /api/v1.
+    """
+
+    rules: RuleRepository
+    alerts: AlertRepository
+    key: str
+    now: Callable[[], int]
+    new_id: Callable[[], str]
+    ready: Callable[[], None] = lambda: None
+    changed: Callable[[], None] = lambda: None
+    said: Callable[[], None] = lambda: None
+    routers: Sequence[APIRouter] = ()
+
+
+def build(parts: Parts) -> FastAPI:
+    """Build the application."""
+    app = FastAPI(
+        title="Sensorium alerting",
+        description="Rules, the alerts they give, and who is told.",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        separate_input_output_schemas=False,
+    )
+    problems.install(app)
+    description.install(app)
+    app.add_middleware(problems.BodyLimit)
+    for error in (UnavailableError, SQLAlchemyError, OSError):
+        app.add_exception_handler(error, _unavailable)
+
+    async def ready() -> None:
+        parts.ready()
+
+    key = Depends(problems.require_key(parts.key))
+    api = APIRouter(prefix="/api/v1", dependencies=[key, Depends(storable_address), Depends(ready)])
+    api.include_router(rules.routes(parts.rules, parts.changed, parts.now, parts.new_id))
+    api.include_router(alerts.routes(parts.alerts, parts.now))
+    for router in parts.routers:
+        api.include_router(router)
+    app.include_router(api)
+    return app
+
+
+def _unavailable(request: Request, error: Exception) -> JSONResponse:
+    """Answer 503, with when to ask again; what only a bug can bring about is answered as bugs are."""
+    if isinstance(error, DataError | IntegrityError | ProgrammingError):
+        detail = "This is a bug in the service; its log has the details."
+        return problems.answer(
+            request.scope, HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected", "Unexpected error", detail
+        )
+    return problems.answer(
+        request.scope,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "unavailable",
+        "Something that the answer needs is away",
+        "The service waits for its database; /readyz has the state. Try again.",
+        headers={"Retry-After": str(RETRY_AFTER_S)},
+    )
