@@ -1,4 +1,4 @@
-"""The text of a computed metric's expression, made ready for a CEL interpreter. Pure.
+"""The text of an expression over metrics, made ready for a CEL interpreter. Pure.
 
 What may take long or much memory is refused here, by a list of what is allowed: there are no comprehensions, no regular
 expressions, and no maps. Metrics become variables, whatever characters their names are of.
@@ -14,6 +14,11 @@ METHODS = ("contains", "endsWith", "size", "startsWith")
 COUNTERS: dict[str, Literal["rate", "delta"]] = {"rate": "rate", "delta": "delta"}
 MOST_ADDITIONS = 100
 """Most signs + in an expression: what joins texts may take time that grows with the square of their number."""
+ATTRIBUTES: dict[str, Literal["device", "profile", "groups"]] = {
+    "device": "device",
+    "profile": "profile",
+    "groups": "groups",
+}
 KEYWORDS = ("true", "false", "null", "in")
 
 _TOKEN = re.compile(
@@ -31,10 +36,14 @@ _TOKEN = re.compile(
 
 
 class Input(NamedTuple):
-    """What a variable stands for: the value of `metric`, or how it has changed since its point before."""
+    """What a variable stands for.
 
-    metric: str
-    what: Literal["value", "rate", "delta"]
+    The `value` of the metric `name`, or how it has changed since its point before; the value of the tag `name`; or,
+    without a name, the device's id, its profile or the list of its groups.
+    """
+
+    name: str
+    what: Literal["value", "rate", "delta", "tag", "device", "profile", "groups"]
 
 
 @dataclass
@@ -51,12 +60,14 @@ class _Token(NamedTuple):
     at: int
 
 
-def prepare(text: str, literal: Callable[[str], str]) -> Source:
+def prepare(text: str, literal: Callable[[str], str], *, attributes: bool = False) -> Source:
     """Make `text` ready. Raises ValueError, with the place and what is wrong, at what is not allowed.
 
     `literal` reads a text literal, quotes and escapes included. That `text` is CEL at all is left to the interpreter.
+    With `attributes`, `device`, `profile`, `groups` and `tags.NAME` are the device's own, and metrics of such names are
+    written m["NAME"].
     """
-    return _Reader(text, literal).read()
+    return _Reader(text, literal, attributes=attributes).read()
 
 
 def place(text: str, at: int) -> str:
@@ -68,8 +79,8 @@ def place(text: str, at: int) -> str:
 class _Reader:
     """Reads token after token, and writes each as the interpreter is to see it."""
 
-    def __init__(self, text: str, literal: Callable[[str], str]) -> None:
-        self._text, self._literal = text, literal
+    def __init__(self, text: str, literal: Callable[[str], str], *, attributes: bool) -> None:
+        self._text, self._literal, self._attributes = text, literal, attributes
         self._tokens = self._split()
         plus = [token for token in self._tokens if token.text == "+"]
         if len(plus) > MOST_ADDITIONS:
@@ -106,16 +117,36 @@ class _Reader:
             return
         if self._peek().text == "(":
             self._refuse(first, f"there is no function {first.text!r}; there are {_listed((*FUNCTIONS, *COUNTERS))}")
-        self._variable(Input(self._metric(first), "value"))
+        self._variable(self._attribute(first) or Input(self._metric(first), "value"))
+
+    def _attribute(self, first: _Token) -> Input | None:
+        """Read the rest of an attribute of the device, if `first` begins one."""
+        if not self._attributes:
+            return None
+        if first.text == "tags" and self._peek().text == "[":
+            return Input(
+                self._quoted_name('between tags[ and ] stands the name of a tag, in quotes: tags["site"]'), "tag"
+            )
+        if first.text == "tags" and self._peek().text == "." and self._peek(1).kind == "name":
+            self._next += 2
+            return Input(self._peek(-1).text, "tag")
+        if first.text == "tags":
+            self._refuse(first, 'a tag is written tags.site or tags["site"]; a metric of this name is m["tags"]')
+        what = ATTRIBUTES.get(first.text)
+        return None if what is None else Input("", what)
+
+    def _quoted_name(self, otherwise: str) -> str:
+        """Read `["NAME"]`, of which `[` comes next."""
+        quoted, closing = self._peek(1), self._peek(2)
+        if quoted.kind != "text" or closing.text != "]":
+            self._refuse(quoted, otherwise)
+        self._next += 3
+        return self._decode(quoted)
 
     def _metric(self, first: _Token) -> str:
         """Read the rest of a metric's name, of which `first` has been read."""
         if first.text == "m" and self._peek().text == "[":
-            quoted, closing = self._peek(1), self._peek(2)
-            if quoted.kind != "text" or closing.text != "]":
-                self._refuse(quoted, 'between m[ and ] stands the name of a metric, in quotes: m["outdoor humidity"]')
-            self._next += 3
-            return self._decode(quoted)
+            return self._quoted_name('between m[ and ] stands the name of a metric, in quotes: m["outdoor humidity"]')
         parts = [first.text]
         while self._peek().text == "." and self._peek(1).kind == "name" and self._peek(2).text != "(":
             parts.append(self._peek(1).text)

@@ -1,17 +1,20 @@
-"""Expressions of computed metrics: CEL over the metrics of one device. Pure.
+"""Expressions of computed metrics and of conditions: CEL over the metrics of one device. Pure.
 
 `voltage * current` - `outdoor.temperature > 30` - `m["wind speed"] / 3.6` - `rate(energy) * 3600` - `on ? power : 0`
 
 A number is a double, as metrics are: `2` is read as `2.0`. `rate` (per second) and `delta` say how a counter has
 changed since its point before; one that fell has begun anew at 0.
+
+A condition may ask for what the registry knows of the device, too:
+`temperature > 30 && profile == "fridge"` - `tags.site in ["north", "south"]` - `"cellar" in groups` - `device != "f-1"`
 """
 
 import math
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from contracts.cel_source import COUNTERS, FUNCTIONS, METHODS, place, prepare
+from contracts.cel_source import ATTRIBUTES, COUNTERS, FUNCTIONS, METHODS, place, prepare
 from contracts.readings import Value
 
 MOST_CHARACTERS = 1_000
@@ -45,39 +48,65 @@ class Change:
         self.rate = self.delta / seconds
 
 
+class Attributes(NamedTuple):
+    """What the registry knows of a device; `groups` with all those above them."""
+
+    device: str
+    profile: str
+    tags: Mapping[str, str] = {}
+    groups: Sequence[str] = ()
+
+    def get(self, what: str, name: str) -> object:
+        """Give one of them; of a tag that the device does not have, the empty text."""
+        return self.tags.get(name, "") if what == "tag" else getattr(self, what)
+
+
 class Expression:
     """A compiled expression.
 
-    `metrics` are the names of all that it needs; `counters`, of these, the ones whose change it needs. Raises
-    ValueError, with the place and what is wrong, where `text` is no expression.
+    `metrics` are the names of all that it needs; `counters`, of these, the ones whose change it needs; `attributes` is
+    whether it asks for any, which only one that is made with `attributes` may. Raises ValueError, with the place and
+    what is wrong, where `text` is no expression.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, attributes: bool = False) -> None:
         if len(text) > MOST_CHARACTERS:
             raise ValueError(f"an expression has at most {MOST_CHARACTERS} characters; this one has {len(text)}")
-        source = prepare(text, _literal)
+        source = prepare(text, _literal, attributes=attributes)
         _compile(text)  # what is wrong is told by the place where its writer has it
         self._program = _compile(source.text)
         functions = set(self._program.functions())
         if not functions <= _KNOWN or not set(self._program.variables()) <= source.inputs.keys():
             raise ValueError(f"this is read as {', '.join(sorted(functions - _KNOWN))}, which is not allowed")
-        if not source.inputs:
+        inputs = [(name, what.name, what.what) for name, what in source.inputs.items()]
+        self._values = [(name, metric) for name, metric, what in inputs if what == "value"]
+        self._changes = [(name, metric, what) for name, metric, what in inputs if what in COUNTERS]
+        self._attributes = [(name, of, what) for name, of, what in inputs if what in ATTRIBUTES or what == "tag"]
+        self.attributes = bool(self._attributes)
+        self.counters = frozenset(metric for _, metric, _ in self._changes)
+        self.metrics = self.counters.union(metric for _, metric in self._values)
+        if not self.metrics:
             raise ValueError("an expression is of metrics; this one names none")
-        self._inputs = [(name, what.metric, what.what) for name, what in source.inputs.items()]
-        self.metrics = frozenset(metric for _, metric, _ in self._inputs)
-        self.counters = frozenset(metric for _, metric, what in self._inputs if what in COUNTERS)
 
-    def evaluate(self, values: Mapping[str, Value], changes: Mapping[str, Change]) -> Value | None:
+    def evaluate(
+        self, values: Mapping[str, Value], changes: Mapping[str, Change], attributes: Attributes | None = None
+    ) -> Value | None:
         """Evaluate with the `values` of `metrics` and the `changes` of `counters`, all of them there.
 
-        Gives None where the expression says `null`. Raises FailedError.
+        `attributes` are there, too, if the expression may ask for them. Gives None where the expression says `null`.
+        Raises FailedError.
         """
-        variables: dict[str, Value] = {}
-        for name, metric, what in self._inputs:
-            value = values[metric] if what == "value" else getattr(changes[metric], what)
+        variables: dict[str, object] = {}
+        for name, metric in self._values:
+            value = values[metric]
             if type(value) is str and len(value) > MOST_TEXT:
                 raise FailedError(f"{metric!r} is text of more than {MOST_TEXT} characters")
             variables[name] = value
+        for name, metric, change in self._changes:
+            variables[name] = getattr(changes[metric], change)
+        if attributes is not None:
+            for name, of, attribute in self._attributes:
+                variables[name] = attributes.get(attribute, of)
         try:
             result = self._program.execute(variables)
         except Exception as error:  # whatever it is: it is about this expression and these values

@@ -4,14 +4,29 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from alerting.calendars import Calendar
+from alerting.judges.condition import Condition
+from alerting.judges.deviation import Deviation
+from alerting.judges.rate import Rate
+from alerting.judges.repeating import Repeating
 from alerting.judges.silence import silence_after
 from alerting.judges.threshold import Limits, Threshold
 from alerting.judges.verdict import Judge, WindowJudge
-from alerting.rules.kinds import AbsenceSpec, GroupSpec, Numbered, ThresholdSpec
+from alerting.judges.window import Joined
+from alerting.rules.kinds import (
+    ConditionSpec,
+    DeviationSpec,
+    Numbered,
+    RateSpec,
+    RepeatingSpec,
+    ThresholdSpec,
+    WindowSpec,
+)
 from alerting.rules.rule import Rule
 from alerting.rules.spec import RuleSpec
 from alerting.schedules import Hours
 from contracts.alerts import Severity
+from contracts.durations import parse_duration
+from contracts.expressions import Expression
 
 _NONE: Mapping[str, Calendar] = MappingProxyType({})
 
@@ -39,11 +54,33 @@ def limits_of(spec: Numbered) -> Limits:
 
 
 def _judge(spec: RuleSpec) -> Judge | WindowJudge | None:
-    if isinstance(spec, ThresholdSpec):
-        return Threshold(spec.metric, limits_of(spec))
-    if isinstance(spec, AbsenceSpec | GroupSpec):
-        return None
-    raise ValueError(f"rules of kind {spec.kind} are not there yet")
+    judge: Judge | WindowJudge | None = None  # absence and groups look at no value
+    match spec:
+        case ThresholdSpec():
+            judge = Threshold(spec.metric, limits_of(spec))
+        case RateSpec():
+            judge = Rate(spec.metric, limits_of(spec), parse_duration(spec.over), counter=spec.counter)
+        case RepeatingSpec():
+            judge = Repeating(spec.metric, limits_of(spec), spec.times, spec.of)
+        case WindowSpec():
+            judge = Joined(spec.metric, limits_of(spec), spec.function, spec.tier, spec.over_ns)
+        case DeviationSpec():
+            tau = parse_duration(spec.memory)
+            judge = Deviation(spec.metric, limits_of(spec), spec.direction, tau, spec.warm_up, spec.least)
+        case ConditionSpec():
+            judge = _condition(spec)
+    return judge
+
+
+def _condition(spec: ConditionSpec) -> Condition:
+    levels = [
+        (
+            Expression(level.condition, attributes=True),
+            None if level.hold is None else Expression(level.hold, attributes=True),
+        )
+        for level in spec.all_levels
+    ]
+    return Condition(levels, None if spec.max_age is None else parse_duration(spec.max_age))
 
 
 def _levels(spec: RuleSpec) -> list[tuple[Severity, float | None]]:

@@ -21,7 +21,8 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {
 class Limits:
     """The numbers of a rule's levels, in the order in which they are reached.
 
-    A level is breached by a value that is `op` its first number, and held by one that is `op` its second.
+    A level is breached by a value that is `op` its first number, and held by one that is `op` its second. There are
+    `count` of them.
     """
 
     def __init__(self, op: Operator, levels: Sequence[tuple[float, float]]) -> None:
@@ -30,6 +31,7 @@ class Limits:
         numbers = range(len(self._levels) + 1)
         self._verdicts = {(level, holds): Verdict(level, holds) for level in numbers for holds in numbers}
         self._verdicts[0, 0] = GOOD
+        self.count = len(self._levels)
 
     def verdict(self, value: float) -> Verdict:
         """Say which levels `value` breaches and holds."""
@@ -43,6 +45,11 @@ class Limits:
             elif compare(value, hold):
                 holds = number
         return self._verdicts[level, holds]
+
+    def verdict_of(self, number: float) -> Verdict:
+        """Say the same of a number that was made of values, and name it."""
+        found = self.verdict(number)
+        return Verdict(found.level, found.holds, number)
 
 
 class Threshold:

@@ -2,13 +2,19 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from alerting.rules.common import Duration, Level, Leveled, Metric, NoData, Number
 from alerting.rules.selector import Name
 from contracts.alerts import Operator, clear_problem
 from contracts.durations import parse_duration
-from contracts.expressions import MOST_CHARACTERS
+from contracts.expressions import MOST_CHARACTERS, Expression
+from contracts.timeseries import DAY, HOUR, MINUTE
+
+MOST_WINDOWS = 120
+"""Most windows that a rule joins."""
+TIERS = {"1m": MINUTE, "1h": HOUR, "1d": DAY}
+"""Width of a tier's windows in ns; a day may be an hour shorter or longer."""
 
 
 class NumberLevel(Level):
@@ -60,11 +66,16 @@ class ThresholdSpec(Numbered):
 
 
 class RateSpec(Numbered):
-    """Bad while a metric changes by `operator` `value` a second, measured over at least `over`."""
+    """Bad while a metric changes by `operator` `value` a second, measured over at least `over`.
+
+    A change downward is below 0: what falls too fast is `lt` a number below 0.
+    """
 
     kind: Literal["rate"]
     metric: Metric
-    over: Duration = Field(default="0s", description="Between readings that are so far apart; 0s: two that follow")
+    over: Duration = Field(
+        default="0s", description="Between readings that are so far apart, or further; 0s: two that follow"
+    )
     counter: bool = Field(default=False, description="It counts up: one that falls has begun anew at 0")
 
 
@@ -90,11 +101,27 @@ class WindowSpec(Numbered):
     metric: Metric
     function: Literal["mean", "min", "max", "sum", "count", "last", "first", "stddev", "range"]
     tier: Literal["1m", "1h", "1d"] = "1m"
-    over: Duration | None = Field(default=None, description="A multiple of the tier; one window where it is not given")
+    over: Duration | None = Field(
+        default=None, description=f"1 to {MOST_WINDOWS} windows of the tier; one where it is not given"
+    )
+
+    @property
+    def over_ns(self) -> int:
+        """`over` in ns."""
+        return TIERS[self.tier] if self.over is None else parse_duration(self.over)
+
+    @model_validator(mode="after")
+    def _whole_windows(self) -> Self:
+        windows, rest = divmod(self.over_ns, TIERS[self.tier])
+        if rest or not 1 <= windows <= MOST_WINDOWS:
+            raise ValueError(
+                f"over ({self.over}) has to be 1 to {MOST_WINDOWS} whole windows of the tier ({self.tier})"
+            )
+        return self
 
 
 class DeviationSpec(Numbered):
-    """Bad while a metric is `value` standard deviations or more from its exponentially weighted mean."""
+    """Bad while a metric is more than `value` standard deviations off its exponentially weighted mean."""
 
     kind: Literal["deviation"]
     metric: Metric
@@ -102,24 +129,52 @@ class DeviationSpec(Numbered):
     memory: Duration = Field(default="1h", description="Time constant of the mean and the deviation")
     warm_up: int = Field(default=30, ge=2, le=100_000, description="Values before it judges, also after a long gap")
     least: Number = Field(
-        default=0.0, ge=0, description="Smallest standard deviation that is believed, in the metric's unit"
+        default=0.0,
+        ge=0,
+        description="Smallest standard deviation that is believed, in the metric's unit; of one that often stands "
+        "still, give about the smallest step that it takes",
     )
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        if self.operator not in ("gt", "ge"):
+            raise ValueError("operator has to be gt or ge: deviations are far or not, `direction` says to which side")
+        if any(level.value <= 0 or (level.clear or 0) < 0 for level in self.all_levels):
+            raise ValueError("value counts standard deviations and has to be more than 0, clear no less than 0")
+        if parse_duration(self.memory) == 0:
+            raise ValueError("memory has to be more than 0s")
+        return self
+
+
+def _expression(text: str) -> str:
+    Expression(text, attributes=True)
+    return text
+
+
+Condition = Annotated[str, Field(min_length=1, max_length=MOST_CHARACTERS), AfterValidator(_expression)]
 
 
 class ConditionLevel(Level):
     """A level with an expression that is true while it is breached, and perhaps one that is true while it is held."""
 
-    condition: Annotated[str, Field(min_length=1, max_length=MOST_CHARACTERS)]
-    hold: Annotated[str, Field(min_length=1, max_length=MOST_CHARACTERS)] | None = None
+    condition: Condition
+    hold: Condition | None = None
 
 
 class ConditionSpec(Leveled):
     """Bad while an expression over metrics and attributes of a device is true."""
 
     kind: Literal["condition"]
-    condition: Annotated[str, Field(min_length=1, max_length=MOST_CHARACTERS)] | None = None
-    hold: Annotated[str, Field(min_length=1, max_length=MOST_CHARACTERS)] | None = Field(
+    condition: Condition | None = Field(
+        default=None, description='As in `temperature > 30 && door == "open" && tags.site == "north"`'
+    )
+    hold: Condition | None = Field(
         default=None, description="A firing alert lasts while this is true; `condition` where it is not given"
+    )
+    max_age: Duration | None = Field(
+        default=None,
+        description="A metric whose newest value is older than this, at the time of the reading that is judged, counts "
+        "as absent; of any age where not given",
     )
     levels: Annotated[list[ConditionLevel], Field(min_length=1, max_length=3)] | None = None  # type: ignore[assignment]  # as above
 
@@ -127,6 +182,8 @@ class ConditionSpec(Leveled):
     def _one_way(self) -> Self:
         if (self.condition is None) == (self.levels is None):
             raise ValueError("give either condition or levels")
+        if self.hold is not None and self.levels is not None:
+            raise ValueError("with levels, each level has its own hold")
         return self
 
     @property

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.expressions import MOST_CHARACTERS, MOST_TEXT, Change, Expression, FailedError
+from contracts.expressions import MOST_CHARACTERS, MOST_TEXT, Attributes, Change, Expression, FailedError
 from contracts.readings import Value
 
 VALUES: dict[str, Value] = {
@@ -174,6 +174,46 @@ def test_the_longest_expressions_are_compiled_and_evaluated() -> None:
     ]:
         assert len(text) <= MOST_CHARACTERS
         assert Expression(text).evaluate({"x": 1.0, "on": True, "mode": "ab"}, {}) == value
+
+
+FRIDGE = Attributes("f-1", "fridge", {"site": "north", "max t": "4.5"}, ["cellar", "house"])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('t > 4 && profile == "fridge"', True),
+        ('t > 4 && device in ["f-2", "f-3"]', False),
+        ('t > 4 && tags.site == "north" && tags["site"].startsWith("n")', True),
+        ('t > 4 && "cellar" in groups && !("roof" in groups)', True),
+        ('t > double(tags["max t"])', True),
+        ('t > 4 && tags.room == ""', True),
+        ('m["profile"] > 4 && m["device"] > 4 && m["tags.site"] > 4 && m["groups"] > 4', True),
+        ("outdoor.profile > 4", True),
+    ],
+)
+def test_a_condition_may_ask_for_attributes_of_the_device(text: str, value: Value) -> None:
+    expression = Expression(text, attributes=True)
+    assert expression.evaluate(dict.fromkeys(expression.metrics, 5.0), {}, FRIDGE) is value
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('profile == "fridge" && tags.site == "x"', "names none"),
+        ("t > 1 && tags == 1", "line 1, column 10: a tag is written tags.site"),
+        ("t > 1 && tags[site] == 1", "between tags.* stands the name of a tag"),
+        ("t > 1 && tags.site.town == 1", "there is no method 'town'"),
+        ('t > 1 && groups[0] == "x"', "a value has no parts"),
+    ],
+)
+def test_what_is_no_attribute_says_where_and_why(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Expression(text, attributes=True)
+
+
+def test_a_computed_metric_has_metrics_of_these_names_in_place_of_attributes() -> None:
+    assert Expression("profile + tags.site").metrics == {"profile", "tags.site"}
 
 
 @given(st.text(st.sampled_from(printable + "é\U0001f600"), max_size=60) | st.text(max_size=30))
