@@ -1,14 +1,16 @@
 """The connection to alerting's database, set up so that a commit is on disk, and its migrations."""
 
 import asyncio
+import contextlib
 import importlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, event, inspect, text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration. It is named here so that a start that needs none does not import Alembic."""
 
 WRITE = {"sqlite_begin": "IMMEDIATE"}
@@ -35,6 +37,15 @@ def _set_up(connection: Any, _: object) -> None:  # noqa: ANN401 - SQLAlchemy's 
 def _begin(connection: Connection) -> None:
     mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
     connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+@contextlib.asynccontextmanager
+async def write(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Begin a transaction that writes: it is committed at the end, and rolled back on an error."""
+    async with engine.connect() as connection:
+        await connection.execution_options(**WRITE)
+        async with connection.begin():
+            yield connection
 
 
 async def migrate(engine: AsyncEngine) -> None:

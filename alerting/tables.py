@@ -55,7 +55,9 @@ revision = sa.Table(
     sa.Column("name", sa.String(32), primary_key=True),
     sa.Column("value", sa.BigInteger, nullable=False),
 )
-"""Counts the changes of `rules`, and of `routing`, which is all that decides who is told, so that replicas see them."""
+"""Counts the changes of `rules`, and of `routing`, which is all that decides who is told, so that replicas see them.
+
+`partitions` is into how many the rows of device_state and alert are divided."""
 
 alert = sa.Table(
     "alert",
@@ -111,6 +113,8 @@ sa.Index(
     postgresql_where=is_open,
 )
 sa.Index("alert_open_partition", alert.c.partition, sqlite_where=is_open, postgresql_where=is_open)
+is_to_end = sa.and_(alert.c.end_asked_by.is_not(None), is_open)
+sa.Index("alert_end_asked", alert.c.partition, sqlite_where=is_to_end, postgresql_where=is_to_end)
 
 change = sa.Table(
     "change",

@@ -1,4 +1,4 @@
-"""The registry in PostgreSQL, for the same tests that run on SQLite."""
+"""The registry and alerting in PostgreSQL, for the same tests that run on SQLite."""
 
 import asyncio
 import tempfile
@@ -9,6 +9,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from alerting import database as alerting_database
+from alerting.tables import metadata as alerting_metadata
 from devices_api import database
 from devices_api.repository import Repository
 from devices_api.tables import metadata
@@ -73,3 +75,38 @@ def tables(runner: asyncio.Runner, postgres: Postgres) -> Iterator[AsyncEngine]:
     runner.run(database.migrate(engine))
     yield engine
     runner.run(engine.dispose())
+
+
+async def _migrate_alerting(url: str) -> None:
+    engine = alerting_database.connect(url)
+    await alerting_database.migrate(engine)
+    await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def alerting_url(postgres: Postgres) -> str:
+    """Give a database with alerting's newest tables, for one test after the other."""
+    url = postgres.database()
+    asyncio.run(_migrate_alerting(url))
+    return url
+
+
+@pytest.fixture
+async def engine(alerting_url: str) -> AsyncIterator[AsyncEngine]:
+    """Give alerting's tables with nothing in them."""
+    engine = alerting_database.connect(alerting_url)
+    tables = ", ".join(f'"{table.name}"' for table in alerting_metadata.sorted_tables if table.name != "revision")
+    async with engine.begin() as connection:
+        await connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY"))
+        await connection.execute(text("DELETE FROM revision WHERE name = 'partitions'"))
+        await connection.execute(text("UPDATE revision SET value = 0"))
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def empty_engine(empty_url: str) -> AsyncIterator[AsyncEngine]:
+    """Give a database with nothing in it, for alerting."""
+    engine = alerting_database.connect(empty_url)
+    yield engine
+    await engine.dispose()

@@ -44,3 +44,11 @@ async def web(tmp_path: Path) -> AsyncIterator[Web]:
     async with web.client:
         yield web
     await engine.dispose()
+
+
+@pytest.fixture
+async def empty_engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    """Give a database with nothing in it."""
+    engine = connect(f"sqlite+aiosqlite:///{tmp_path}/nothing.sqlite3")
+    yield engine
+    await engine.dispose()
