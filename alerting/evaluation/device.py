@@ -60,15 +60,18 @@ class DeviceState:
         rule = watch.rule
         track = self.tracks.get(rule.id)
         if track is None:
-            memory = None if rule.judge is None else rule.judge.memory
             resting = self.resting.pop(rule.id, None)
             if resting is None:
-                track = Track(rule.id, self.subject, len(rule.severities), None if memory is None else memory())
+                track = Track(rule.id, self.subject, len(rule.severities), watch.new_memory())
                 track.looks, track.condition = watch.looks, watch.condition
             else:
-                track = restored(resting, rule.id, self.subject, len(rule.severities), memory)
+                track = restored(resting, rule.id, self.subject, len(rule.severities), watch.memory)
             self.tracks[rule.id] = track
         return track
+
+    def newest(self) -> int:
+        """Give the newest time at which something was known of the device, by whatever clock."""
+        return max(self.known, self.heard, *(at for at, _ in self.last.values()), *self.windows.values())
 
     def row(self) -> bytes:
         """Give what has to be on disk."""

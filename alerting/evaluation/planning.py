@@ -21,7 +21,7 @@ def plan(state: DeviceState, watches: Iterable[Watch]) -> None:
                 plain.setdefault(metric, []).append((watch.judge.judge, track, watch))
         elif not watch.metrics:
             absences.append((watch, track))
-        elif watch.judge is not None or watch.rule.silence_after is not None:
+        else:
             for metric in watch.metrics:
                 others.setdefault(metric, []).append((watch, track))
                 if watch.judge is not None:

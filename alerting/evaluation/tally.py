@@ -18,3 +18,10 @@ class Tally(msgspec.Struct):
     failed: int = 0
     forgotten: int = 0
     unreadable: int = 0
+
+    def taken(self) -> "Tally":
+        """Give the counts, and count from zero."""
+        counts = msgspec.structs.replace(self)
+        for field in self.__struct_fields__:
+            setattr(self, field, 0)
+        return counts
