@@ -13,11 +13,13 @@ from typing import Protocol
 
 from contracts.lease import Lease, LeaseBucket, Times
 from contracts.logs import Log
+from contracts.mqtt import Publisher
 from contracts.uplink import Kind
 from devices_api.credentials.dynsec import PLUGIN, dynsec_of
 from devices_api.credentials.identity import Identity
 from devices_api.credentials.passwords import Passwords
 from devices_api.credentials.provisioning import Answering
+from devices_api.errors import UnavailableError
 from devices_api.jobs.job_devices import DeviceExport, DeviceImport
 from devices_api.jobs.job_runner import Build, Runner
 from devices_api.jobs.job_telemetry import TelemetryImport
@@ -35,7 +37,6 @@ from devices_api.stream import StreamServer
 from devices_api.telemetry.timeseries import TimeSeries
 from devices_api.twins.commander import AnswerReader, Commander
 from devices_api.twins.downlink import ReportReader, TwinSender
-from devices_api.twins.mqtt import Publisher
 from devices_api.twins.uplink import Handler, UplinkReader
 from devices_api.upkeep import Upkeep
 
@@ -85,7 +86,7 @@ class Work:
     ) -> None:
         repository, stream, settings = tools.repository, tools.stream, tools.settings
         metrics, log, now = tools.metrics, tools.log, tools.now
-        mqtt = self.mqtt = Publisher(settings, tools.rng, log)
+        mqtt = self.mqtt = Publisher(settings, tools.rng, log, "devices_api", UnavailableError)
         metrics.broker_connected.set_function(lambda: float(mqtt.up))
         self._relay = Relay(repository.outbox, stream, metrics, log)
         self._twins = TwinSender(repository.twins, mqtt, metrics, log, now)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from contracts import topics
 from contracts.deadletters import Reason
 from contracts.logs import Log
+from contracts.mqtt import Publisher
 from devices_api.metrics import Metrics
 from devices_api.rounds import Rounds
 from devices_api.twins.command_repository import Commands, Heard, UnknownCommandError
 from devices_api.twins.commands import Command, message, read_answer
-from devices_api.twins.mqtt import Publisher
 from devices_api.twins.uplink import RefusedError, Told
 
 AT_ONCE = 128

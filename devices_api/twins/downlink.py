@@ -8,10 +8,10 @@ import msgspec
 from contracts import topics
 from contracts.deadletters import Reason
 from contracts.logs import Log
+from contracts.mqtt import Publisher
 from devices_api.errors import UnavailableError
 from devices_api.metrics import Metrics
 from devices_api.rounds import Rounds
-from devices_api.twins.mqtt import Publisher
 from devices_api.twins.twin import delta, read_report, state_of
 from devices_api.twins.twins import LEASE_NS, Due, Report, Twins, UnknownDeviceError
 from devices_api.twins.uplink import RefusedError, Told

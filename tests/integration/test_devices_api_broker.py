@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from contracts import logs
+from contracts.mqtt import Publisher
 from devices_api.errors import UnavailableError
 from devices_api.settings import Settings
-from devices_api.twins.mqtt import Publisher
 from tests.conftest import Server, free_port
 from tests.integration.mqtt_device import connected
 from tests.integration.registry_service import KEY, until
@@ -19,7 +19,7 @@ from tests.integration.registry_service import KEY, until
 @contextlib.asynccontextmanager
 async def publishing(port: int) -> AsyncIterator[Publisher]:
     settings = Settings.model_validate({"key": KEY, "mqtt_host": "127.0.0.1", "mqtt_port": port})
-    publisher = Publisher(settings, random.Random(1), logs.quiet())
+    publisher = Publisher(settings, random.Random(1), logs.quiet(), "devices_api", UnavailableError)
     task = asyncio.create_task(publisher.run())
     try:
         yield publisher

@@ -1,4 +1,4 @@
-"""The MQTT broker, which devices_api only publishes to: one connection, kept up, and messages that it acknowledges.
+"""The MQTT broker for a service that only publishes: one connection, kept up, and messages that it acknowledges.
 
 paho-mqtt works in a thread of its own; what it tells is handed to the event loop. Each connection is a client and a
 session of its own, so that nothing is sent again behind the back of whoever was told that it failed.
@@ -16,7 +16,6 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from contracts.backoff import delays, set_within
 from contracts.broker import BrokerSettings, tls_of
 from contracts.logs import Log
-from devices_api.errors import UnavailableError
 
 NAME = "broker"
 AT_ONCE = 256
@@ -29,10 +28,15 @@ _CONNECT_S = 2.0
 
 
 class Publisher:
-    """Publishes at QoS 1. Without a host there is no broker: then nothing can be published."""
+    """Publishes at QoS 1. Without a host there is no broker: then nothing can be published.
 
-    def __init__(self, settings: BrokerSettings, rng: Random, log: Log) -> None:
-        self._settings, self._rng, self._log = settings, rng, log
+    `service` is what its clients are named after; `away` makes, from NAME, the error that `publish` raises.
+    """
+
+    def __init__(
+        self, settings: BrokerSettings, rng: Random, log: Log, service: str, away: Callable[[str], Exception]
+    ) -> None:
+        self._settings, self._rng, self._log, self._service, self._away = settings, rng, log, service, away
         self._client: Client | None = None  # once the broker has accepted it
         self._lost, self._stopping = asyncio.Event(), asyncio.Event()
         self._room = asyncio.Semaphore(AT_ONCE)
@@ -63,14 +67,14 @@ class Publisher:
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Return once the broker has acknowledged the message.
 
-        Raises UnavailableError where it cannot be reached or does not answer; it may have the message even so.
+        Raises what `away` makes where it cannot be reached or does not answer; it may have the message even so.
         """
         async with self._room:
             if self._client is None:
-                raise UnavailableError(NAME)
+                raise self._away(NAME)
             sent = self._client.publish(topic, payload, qos=1, retain=retain)
             if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                raise UnavailableError(NAME)
+                raise self._away(NAME)
             answer = self._waiting[sent.mid] = asyncio.get_running_loop().create_future()
             lost = self._lost
             try:
@@ -78,7 +82,7 @@ class Publisher:
                     await answer
             except TimeoutError as error:
                 lost.set()
-                raise UnavailableError(NAME) from error
+                raise self._away(NAME) from error
             finally:
                 if self._waiting.get(sent.mid) is answer:
                     del self._waiting[sent.mid]
@@ -110,7 +114,7 @@ class Publisher:
             await asyncio.to_thread(client.loop_stop)
             for answer in self._waiting.values():
                 if not answer.done():
-                    answer.set_exception(UnavailableError(NAME))
+                    answer.set_exception(self._away(NAME))
             self._waiting.clear()
         if accepted.is_set():
             self._log.info("mqtt.disconnected")
@@ -118,7 +122,7 @@ class Publisher:
 
     def _new_client(self, lost: asyncio.Event, accepted: asyncio.Event) -> Client:
         """Build a client for one connection. Raises OSError if a certificate cannot be read."""
-        name = f"devices_api-{self._rng.getrandbits(64):016x}"
+        name = f"{self._service}-{self._rng.getrandbits(64):016x}"
         client = Client(CallbackAPIVersion.VERSION2, name, clean_session=True, reconnect_on_failure=False)
         client.max_inflight_messages = 0  # they are bounded here
         client.connect_timeout = _CONNECT_S
