@@ -31,14 +31,19 @@ class Metrics:
         self.transitions = counter("transitions", "Alerts that came to a state, once that is on disk", "state")
         self.notifications = counter(
             "notifications",
-            "Calls of a webhook: delivered, failed (is tried again), refused (address not allowed; is tried again); "
-            "and notifications given up because of their age (expired) or because the outbox was full (full)",
+            "Tries to deliver a notification: delivered, failed, misconfigured (the receiver wants another key, or is "
+            "not at this path), rejected (it does not want this one), refused (not tried: its address is not allowed), "
+            "all of which but the first are tried again; and notifications given up because of their age, or of their "
+            "receiver being deleted (expired), or because too many waited (full)",
             "result",
         )
         self.commits = counter("commits", "Transactions with alerts, marks and the positions")
         self.rules = gauge("rules", "Rules loaded, enabled or not")
         self.open_alerts = gauge("open_alerts", "Alerts that are pending or firing now", "state")
         self.outbox_pending = gauge("outbox_pending", "Notifications that wait for their receiver")
+        self.pushes = counter(
+            "pushes", "Alerts that fire, pushed again to a Prometheus Alertmanager: taken, or not (failed)", "result"
+        )
         self.lag_messages = gauge("lag_messages", "Messages that wait on a stream, at the last read", "stream")
         self.lag_seconds = gauge("lag_seconds", "Age of the newest message read, or 0 where nothing waits", "stream")
         self.attached = gauge("attached", "1 while the stream is being read, else 0", "stream")
@@ -47,5 +52,5 @@ class Metrics:
             self.skipped.labels(reason)
         for state in State:
             self.transitions.labels(state.value)
-        for result in ("delivered", "failed", "refused", "expired", "full"):
+        for result in ("delivered", "failed", "misconfigured", "rejected", "refused", "expired", "full"):
             self.notifications.labels(result)

@@ -40,7 +40,7 @@ delivery = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("next_at", sa.BigInteger),
     sa.Column("ended_at", sa.BigInteger),
-    sa.Index("delivery_waiting", "receiver", "state", "group_key", "seq"),
+    sa.Index("delivery_waiting", "state", "receiver", "group_key", "seq"),
     sa.Index("delivery_state", "state", "id"),
     sa.Index("delivery_ended", "ended_at"),
 )

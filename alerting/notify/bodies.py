@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from alerting.times import format_time
 from contracts.alerts import AlertEvent, Notification, encode_notification
+from contracts.times import format_time
 
 SIGNATURE = "Sensorium-Signature"
 NEVER = "0001-01-01T00:00:00Z"

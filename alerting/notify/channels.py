@@ -6,6 +6,7 @@ import msgspec
 
 from alerting.notify.apprises import Apprises
 from alerting.notify.bodies import SIGNATURE, plain_body, pushed, signature, superseded, webhook_body
+from alerting.notify.book import Book
 from alerting.notify.mail import Mail
 from alerting.notify.messages import MOST_TOPIC, line
 from alerting.notify.outcome import DELIVERED, Outcome, Result
@@ -38,6 +39,7 @@ class Channels:
 
     def __init__(
         self,
+        book: Book,
         webhook: Webhook,
         mail: Mail,
         apprises: Apprises,
@@ -45,8 +47,13 @@ class Channels:
         public_url: str,
         now: Callable[[], int],
     ) -> None:
-        self._webhook, self._mail, self._apprises, self._mqtt = webhook, mail, apprises, mqtt
+        self._book, self._webhook, self._mail, self._apprises, self._mqtt = book, webhook, mail, apprises, mqtt
         self._public_url, self._now = public_url.rstrip("/"), now
+
+    async def deliver(self, name: str, notification: Notification, tries: int = 0) -> Outcome | None:
+        """Deliver to the receiver `name`, as `send` does; None if there is none."""
+        receiver = await self._book.find(name)
+        return None if receiver is None else await self.send(receiver, notification, tries)
 
     async def send(self, receiver: Receiver, notification: Notification, tries: int = 0) -> Outcome:
         """Deliver a notification once; `tries` is how often it was tried before. Never raises."""

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 
 from alerting.templates import Templates
-from alerting.times import format_time
 from contracts.alerts import AlertEvent, Notification
+from contracts.times import format_time
 
 MOST_SUBJECT = 200
 """Characters of a subject or title."""

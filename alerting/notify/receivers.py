@@ -13,9 +13,6 @@ from alerting.notify.messages import BODY, SUBJECT, TITLE, TOPIC, message_proble
 SECRET = "<secret>"  # noqa: S105 - it stands where a secret is not shown
 """What is read in place of a secret; whoever writes it back keeps the secret."""
 
-BUILT_IN = "default"
-"""Id of the receiver that ALERTING_WEBHOOK_URL makes."""
-
 
 def _not_masked(text: str) -> str:
     if SECRET in text:
