@@ -1,10 +1,12 @@
 """Composition root of ingest: the only file that builds adapters, and reads the clock."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from random import SystemRandom
 
+from nats.errors import Error as NatsError
 from prometheus_client import CollectorRegistry
 
 from contracts import streams
@@ -12,6 +14,7 @@ from contracts.backoff import end, keep_running
 from contracts.deadletters import Reason
 from contracts.devices import kv_key
 from contracts.directory import Directory
+from contracts.heard import AWAY, EVERY_S, Heard, Telling
 from contracts.jetstream import Link
 from contracts.lease import Lease, LeaseBucket, Times
 from contracts.logs import Log
@@ -36,6 +39,7 @@ from ingest.routes import Routes
 from ingest.sessions import Sessions
 from ingest.settings import Settings
 from ingest.stream import Stream
+from ingest.watermark import Watermark
 
 FSYNC = "fsync on every acknowledgement (sync_interval: always)"
 LEASE_TIMES = Times(renew=2.0, lose=6.0, take=10.0)
@@ -98,11 +102,14 @@ class App:
             activity_uncounted=lambda: self._tally.uncounted,
             raw_displaced=lambda: admission.raw_displaced,
             lease_held=lambda: self._leading,
+            heard_age_seconds=self._heard_age,
             broker_connected=lambda: self._session.connected,
         )
+        self._telling = Telling(self._link, settings.client_id)
         self._recalled = asyncio.Event()
         me = f"{settings.client_id}/{self._rng.randbytes(8).hex()}"
         self._turned = asyncio.Event()
+        self._joined = asyncio.Event()
         bucket, key = LeaseBucket(self._link, _LEASES), kv_key(settings.shared_group)
         self._lease = Lease(bucket, key, me, LEASE_TIMES, time.monotonic, self._turned.set, log)
         self._leading = not settings.shared_group  # whether messages whose order matters are ours to take
@@ -143,6 +150,7 @@ class App:
             self._keep("broker", self._take_from_broker),
             self._keep("replays", self._take_replays),
             self._keep("activity", self._tell_activity),
+            self._keep("heard", self._tell_heard),
         ]
         if self._settings.shared_group:
             self._sources += [self._keep("lease", self._keep_lease), self._keep("turns", self._take_turns)]
@@ -159,6 +167,7 @@ class App:
                     await self._session.hand_over()
                     await self._pipeline.drained()
                     await self._tally.tell(self._stream.write, self._now())
+                    await self._tell_left()
         except TimeoutError:
             if self._pipeline.held:
                 self._log.warning("drain.left_unacknowledged", messages=self._pipeline.held)
@@ -192,6 +201,7 @@ class App:
     async def _take_from_broker(self) -> None:
         """Take nothing until it can be written and its device be known."""
         await self._until_known()
+        await self._join()
         await self._session.run(Sessions(self._link, self._settings.client_id, self._log))
 
     async def _until_known(self) -> None:
@@ -242,6 +252,41 @@ class App:
         while True:
             await asyncio.sleep(INTERVAL_S)
             await self._tally.tell(self._stream.write, self._now())
+
+    async def _join(self) -> None:
+        """Have others wait for what we hear, before we are sent anything."""
+        while True:
+            try:
+                self._session.watermark = Watermark(await self._telling.told())
+                await self._telling.tell(Heard(self._session.watermark.upto))
+            except AWAY as error:
+                self._log.debug("heard.untold", error=repr(error))
+                await asyncio.sleep(EVERY_S)
+            else:
+                self._joined.set()
+                return
+
+    async def _tell_heard(self) -> None:
+        """Tell up to when we have heard, as long as we take anything in."""
+        await self._joined.wait()
+        while True:
+            await asyncio.sleep(EVERY_S)
+            heard = Heard(self._session.heard())
+            try:
+                async with asyncio.timeout(EVERY_S):
+                    await self._telling.tell(heard)
+            except AWAY as error:
+                self._log.debug("heard.untold", error=repr(error))
+
+    async def _tell_left(self) -> None:
+        try:
+            await self._telling.tell(Heard(self._session.watermark.upto, left=True))
+        except NatsError as error:
+            self._log.debug("heard.untold", error=repr(error))
+
+    def _heard_age(self) -> float:
+        upto = self._session.watermark.upto
+        return (self._now() - upto) / 1e9 if upto else math.inf
 
     def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         return asyncio.create_task(keep_running(name, work, self._rng, self._log), name=f"ingest-{name}")

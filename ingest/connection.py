@@ -42,6 +42,10 @@ class Connection(asyncio.Protocol):
         self._pending: dict[int, asyncio.Future[bytes]] = {}  # packet identifier -> codes of its SUBACK or UNSUBACK
         self._number = 0
         self._heard = self._pinged = False
+        self._pings = self._pongs = 0
+        self._asking: tuple[int, int] | None = None  # number and time of the ping that `ask` has sent
+        self.answered_at = 0
+        """When `ask` was called of which the broker has answered the last; 0 if it has not yet."""
         self._paused = self._congested = False
         self._why = ""
         self.ended: asyncio.Future[str] = self._loop.create_future()
@@ -95,6 +99,12 @@ class Connection(asyncio.Protocol):
             if self._transport is not None and not self._transport.is_closing():
                 self._transport.resume_reading()
 
+    def ask(self, now: int) -> None:
+        """Ask the broker for a sign, at `now`, unless one is under way: it comes behind what is there for us."""
+        if self._asking is None and not self._paused:
+            self._ping()
+            self._asking = self._pings, now
+
     async def keep_alive(self, seconds: int) -> None:
         """Show that we live, and end the connection if the broker does not: for as long as it lasts."""
         while True:
@@ -104,7 +114,7 @@ class Connection(asyncio.Protocol):
                 self.end("no answer to a ping")
                 return
             self._heard, self._pinged = False, True
-            self._write(requests.PINGREQ)
+            self._ping()
 
     async def close(self) -> None:
         """Say goodbye; the broker keeps the session, and publishes no will."""
@@ -169,8 +179,16 @@ class Connection(asyncio.Protocol):
             self._write(b"\x70\x02" + body[:2])
         elif packet.kind == DISCONNECT:
             self._why = reason(body[0]) if body else "closed by the broker"
-        elif packet.kind != PINGRESP:
+        elif packet.kind == PINGRESP:
+            self._pongs += 1
+            if self._asking is not None and self._pongs >= self._asking[0]:
+                self.answered_at, self._asking = self._asking[1], None
+        else:
             raise BrokenStreamError(f"a packet of kind {packet.kind}")
+
+    def _ping(self) -> None:
+        self._pings += 1
+        self._write(requests.PINGREQ)
 
     def _next(self) -> int:
         self._number = self._number % _IDENTIFIERS + 1

@@ -34,14 +34,16 @@ class Cycle:
 
     `receipts` has what acknowledges each message at its source, in the order of arrival; `stored` is set for those
     who wait. `bytes` is about what all of it takes in memory. `receiver` is the name of this process in dead letters.
-    `further` counts, by device, the readings beyond the first of each message. `remembered` is what decoders have
-    learnt from these messages, which is written with them.
+    `began` is when the first message was received that is not taken again, 0 if there is none. `further` counts, by
+    device, the readings beyond the first of each message. `remembered` is what decoders have learnt from these
+    messages, which is written with them.
     """
 
     __slots__ = (
         "_readings",
         "_rest",
         "batches",
+        "began",
         "bytes",
         "flags",
         "further",
@@ -68,6 +70,7 @@ class Cycle:
         self.receipts: list[object] = []
         self.stored: list[asyncio.Event] = []
         self.bytes = 0
+        self.began = 0
         self.plain = 0  # messages stored whole with one reading, nearly all: not in `outcomes` but by `settle`
         self.readings = 0
         self.further: Counter[str] = Counter()

@@ -15,6 +15,7 @@ FOLLOWED = {
     "activity_uncounted": "Follows how many stored messages are in no Activity, for too many devices, since the start",
     "raw_displaced": "Follows how many raw numbers keep_raw could not keep, for a metric of that name, since the start",
     "lease_held": "Is 1 while messages whose order matters are this process's to take, else 0",
+    "heard_age_seconds": "Follows how long ago it was up to when all that the broker had for us is on the stream",
     "broker_connected": "Is 1 while there is a session with the broker, else 0",
 }
 """Gauges, and what each follows."""

@@ -18,6 +18,7 @@ from ingest.pipeline import Pipeline
 from ingest.requests import Connect, Will
 from ingest.settings import Settings
 from ingest.subscriptions import Memory, Subscriptions
+from ingest.watermark import Watermark
 
 _KEEP_ALIVE_S = 30
 _STABLE_S = 10.0
@@ -53,6 +54,7 @@ class Session:
         self._ended_at = 0
         self._more = asyncio.Event()
         self._keep_alive_s = _KEEP_ALIVE_S
+        self.watermark = Watermark()
 
     @property
     def connected(self) -> bool:
@@ -64,6 +66,17 @@ class Session:
         if self._connection is None or not self._connection.open:
             return ("broker",)
         return self._subscriptions.missing
+
+    def heard(self) -> int:
+        """Up to when all that the broker had for us is on the stream; to be asked each second."""
+        now, connection = self._now(), self._connection
+        sign = 0
+        if connection is not None and self.connected and (sign := connection.answered_at):
+            oldest = [self._pipeline.oldest, self._waiting[0][0].received if self._waiting else 0]
+            sign = min(sign, *(received for received in oldest if received), now)
+        if connection is not None and connection.open:
+            connection.ask(now)
+        return self.watermark.note(sign, now)
 
     def follow(self, filters: Sequence[str], alone: Sequence[str] = ()) -> None:
         """Be subscribed to these filters from now on, and to no others; to those in `alone` outside of the group."""
@@ -211,6 +224,7 @@ class Session:
         if settings.shared_group and not answer.shared:
             raise BrokerError("it has no shared subscriptions")
         self._inflight.resumed(self._now(), session_present=answer.session_present)
+        self.watermark.connected(self._now(), session_present=answer.session_present)
         self._keep_alive_s = _KEEP_ALIVE_S if answer.keep_alive_s is None else answer.keep_alive_s
         if self._status_topic:
             connection.send(self._status_topic, b"online", retain=True)

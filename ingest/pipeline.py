@@ -91,6 +91,11 @@ class Pipeline:
         cycle = self._cycle
         return len(cycle.receipts) + self._in_flight >= self._window or cycle.bytes >= CYCLE_BYTES
 
+    @property
+    def oldest(self) -> int:
+        """When the oldest message came that is held, ns since 1970 UTC; 0 if none is, but for what is taken again."""
+        return (self._writing.began if self._writing else 0) or self._cycle.began
+
     async def room(self) -> None:
         """Wait until more may be taken."""
         while self.full:
@@ -116,6 +121,8 @@ class Pipeline:
         """
         cycle, route, patience = self._cycle, None, self._patience
         self._latest = arrival.received
+        if not cycle.began and not arrival.replayed:
+            cycle.began = arrival.received
         try:
             try:
                 patience.minding = arrival

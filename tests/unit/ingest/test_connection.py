@@ -142,3 +142,22 @@ async def test_acknowledgements_are_one_write_and_sending_stops_where_too_much_w
     assert not taken.connection.send("a", b"x")
     taken.connection.resume_writing()
     assert taken.wire.sent == [b"\x40\x02\x00\x01\x40\x02\x00\x02", b"\x30\x04\x00\x01ax"]
+
+
+async def test_a_sign_is_the_answer_to_what_was_asked_and_not_to_a_ping_before_it() -> None:
+    taken = await Taken().greeted()
+    keeping = asyncio.create_task(taken.connection.keep_alive(0))
+    while not taken.wire.sent:
+        await asyncio.sleep(0)
+    taken.connection.ask(100)
+    taken.connection.ask(200)  # one is under way
+    asked = len(taken.wire.sent)
+    for _ in range(asked - 1):
+        taken.connection.data_received(b"\xd0\x00")
+    assert taken.connection.answered_at == 0
+    taken.connection.data_received(b"\xd0\x00")
+    assert taken.connection.answered_at == 100
+    taken.connection.pause()
+    taken.connection.ask(300)
+    assert len(taken.wire.sent) == asked, "while nothing is read no sign can come"
+    keeping.cancel()
