@@ -76,6 +76,6 @@ class Listening:
         """Give, by level, when silence counts if it lasts; nothing where it may last for ever."""
         since = track.heard if watch.metrics else max(track.heard, state.known, state.heard)
         after = watch.rule.silence_after
-        if after is None or since == NEVER:
+        if after is None or since == NEVER or not state.counts():
             return []
         return [since + long for long in after(self._records(state.id))][: len(watch.rule.severities)]
