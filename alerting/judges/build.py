@@ -36,6 +36,7 @@ def build(rule_id: str, version: int, spec: RuleSpec, calendars: Mapping[str, Ca
 
     Raises ValueError, in words for its author, where that cannot be done.
     """
+    hours = None if spec.schedule is None else Hours(spec.schedule, calendars)
     return Rule(
         rule_id,
         version,
@@ -43,7 +44,8 @@ def build(rule_id: str, version: int, spec: RuleSpec, calendars: Mapping[str, Ca
         judge=_judge(spec),
         levels=_levels(spec),
         silence_after=silence_after(spec),
-        active=None if spec.schedule is None else Hours(spec.schedule, calendars).active,
+        active=None if hours is None else hours.active,
+        next_change=None if hours is None else hours.next_change,
     )
 
 
