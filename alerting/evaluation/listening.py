@@ -20,6 +20,12 @@ class Listening:
         self._course, self._records = course, records
         self._timers = Timers()
 
+    @property
+    def due(self) -> int | None:
+        """How far ingest has to be heard until `tick` may have something to do; None if nothing waits for it."""
+        first = self._timers.first
+        return None if first is None else first + 1  # it judges what is before
+
     def waits(self, rule_id: str, device: str) -> bool:
         """Whether it is still to be seen if silence counts."""
         return (rule_id, device) in self._timers

@@ -64,6 +64,12 @@ class Shard:
         return self._book.dirty
 
     @property
+    def due(self) -> int | None:
+        """When `tick`, heard until then, may next have something to do; None if nothing but a schedule waits for it."""
+        times = (self._course.due, self._listening.due)
+        return min((time for time in times if time is not None), default=None)
+
+    @property
     def counts(self) -> dict[State, int]:
         """How many alerts are pending, and how many firing."""
         return self._book.counts

@@ -20,13 +20,13 @@ from alerting.rules.kinds import (
     RepeatingSpec,
     ThresholdSpec,
     WindowSpec,
+    expression_of,
 )
 from alerting.rules.rule import Rule
 from alerting.rules.spec import RuleSpec
 from alerting.schedules import Hours
 from contracts.alerts import Severity
 from contracts.durations import parse_duration
-from contracts.expressions import Expression
 
 _NONE: Mapping[str, Calendar] = MappingProxyType({})
 
@@ -76,10 +76,7 @@ def _judge(spec: RuleSpec) -> Judge | WindowJudge | None:
 
 def _condition(spec: ConditionSpec) -> Condition:
     levels = [
-        (
-            Expression(level.condition, attributes=True),
-            None if level.hold is None else Expression(level.hold, attributes=True),
-        )
+        (expression_of(level.condition), None if level.hold is None else expression_of(level.hold))
         for level in spec.all_levels
     ]
     return Condition(levels, None if spec.max_age is None else parse_duration(spec.max_age))
