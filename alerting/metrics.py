@@ -37,6 +37,13 @@ class Metrics:
             "receiver being deleted (expired), or because too many waited (full)",
             "result",
         )
+        self.planned = counter(
+            "notifications_planned",
+            "Notifications that were made: alerts are new to a receiver, changed, repeat, or a chain came to it",
+            "reason",
+        )
+        self.notification_groups = gauge("notification_groups", "Groups of alerts that are told together")
+        self.routing_problems = gauge("routing_problems", "Documents that cannot be used; the log names them")
         self.commits = counter("commits", "Transactions with alerts, marks and the positions")
         self.rules = gauge("rules", "Rules loaded, enabled or not")
         self.open_alerts = gauge("open_alerts", "Alerts that are pending or firing now", "state")
@@ -52,5 +59,7 @@ class Metrics:
             self.skipped.labels(reason)
         for state in State:
             self.transitions.labels(state.value)
+        for reason in ("new", "changed", "repeat", "chain"):
+            self.planned.labels(reason)
         for result in ("delivered", "failed", "misconfigured", "rejected", "refused", "expired", "full"):
             self.notifications.labels(result)

@@ -29,9 +29,13 @@ class Configuration(msgspec.Struct, frozen=True):
     root: Route
     inhibitions: tuple[Inhibition, ...] = ()
     silences: tuple[Silence, ...] = ()
-    quiet: frozenset[str] = frozenset()
-    """Receivers that are not told when all alerts of a group are resolved."""
+    ends: frozenset[str] = frozenset()
+    """Receivers that are told when alerts end."""
     problems: tuple[str, ...] = ()
+
+    def deaf(self, receiver: str) -> bool:
+        """Whether a receiver is told of no end: it does not want it, or is no longer there."""
+        return receiver not in self.ends
 
 
 def configure(documents: Iterable[Document], *, built_in: bool) -> Configuration:
@@ -41,6 +45,7 @@ def configure(documents: Iterable[Document], *, built_in: bool) -> Configuration
     """
     by_kind = _by_kind(documents)
     problems: list[str] = []
+    absent = not built_in and not any(doc.id == BUILT_IN for doc in by_kind[Kind.RECEIVER])
     calendars = _read(by_kind[Kind.CALENDAR], Calendar, problems)
     chains = {name: compile_chain(spec) for name, spec in _read(by_kind[Kind.CHAIN], ChainSpec, problems).items()}
     silences = []
@@ -53,17 +58,18 @@ def configure(documents: Iterable[Document], *, built_in: bool) -> Configuration
     root = None
     if routing is not None:
         try:
-            root = compile_routes(routing.route, chains, calendars)
+            root = compile_routes(routing.route, chains, calendars, {BUILT_IN} if absent else set())
         except ValueError as error:
             problems.append(f"routing: {error}")
     if root is None:
-        routing = default_routing(built_in=built_in)
+        routing = default_routing(built_in=not absent)
         root = compile_routes(routing.route, {}, {})
     return Configuration(
         root=root,
         inhibitions=tuple(compile_inhibition(spec) for spec in routing.inhibitions) if routing is not None else (),
         silences=tuple(silences),
-        quiet=frozenset(doc.id for doc in by_kind[Kind.RECEIVER] if doc.content.get("send_resolved") is False),
+        ends=frozenset(doc.id for doc in by_kind[Kind.RECEIVER] if doc.content.get("send_resolved", True))
+        | (frozenset() if absent else {BUILT_IN}),
         problems=tuple(problems),
     )
 

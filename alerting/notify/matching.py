@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
-MOST_TEXT = 1024
+MOST_TEXT = 4096
 """Characters of one matcher."""
 
 MOST = 50

@@ -153,9 +153,14 @@ def which_routes(root: Route, labels: Mapping[str, str]) -> list[Route]:
     return found or [root]
 
 
-def compile_routes(spec: RouteSpec, chains: Mapping[str, Chain], calendars: Mapping[str, Calendar]) -> Route:
-    """Make a tree ready for use. Raises ValueError, in words for its author, if a chain or calendar is not there."""
-    return _compile(spec, None, "", chains, calendars, set())
+def compile_routes(
+    spec: RouteSpec, chains: Mapping[str, Chain], calendars: Mapping[str, Calendar], absent: Collection[str] = ()
+) -> Route:
+    """Make a tree ready for use; a route to a receiver in `absent` tells nobody.
+
+    Raises ValueError, in words for its author, if a chain or calendar is not there.
+    """
+    return _Compiling(chains, calendars, absent).route(spec, None, "")
 
 
 def receivers_problem(spec: RouteSpec, receivers: Collection[str]) -> str | None:
@@ -166,44 +171,52 @@ def receivers_problem(spec: RouteSpec, receivers: Collection[str]) -> str | None
     return None
 
 
-def _compile(
-    spec: RouteSpec,
-    above: Route | None,
-    path: str,
-    chains: Mapping[str, Chain],
-    calendars: Mapping[str, Calendar],
-    taken: set[str],
-) -> Route:
-    matchers = compiled(spec.matchers)
-    receiver, chain = spec.receiver, spec.chain
-    if receiver is None and chain is None and above is not None:
-        receiver, chain = above.receiver, above.chain
-    if chain is not None and chain not in chains:
-        raise ValueError(f"a route names the chain {chain!r}, which is not there")
-    path = f"{path}/{{{','.join(sorted(map(str, matchers)))}}}"
-    name, times = _digest(path, receiver or "", chain or ""), 0
-    while name in taken:
-        times += 1
-        name = _digest(path, receiver or "", chain or "", str(times))
-    taken.add(name)
-    group_by = ("alertname",) if above is None else above.group_by
-    if spec.group_by is not None:
-        group_by = None if ALL_LABELS in spec.group_by else tuple(sorted(spec.group_by))
-    route = Route(
-        id=name,
-        matchers=matchers,
-        receiver=receiver,
-        chain=chain,
-        steps=chains[chain] if chain is not None else only(receiver) if receiver is not None else None,
-        continues=spec.continue_,
-        group_by=group_by,
-        timing=_timing(spec, Timing() if above is None else above.timing),
-        mute=None if spec.mute is None else Hours(spec.mute, calendars),
-        active=None if spec.active is None else Hours(spec.active, calendars),
-        routes=(),
-    )
-    routes = tuple(_compile(child, route, path, chains, calendars, taken) for child in spec.routes)
-    return msgspec.structs.replace(route, routes=routes)
+class _Compiling:
+    """The tree on its way: all that its nodes may name, and the ids that are taken."""
+
+    def __init__(self, chains: Mapping[str, Chain], calendars: Mapping[str, Calendar], absent: Collection[str]) -> None:
+        self._chains, self._calendars, self._absent = chains, calendars, absent
+        self._taken: set[str] = set()
+
+    def route(self, spec: RouteSpec, above: Route | None, path: str) -> Route:
+        """Make a node ready for use, and those below it."""
+        matchers = compiled(spec.matchers)
+        receiver, chain = spec.receiver, spec.chain
+        if receiver is None and chain is None and above is not None:
+            receiver, chain = above.receiver, above.chain
+        path = f"{path}/{{{','.join(sorted(map(str, matchers)))}}}"
+        group_by = ("alertname",) if above is None else above.group_by
+        if spec.group_by is not None:
+            group_by = None if ALL_LABELS in spec.group_by else tuple(sorted(spec.group_by))
+        route = Route(
+            id=self._id(path, receiver or "", chain or ""),
+            matchers=matchers,
+            receiver=receiver,
+            chain=chain,
+            steps=self._steps(receiver, chain),
+            continues=spec.continue_,
+            group_by=group_by,
+            timing=_timing(spec, Timing() if above is None else above.timing),
+            mute=None if spec.mute is None else Hours(spec.mute, self._calendars),
+            active=None if spec.active is None else Hours(spec.active, self._calendars),
+            routes=(),
+        )
+        return msgspec.structs.replace(route, routes=tuple(self.route(child, route, path) for child in spec.routes))
+
+    def _id(self, *parts: str) -> str:
+        name, times = _digest(*parts), 0
+        while name in self._taken:
+            times += 1
+            name = _digest(*parts, str(times))
+        self._taken.add(name)
+        return name
+
+    def _steps(self, receiver: str | None, chain: str | None) -> Chain | None:
+        if chain is not None and chain not in self._chains:
+            raise ValueError(f"a route names the chain {chain!r}, which is not there")
+        if chain is not None:
+            return self._chains[chain]
+        return None if receiver is None or receiver in self._absent else only(receiver)
 
 
 def _timing(spec: RouteSpec, above: Timing) -> Timing:

@@ -16,7 +16,6 @@ from alerting.notify.documents import (
     RefusedError,
     StaleError,
 )
-from alerting.tables import metadata
 
 
 def dangling(documents: Sequence[Document]) -> str | None:
@@ -27,9 +26,7 @@ def dangling(documents: Sequence[Document]) -> str | None:
 
 
 @pytest.fixture
-async def documents(engine: AsyncEngine) -> Documents:
-    async with engine.begin() as connection:
-        await connection.run_sync(metadata.create_all)
+def documents(engine: AsyncEngine) -> Documents:
     return Documents(engine, dangling)
 
 
