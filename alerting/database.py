@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration. It is named here so that a start that needs none does not import Alembic."""
 
 WRITE = {"sqlite_begin": "IMMEDIATE"}

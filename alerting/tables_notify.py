@@ -4,6 +4,8 @@ import sqlalchemy as sa
 
 from alerting.tables import SEQ, metadata
 
+__all__ = ["alert_delivery", "attempt", "delivery", "document", "metadata", "notification_group"]
+
 document = sa.Table(
     "document",
     metadata,

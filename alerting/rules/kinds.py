@@ -1,6 +1,5 @@
 """The kinds of rules, as their authors write them."""
 
-from functools import lru_cache
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -147,14 +146,8 @@ class DeviationSpec(Numbered):
         return self
 
 
-@lru_cache(maxsize=1024)
-def expression_of(text: str) -> Expression:
-    """Compile a condition; of the last thousand texts, once. Raises ValueError."""
-    return Expression(text, attributes=True)
-
-
 def _expression(text: str) -> str:
-    expression_of(text)
+    Expression(text, attributes=True)
     return text
 
 
