@@ -54,6 +54,7 @@ class Metrics:
         self.lag_messages = gauge("lag_messages", "Messages that wait on a stream, at the last read", "stream")
         self.lag_seconds = gauge("lag_seconds", "Age of the newest message read, or 0 where nothing waits", "stream")
         self.attached = gauge("attached", "1 while the stream is being read, else 0", "stream")
+        self.broker_connected = gauge("broker_connected", "1 while connected to the MQTT broker of receivers, else 0")
         self.connected = gauge("connected", "1 while connected to the stream server")
         for reason in ("late", "stale", "not_numeric"):
             self.skipped.labels(reason)

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from alerting.notify.addresses import url_problem
-from contracts.settings import StreamSettings
+from contracts.broker import BrokerSettings
 
 _SCHEMES = ("sqlite+aiosqlite:///", "postgresql+asyncpg://", "postgresql+psycopg://")
 
@@ -24,7 +24,13 @@ def _webhook(url: SecretStr) -> SecretStr:
     return url
 
 
-class Settings(StreamSettings):
+def _link(url: str) -> str:
+    if url and (problem := url_problem(url)):
+        raise ValueError(f"the URL {problem}")
+    return url
+
+
+class Settings(BrokerSettings):
     """Settings of alerting."""
 
     model_config = SettingsConfigDict(env_prefix="ALERTING_")
@@ -35,18 +41,29 @@ class Settings(StreamSettings):
         default=SecretStr("sqlite+aiosqlite:///data/alerting.sqlite3"),
         description="SQLAlchemy URL of the database of rules, alerts and notifications",
     )
+    mqtt_host: str = Field(default="", description="MQTT broker for receivers of the type mqtt; empty for none")
     webhook_url: Annotated[SecretStr, AfterValidator(_webhook)] = Field(
-        default=SecretStr(""), description="Receiver for rules that name none; empty for no receiver"
+        default=SecretStr(""), description="URL of the built-in receiver `default`; empty for none"
     )
     webhook_timeout_seconds: float = Field(
-        default=10.0, gt=0, le=120, description="Longest time for one call of a webhook, from name look-up to answer"
+        default=10.0,
+        gt=0,
+        le=120,
+        description="Longest time for one try to deliver a notification, of every type",
     )
     webhook_give_up_seconds: float = Field(
         default=259_200.0, gt=0, description="Age at which a notification that was not taken is given up"
     )
     allow_private_webhooks: bool = Field(
         default=False,
-        description="Whether webhooks may go to loopback, private and other addresses that are not public",
+        description="Whether receivers may be at loopback, private and other addresses that are not public",
+    )
+    allow_apprise: bool = Field(
+        default=False,
+        description="Whether receivers may be of the type apprise, which can connect to addresses that nobody checks",
+    )
+    public_url: Annotated[str, AfterValidator(_link)] = Field(
+        default="", description="Where people reach this API, for links in notifications; empty for no links"
     )
     max_age_seconds: float = Field(
         default=600.0,

@@ -199,6 +199,16 @@ _types: dict[str, type[_Receiver]] = {
 }
 
 
+def schema() -> dict[str, Any]:
+    """Describe what `merged` reads, as JSON Schema: secrets may be missing where they are kept."""
+    one_of = []
+    for model in _types.values():
+        described = model.model_json_schema()
+        described["required"] = [name for name in described["required"] if name not in model.secret_fields]
+        one_of.append(described)
+    return {"oneOf": one_of, "title": "Receiver"}
+
+
 class SecretsError(ValueError):
     """A secret that is kept would go to another place than it was given for; the message names what to give again."""
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Path, Query, Response
 
 from alerting.judges.build import build
 from alerting.rule_repository import MAX_RULES, RuleRepository, RulesWanted, StoredRule, TooManyRulesError
+from alerting.rules.describing import templates_problem
 from alerting.rules.spec import RuleSpec, parse_spec
 from alerting.web.ruleschemas import RuleId, RuleOut, RulePage, RuleVersionOut, RuleVersionPage
 from contracts.etags import IfMatch, stale, tagged
@@ -37,9 +38,13 @@ def check(rule_id: str, spec: RuleSpec) -> None:
     try:
         build(rule_id, 1, spec)
     except ValueError as error:
-        raise Problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "bad-rule", "The rule cannot be evaluated", f"{error}."
-        ) from error
+        raise _bad_rule(str(error)) from error
+    if problem := templates_problem(spec):
+        raise _bad_rule(problem)
+
+
+def _bad_rule(problem: str) -> Problem:
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-rule", "The rule cannot be evaluated", f"{problem}.")
 
 
 def routes(
