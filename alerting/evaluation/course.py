@@ -20,6 +20,11 @@ class Course:
         self._book, self.max_age, self._new_id = book, max_age, new_id
         self._timers = Timers()
 
+    @property
+    def due(self) -> int | None:
+        """When `tick` may next have something to do; None if nothing waits for it."""
+        return self._timers.first
+
     def verdict(  # noqa: PLR0913 - what a verdict is about
         self,
         state: DeviceState,

@@ -69,6 +69,10 @@ class DeviceState:
             self.tracks[rule.id] = track
         return track
 
+    def counts(self) -> bool:
+        """Whether its silence means anything: it is registered, or was heard since it is not."""
+        return self.registered or self.heard > self.known
+
     def newest(self) -> int:
         """Give the newest time at which something was known of the device, by whatever clock."""
         return max(self.known, self.heard, *(at for at, _ in self.last.values()), *self.windows.values())

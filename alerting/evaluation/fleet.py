@@ -66,9 +66,10 @@ class Fleet:
         """Give what is known of a device, from now on if that is nothing."""
         state = self.devices.get(device)
         if state is None:
-            state = self.devices[device] = DeviceState(device, now)
             record = self.record_of(device)
-            state.registered = record is not None and record.enabled
+            registered = record is not None and record.enabled
+            state = self.devices[device] = DeviceState(device, now if registered else 0)
+            state.registered = registered
             state.device = Device(device, record)
         return state
 
@@ -101,10 +102,9 @@ class Fleet:
         state.device = Device(state.id, record)
         if registered == state.registered:
             return
-        state.registered = registered
+        state.registered, state.known = registered, now
         self._book.touch(state)
         if registered:
-            state.known = now
             return
         for track in list(state.tracks.values()):
             self._end(state, track, now, Ending.DEVICE_GONE)
@@ -148,7 +148,7 @@ class Fleet:
         record = self.record_of(state.id)
         if record is not None and not record.enabled:
             return
-        wanted = {watch.rule.id: watch for watch in self._covering.find(state.id, record)}
+        wanted = {watch.rule.id: watch for watch in self._covering.find(state.id, record) if state.counts()}
         for rule_id, resting in state.resting.items():
             watch = self.watches.get(rule_id)
             if resting.heard != NEVER and watch is not None and self._selects(watch.rule, state.id):
@@ -198,7 +198,7 @@ class Fleet:
         """Have a track of a rule at a device, as the rule is now."""
         track = state.track(watch)
         self._course.fit(state, watch, track, now)
-        if watch.covers and watch.metrics and track.heard == NEVER:
+        if watch.covers and watch.metrics and state.registered and track.heard == NEVER:
             track.heard = now
             self._book.touch(state)
         self._listening.listen(state, watch, track)

@@ -46,17 +46,17 @@ class Judging:
                     tally.says_nothing += 1
                     continue
                 tally.evaluated += 1
-                if not fresh:
-                    tally.stale += 1
+                tally.stale += not fresh
                 if verdict[0] or track.alert is not None:
                     if verdict[2] is None and type(value) is float:
                         verdict = Verdict(verdict[0], verdict[1], value)
                     self._course.verdict(state, watch, track, ts, verdict, now, fresh=fresh)
-        if state.others:
-            self._take_others(state, reading, taken, now)
         newly = reading.received > state.heard
         if newly:
             state.heard = reading.received
+        if state.others:
+            self._take_others(state, reading, taken, now)
+        if newly and state.absences:
             for watch, track in state.absences:
                 self._listening.heard(state, watch, track, ts, now)
 
@@ -88,7 +88,8 @@ class Judging:
                     continue
                 done.add(watch.rule.id)
                 judged = watch.judge is not None and self._take_other(state, watch, track, reading, taken, now)
-                if (watch.fires or watch.ends) and reading.received > track.heard:
+                newly = reading.received > (track.heard if state.registered else max(track.heard, state.known))
+                if newly and (watch.fires or watch.ends):
                     track.heard = reading.received
                     self._listening.heard(state, watch, track, reading.ts, now, judged=judged)
 

@@ -9,10 +9,8 @@ from alerting.evaluation.watch import Watch
 from alerting.judges.verdict import GOOD
 from alerting.life.alert import Ending
 from alerting.life.track import NEVER, Track
+from alerting.rules.rule import Rule
 from contracts.devices import DeviceRecord
-
-AGAIN_NS = 60_000_000_000
-"""After so long silence is looked at again that counts for nothing now, by the rule's schedule."""
 
 
 class Listening:
@@ -21,6 +19,12 @@ class Listening:
     def __init__(self, course: Course, records: Callable[[str], DeviceRecord | None]) -> None:
         self._course, self._records = course, records
         self._timers = Timers()
+
+    @property
+    def due(self) -> int | None:
+        """How far ingest has to be heard until `tick` may have something to do; None if nothing waits for it."""
+        first = self._timers.first
+        return None if first is None else first + 1  # it judges what is before
 
     def waits(self, rule_id: str, device: str) -> bool:
         """Whether it is still to be seen if silence counts."""
@@ -57,25 +61,29 @@ class Listening:
                 self._judge(state, watch, track, now, heard_until)
 
     def _judge(self, state: DeviceState, watch: Watch, track: Track, now: int, heard_until: int) -> None:
-        times, key, active = self._times(state, watch, track), (watch.rule.id, state.id), watch.rule.active
-        if active is not None and not active(heard_until):
-            if watch.fires:
-                self._timers.arm(key, heard_until + AGAIN_NS)
-            return
-        for level, at in enumerate(times, 1):
+        key = watch.rule.id, state.id
+        for level, due in enumerate(self._times(state, watch, track), 1):
+            at = _when_active(watch.rule, due, heard_until)
             if at >= heard_until:
                 self._timers.arm(key, at)
                 return
             if watch.ends:
                 self._course.end(state, track, watch.rule, at, Ending.NO_DATA, now)
                 return
-            counts = at if active is None or active(at) else heard_until  # it began when the rule did not look
-            self._course.silence(state, watch, track, counts, level, now)
+            self._course.silence(state, watch, track, at, level, now)
 
     def _times(self, state: DeviceState, watch: Watch, track: Track) -> list[int]:
         """Give, by level, when silence counts if it lasts; nothing where it may last for ever."""
         since = track.heard if watch.metrics else max(track.heard, state.known, state.heard)
         after = watch.rule.silence_after
-        if after is None or since == NEVER:
+        if after is None or since == NEVER or not state.counts():
             return []
         return [since + long for long in after(self._records(state.id))][: len(watch.rule.severities)]
+
+
+def _when_active(rule: Rule, at: int, until: int) -> int:
+    """Give the first time from `at` on at which the rule's schedule lets it evaluate, or one from `until` on."""
+    if rule.active is not None and rule.next_change is not None:
+        while at < until and not rule.active(at):
+            at = rule.next_change(at)
+    return at

@@ -9,10 +9,11 @@ from alerting.life.track import Kept
 class DeviceMemory(msgspec.Struct, array_like=True, frozen=True):
     """A device between two readings.
 
-    `known` is when alerting first knew of it, and `heard` when ingest received the newest of its readings that has been
-    taken, 0 for never; both in ns by the clocks of alerting and ingest. `last` has the newest value of each metric that
-    a rule looks at, `windows` the start of the newest window judged, by metric and tier joined by a space, `tracks`
-    what is known by rule, and `registered` whether the registry had it, enabled.
+    `known` is when the device was registered, or ceased to be, as far as alerting knows, 0 for never; `heard` is
+    when ingest received the newest of its readings that has been taken, 0 for never; both in ns by the clocks of
+    alerting and ingest. `last` has the newest value of each metric that a rule looks at, `windows` the start of the
+    newest window judged, by metric and tier joined by a space, `tracks` what is known by rule, and `registered`
+    whether the registry had it, enabled.
 
     A reading is late if its time is not after that in `last`. So what comes again after a crash, and had been taken
     before this was written, is late and changes nothing: a device's row may be newer than its partition's position.

@@ -64,6 +64,12 @@ class Shard:
         return self._book.dirty
 
     @property
+    def due(self) -> int | None:
+        """When `tick`, heard until then, may next have something to do; None if nothing but a schedule waits for it."""
+        times = (self._course.due, self._listening.due)
+        return min((time for time in times if time is not None), default=None)
+
+    @property
     def counts(self) -> dict[State, int]:
         """How many alerts are pending, and how many firing."""
         return self._book.counts
@@ -185,15 +191,22 @@ class Shard:
         """
         fleet, until = self._fleet, min(now, heard_until)
         fleet.cover_new(self._ids, now)
+        self._close_hours(until)
         self._course.tick(fleet.watches, now, until)
-        for rule_id, of_rule in list(self._book.open.items()):
-            active = fleet.watches[rule_id].rule.active
-            if active is not None and not active(until):
-                for state, track in list(of_rule.values()):
-                    self._end(state, track, until, Ending.OFF_SCHEDULE)
         self._listening.tick(fleet.watches, fleet.devices, now, heard_until)
         self._tally.forgotten += fleet.sweep(now, self._max_age)
         self._raise_broken()
+
+    def _close_hours(self, until: int) -> None:
+        """End the alerts of rules whose schedule has ended by `until`, at the time when it did."""
+        for rule_id, of_rule in list(self._book.open.items()):
+            rule = self._fleet.watches[rule_id].rule
+            if rule.active is None or rule.next_change is None or rule.active(until):
+                continue
+            for state, track in list(of_rule.values()):
+                if track.alert is not None:
+                    since = track.alert.fired_at or track.alert.started_at
+                    self._end(state, track, min(until, rule.next_change(since)), Ending.OFF_SCHEDULE)
 
     def _reconsider(self, rule_id: str, now: int) -> None:
         for state, track in list(self._book.open.get(rule_id, {}).values()):

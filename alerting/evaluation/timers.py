@@ -21,6 +21,11 @@ class Timers:
     def __contains__(self, key: Key) -> bool:
         return key in self._next
 
+    @property
+    def first(self) -> int | None:
+        """The earliest time at which something may have to be looked at; None if there is none."""
+        return self._heap[0][0] if self._heap else None
+
     def arm(self, key: Key, at: int) -> None:
         """Have `key` looked at by `at`, or earlier if it is to be already."""
         queued = self._next.get(key)

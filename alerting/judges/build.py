@@ -20,13 +20,13 @@ from alerting.rules.kinds import (
     RepeatingSpec,
     ThresholdSpec,
     WindowSpec,
+    expression_of,
 )
 from alerting.rules.rule import Rule
 from alerting.rules.spec import RuleSpec
 from alerting.schedules import Hours
 from contracts.alerts import Severity
 from contracts.durations import parse_duration
-from contracts.expressions import Expression
 
 _NONE: Mapping[str, Calendar] = MappingProxyType({})
 
@@ -36,6 +36,7 @@ def build(rule_id: str, version: int, spec: RuleSpec, calendars: Mapping[str, Ca
 
     Raises ValueError, in words for its author, where that cannot be done.
     """
+    hours = None if spec.schedule is None else Hours(spec.schedule, calendars)
     return Rule(
         rule_id,
         version,
@@ -43,7 +44,8 @@ def build(rule_id: str, version: int, spec: RuleSpec, calendars: Mapping[str, Ca
         judge=_judge(spec),
         levels=_levels(spec),
         silence_after=silence_after(spec),
-        active=None if spec.schedule is None else Hours(spec.schedule, calendars).active,
+        active=None if hours is None else hours.active,
+        next_change=None if hours is None else hours.next_change,
     )
 
 
@@ -74,10 +76,7 @@ def _judge(spec: RuleSpec) -> Judge | WindowJudge | None:
 
 def _condition(spec: ConditionSpec) -> Condition:
     levels = [
-        (
-            Expression(level.condition, attributes=True),
-            None if level.hold is None else Expression(level.hold, attributes=True),
-        )
+        (expression_of(level.condition), None if level.hold is None else expression_of(level.hold))
         for level in spec.all_levels
     ]
     return Condition(levels, None if spec.max_age is None else parse_duration(spec.max_age))

@@ -1,5 +1,6 @@
 """The kinds of rules, as their authors write them."""
 
+from functools import lru_cache
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -146,8 +147,14 @@ class DeviationSpec(Numbered):
         return self
 
 
+@lru_cache(maxsize=1024)
+def expression_of(text: str) -> Expression:
+    """Compile a condition; of the last thousand texts, once. Raises ValueError."""
+    return Expression(text, attributes=True)
+
+
 def _expression(text: str) -> str:
-    Expression(text, attributes=True)
+    expression_of(text)
     return text
 
 

@@ -16,7 +16,8 @@ class Rule:
     looks at no value: absence and group rules. `silence_after` gives, by level, for how long a device of this record
     may be unheard until that counts (absence, or the rule's no-data policy); None where it may be for ever.
     `flapping_ends` resolutions within `flapping_within` make an alert flapping, 0 for never. `active` tells, of a time
-    in ns since 1970 UTC, whether the rule's schedule lets it evaluate.
+    in ns since 1970 UTC, whether the rule's schedule lets it evaluate, and `next_change` when after it that may change;
+    both are None for a rule that always does.
     """
 
     __slots__ = (
@@ -30,6 +31,7 @@ class Rule:
         "keep_ns",
         "metric",
         "name",
+        "next_change",
         "runbook",
         "severities",
         "silence_after",
@@ -38,7 +40,7 @@ class Rule:
         "version",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that a rule is compiled to
         self,
         rule_id: str,
         version: int,
@@ -48,6 +50,7 @@ class Rule:
         levels: list[tuple[Severity, float | None]],
         silence_after: Callable[[DeviceRecord | None], list[int]] | None = None,
         active: Callable[[int], bool] | None = None,
+        next_change: Callable[[int], int] | None = None,
     ) -> None:
         self.id, self.version, self.spec = rule_id, version, spec
         self.name, self.enabled, self.runbook = spec.name, spec.enabled, spec.runbook
@@ -56,6 +59,7 @@ class Rule:
         self.severities = [severity for severity, _ in levels]
         self.thresholds = [threshold for _, threshold in levels]
         self.judge, self.silence_after, self.active = judge, silence_after, active
+        self.next_change = next_change
         self.flapping_ends, self.flapping_within = spec.flapping.changes // 2, spec.flapping.within_ns
 
     @property

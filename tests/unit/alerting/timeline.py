@@ -182,6 +182,7 @@ class World:
         self.log: list[Reading | Window] = []
         self.acknowledged = 0
         self.tally = Tally()
+        self.away = False
         self._max_age = round(max_age_s * SECOND)
         self._ids = count(1)
         self.start()
@@ -208,28 +209,29 @@ class World:
 
     def put(self, rule: Rule) -> None:
         self.rules[rule.id] = rule
-        self.shard.put(rule, self.now)
-        self._written()
+        self._tell(lambda shard: shard.put(rule, self.now))
 
     def remove(self, rule_id: str) -> None:
         del self.rules[rule_id]
-        self.shard.remove(rule_id, self.now)
-        self._written()
+        self._tell(lambda shard: shard.remove(rule_id, self.now))
 
     def register(self, record: DeviceRecord) -> None:
         self.records[record.id] = record
-        self.shard.device_changed(record.id, self.now)
-        self._written()
+        self._tell(lambda shard: shard.device_changed(record.id, self.now))
 
     def delete(self, device: str) -> None:
         del self.records[device]
-        self.shard.device_changed(device, self.now)
-        self._written()
+        self._tell(lambda shard: shard.device_changed(device, self.now))
 
     def resolve(self, rule: str = "hot", device: str = "d1") -> None:
         """Do what an operator does who resolves an alert."""
         self.shard.end(self.disk.open[rule, device].id, self.now)
         self._written()
+
+    def _tell(self, change: Callable[[Shard], None]) -> None:
+        if not self.away:
+            change(self.shard)
+            self._written()
 
     def _take(self, message: Reading | Window) -> None:
         if isinstance(message, Reading):
@@ -253,6 +255,18 @@ class World:
 
 
 Act = Callable[[World], None]
+
+
+def away(act: Act) -> Act:
+    """Have something done, to rules or registry, while evaluation is away; then it starts again."""
+
+    def acted(world: World) -> None:
+        world.away = True
+        act(world)
+        world.away = False
+        world.start()
+
+    return acted
 
 
 class Timeline:
