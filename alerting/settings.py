@@ -1,6 +1,7 @@
 """What alerting can be told, by environment variables that begin with ALERTING_."""
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
@@ -28,6 +29,13 @@ def _link(url: str) -> str:
     if url and (problem := url_problem(url)):
         raise ValueError(f"the URL {problem}")
     return url
+
+
+def _plain_url(url: str) -> str:
+    found = urlsplit(url)
+    if url and (found.scheme not in ("http", "https") or not found.hostname or found.query or "@" in found.netloc):
+        raise ValueError("the URL has to be like http://127.0.0.1:8080, without a name, a password or a query in it")
+    return url.rstrip("/")
 
 
 class Settings(BrokerSettings):
@@ -64,6 +72,13 @@ class Settings(BrokerSettings):
     )
     public_url: Annotated[str, AfterValidator(_link)] = Field(
         default="", description="Where people reach this API, for links in notifications; empty for no links"
+    )
+    devices_api_url: Annotated[str, AfterValidator(_plain_url)] = Field(
+        default="",
+        description="Address of devices_api, like http://127.0.0.1:8080, for dry runs over history; empty for none",
+    )
+    devices_api_key: SecretStr = Field(
+        default=SecretStr(""), description="Key of devices_api, which has to be allowed to read"
     )
     max_age_seconds: float = Field(
         default=600.0,

@@ -120,6 +120,8 @@ class Stack:
                 | {
                     "ALERTING_DATABASE_URL": f"sqlite+aiosqlite:///{self.directory / 'alerting.sqlite3'}",
                     "ALERTING_KEY": self.key,
+                    "ALERTING_DEVICES_API_URL": f"http://{HOST}:{self.options.api_port}",
+                    "ALERTING_DEVICES_API_KEY": self.key,
                 },
             ),
         ]
