@@ -197,7 +197,10 @@ class Fleet:
     def _follow(self, state: DeviceState, watch: Watch, now: int) -> None:
         """Have a track of a rule at a device, as the rule is now."""
         track = state.track(watch)
-        self._course.fit(state, watch, track, now)
+        if track.alert is not None or (track.looks, track.condition) != (watch.looks, watch.condition):
+            self._course.fit(state, watch, track, now)
+        if not watch.fires and not watch.ends:
+            return
         if watch.covers and watch.metrics and state.registered and track.heard == NEVER:
             track.heard = now
             self._book.touch(state)

@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from heapq import heappop, heappush
 
+MOST_AT_ONCE = 5_000
+"""Keys that one look gives, so that whoever does much for each comes to other things, too; the rest is due at once."""
+
 Key = tuple[str, str]
 """Rule and device."""
 
@@ -34,9 +37,11 @@ class Timers:
             heappush(self._heap, (at, key))
 
     def due(self, now: int) -> Iterator[Key]:
-        """Give the keys whose time is before or at `now`; what is armed meanwhile for such a time comes, too."""
-        while self._heap and self._heap[0][0] <= now:
+        """Give the keys whose time is before or at `now`; what is armed meanwhile for such a time may come, too."""
+        given = 0
+        while self._heap and self._heap[0][0] <= now and given < MOST_AT_ONCE:
             at, key = heappop(self._heap)
             if self._next.get(key) == at:
                 del self._next[key]
+                given += 1
                 yield key
