@@ -221,7 +221,7 @@ async def _lost(connection: AsyncConnection, owners: Mapping[int, str]) -> set[i
 
 
 async def _divide(connection: AsyncConnection, table: sa.Table, key: sa.Column[Any], partitions: int) -> None:
-    query = sa.select(key.label("key"), table.c.device).where(table.c.device != "")
+    query = sa.select(key.label("key"), table.c.device).where(table.c.device != "", table.c.partition != GROUPS)
     rows = [{"moved": row.key, "to": partition_of(row.device, partitions)} for row in await connection.execute(query)]
     if rows:
         await connection.execute(

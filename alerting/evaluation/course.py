@@ -46,14 +46,14 @@ class Course:
         step = on_verdict(watch.rule, track, at, level, holds, fresh=fresh, value=number, new_id=self._new_id)
         if step is not None:
             self._enter(state, watch, track, step, now, evidence)
-        self.arm(watch, track)
+        self.arm(state, watch, track)
 
     def silence(self, state: DeviceState, watch: Watch, track: Track, at: int, level: int, now: int) -> None:
         """Let silence until `at` have reached `level`."""
         step = on_silence(watch.rule, track, at, level, self._new_id)
         if step is not None:
             self._enter(state, watch, track, step, now, {})
-        self.arm(watch, track)
+        self.arm(state, watch, track)
 
     def end(self, state: DeviceState, track: Track, rule: Rule | None, at: int, reason: Ending, now: int) -> None:
         """End the alert, if one is open; `rule` is None if it is gone."""
@@ -73,7 +73,7 @@ class Course:
             track.memory = watch.new_memory()
             track.looks, track.condition = watch.looks, watch.condition
             self._book.touch(state)
-        self.arm(watch, track)
+        self.arm(state, watch, track)
 
     def tick(self, watches: dict[str, Watch], now: int, until: int) -> None:
         """Do what the clock asks for; all readings of before `until` have been taken."""
@@ -89,10 +89,10 @@ class Course:
             if at is not None:
                 self._timers.arm((rule_id, device), max(at, now + 1))
 
-    def arm(self, watch: Watch, track: Track) -> None:
+    def arm(self, state: DeviceState, watch: Watch, track: Track) -> None:
         """Have the clock looked at when that may change the alert."""
         if track.alert is not None and (at := due(watch.rule, track)) is not None:
-            self._timers.arm((watch.rule.id, track.subject.device), at)
+            self._timers.arm((watch.rule.id, state.id), at)
 
     def _enter(
         self,
