@@ -10,16 +10,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from alerting.acts import Act
 from alerting.database import WRITE
 from alerting.life.alert import State, What
+from alerting.notify.matching import Matcher, match_all
 from alerting.standing import Standing, standing_of
 from alerting.tables import alert, change, outbox
 from contracts.alerts import Severity
+
+MOST_TRIED = 20_000
+_AT_ONCE = 1000
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Which alerts are meant: those for which all holds that is given.
 
-    `since` and `until` bound `started_at`, the latter exclusively; ns. `labels` are equal to these. `acknowledged` is
-    as it is at `now`.
+    `since` and `until` bound `started_at`, the latter exclusively; ns. `acknowledged` is as it is at `now`.
     """
 
     states: Sequence[State] = ()
@@ -31,7 +34,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged: bool | None = None
     since: int | None = None
     until: int | None = None
-    labels: dict[str, str] = {}
+    matchers: Sequence[Matcher] = ()
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -56,16 +59,35 @@ class AlertRepository:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def alerts(self, wanted: Wanted, now: int, limit: int, before: str = "") -> list[Standing]:
-        """Read up to `limit` alerts, newest first, from behind the one with id `before`."""
-        query = sa.select(alert).where(*_conditions(wanted, now)).order_by(alert.c.id.desc()).limit(limit)
-        if before:
-            query = query.where(alert.c.id < before)
+    async def alerts(self, wanted: Wanted, now: int, limit: int, before: str = "") -> tuple[list[Standing], str | None]:
+        """Read up to `limit` alerts, newest first, from behind the one with id `before`.
+
+        Returns them and the id behind which to go on, None at the end. There may be fewer, or none, before the end:
+        matchers other than `name="value"` are tried on no more than MOST_TRIED alerts at once.
+        """
+        found: list[Standing] = []
+        rest = [matcher for matcher in wanted.matchers if not _in_sql(matcher)]
+        tried = 0
         async with self._engine.connect() as connection:
-            return [standing_of(row) for row in (await connection.execute(query)).mappings()]
+            while tried < MOST_TRIED:
+                most = limit - len(found) + 1 if not rest else _AT_ONCE
+                query = sa.select(alert).where(*_conditions(wanted, now)).order_by(alert.c.id.desc()).limit(most)
+                if before:
+                    query = query.where(alert.c.id < before)
+                page = [standing_of(row) for row in (await connection.execute(query)).mappings()]
+                tried += len(page)
+                for standing in page:
+                    if match_all(rest, standing.alert.labels):
+                        if len(found) == limit:
+                            return found, found[-1].alert.id if found else before
+                        found.append(standing)
+                if len(page) < most:
+                    return found, None
+                before = page[-1].alert.id
+        return found, before
 
     async def named(self, ids: Sequence[str]) -> dict[str, Standing]:
-        """Read alerts by id, of which there may be as many as a statement can name: a thousand. Others are left out."""
+        """Read alerts by id, at most a thousand; what is not there is left out."""
         async with self._engine.connect() as connection:
             return {found.alert.id: found for found in await read_named(connection, ids)}
 
@@ -160,8 +182,13 @@ def _conditions(wanted: Wanted, now: int) -> list[sa.ColumnElement[bool]]:
         found.append(columns.started_at >= wanted.since)
     if wanted.until is not None:
         found.append(columns.started_at < wanted.until)
-    found += [columns.labels[name].as_string() == value for name, value in wanted.labels.items()]
+    found += [columns.labels[one.name].as_string() == one.value for one in wanted.matchers if _in_sql(one)]
     return found
+
+
+def _in_sql(matcher: Matcher) -> bool:
+    """Whether a matcher is tried by the database: what is not there equals an empty label, but not there."""
+    return matcher.operator == "=" and matcher.value != ""
 
 
 def _entry(row: sa.RowMapping) -> Entry:

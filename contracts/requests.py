@@ -35,6 +35,13 @@ def storable_address(connection: HTTPConnection) -> None:
         raise bad("bad-text", "the address may not hold the character U+0000")
 
 
+def storable(text: str) -> str:
+    """Return `text`. Raises ValueError if it holds the character 0, which PostgreSQL keeps in no text."""
+    if "\0" in text:
+        raise ValueError("it may not hold the character U+0000")
+    return text
+
+
 def page_limit(maximum: int) -> BeforeValidator:
     """Build what reads a `limit` of 1 to `maximum`."""
 

@@ -9,15 +9,14 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from alerting.alert_repository import AlertRepository, Wanted
 from alerting.life.alert import State
+from alerting.notify.matching import MOST, parse_matcher
 from alerting.standing import Standing
 from alerting.web.alertschemas import AlertOut, AlertPage, ChangeOut, ChangePage
 from contracts.alerts import Severity
 from contracts.etags import tagged
 from contracts.problems import Problem
-from contracts.requests import PageLimit, TimeParam, bad
+from contracts.requests import PageLimit, TimeParam, bad, read
 
-MOST_LABELS = 32
-_LABEL = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]{0,127})=(.{0,4096})", re.DOTALL)
 _CURSOR = re.compile("[0-9A-Za-z_.-]{1,64}")
 
 StateParam = Literal["pending", "firing", "resolved"]
@@ -42,17 +41,15 @@ def _wanted(  # noqa: PLR0913 - one parameter a filter
     assignee: Annotated[Text, Query(description="Whose it is")] = None,
     label: Annotated[
         list[str] | None,
-        Query(max_length=MOST_LABELS, description="NAME=VALUE of a label that it has; again for more"),
+        Query(
+            max_length=MOST,
+            description='Matcher of labels: NAME="VALUE", or !=, =~, !~; again for more',
+            examples=['site="north"'],
+        ),
     ] = None,
     since: Annotated[TimeParam | None, Query(description="Begun at this time or later")] = None,
     until: Annotated[TimeParam | None, Query(description="Begun before this time")] = None,
 ) -> Wanted:
-    labels = {}
-    for one in label or []:
-        match = _LABEL.fullmatch(one)
-        if match is None:
-            raise bad("bad-label", f"label is {one[:64]!r}: it has to be NAME=VALUE")
-        labels[match[1]] = match[2]
     return Wanted(
         states=[State(one) for one in state or []],
         rule=rule,
@@ -63,7 +60,7 @@ def _wanted(  # noqa: PLR0913 - one parameter a filter
         assignee=assignee,
         since=since,
         until=until,
-        labels=labels,
+        matchers=[read("bad-matcher", parse_matcher, one) for one in label or []],
     )
 
 
@@ -84,13 +81,15 @@ def routes(repository: AlertRepository, now: Callable[[], int]) -> APIRouter:
 
     @router.get("")
     async def list_(wanted: WantedAlerts, limit: PageLimit = 100, cursor: Cursor = None) -> AlertPage:
-        """List alerts, the newest first."""
+        """List alerts, the newest first.
+
+        A page may be short, and still not be the last, where matchers compare with !=, =~ or !~.
+        """
         if cursor is not None and not _CURSOR.fullmatch(cursor):
             raise bad("bad-cursor", "this cursor is none that this list has given out; ask again without one")
         at = now()
-        page = await repository.alerts(wanted, at, limit + 1, cursor or "")
-        items = [AlertOut.of(standing, at) for standing in page[:limit]]
-        return AlertPage(items=items, next=items[-1].id if len(page) > limit else None)
+        page, behind = await repository.alerts(wanted, at, limit, cursor or "")
+        return AlertPage(items=[AlertOut.of(standing, at) for standing in page], next=behind)
 
     @router.get("/{alert_id}")
     async def show(alert_id: str, response: Response) -> AlertOut:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlche
 from alerting.alert_repository import AlertRepository
 from alerting.errors import UnavailableError
 from alerting.rule_repository import RuleRepository
-from alerting.web import alerts, rules
+from alerting.web import acts, alerts, rules
 from contracts import description, problems
 from contracts.requests import storable_address
 
@@ -61,6 +61,7 @@ def build(parts: Parts) -> FastAPI:
     api = APIRouter(prefix="/api/v1", dependencies=[key, Depends(storable_address), Depends(ready)])
     api.include_router(rules.routes(parts.rules, parts.changed, parts.now, parts.new_id))
     api.include_router(alerts.routes(parts.alerts, parts.now))
+    api.include_router(acts.routes(parts.alerts, parts.changed, parts.said, parts.now))
     for router in parts.routers:
         api.include_router(router)
     app.include_router(api)

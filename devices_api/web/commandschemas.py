@@ -4,13 +4,13 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
+from contracts.requests import storable
 from contracts.times import SECOND, format_time
 from devices_api.cursors import encode_cursor
 from devices_api.lists.filters import LONGEST
 from devices_api.twins.commands import Command, CommandState, Order, Step
 from devices_api.twins.twin import DEEPEST, MOST_BYTES, check
 from devices_api.web.schemas import Next, Time
-from devices_api.web.textschemas import storable
 
 Params = Annotated[
     dict[str, JsonValue],

@@ -5,12 +5,13 @@ from typing import Annotated, Self, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from contracts.devices import DEFAULT_PROFILE, Calibration
+from contracts.requests import storable
 from contracts.times import format_time
 from contracts.topics import device_id_problem
 from devices_api.registry.devices import Change, Device, NewDevice
 from devices_api.telemetry.windows import Aggregate, Source
 from devices_api.web.profileschemas import CalibrationEntry, OwnCalibration, Zone, read_calibrations, show_calibrations
-from devices_api.web.textschemas import Attributes, GroupId, Location, storable
+from devices_api.web.textschemas import Attributes, GroupId, Location
 
 Time = Annotated[str, Field(examples=["2026-01-01T00:00:00.250000000Z"])]
 Value = float | bool | str

@@ -12,13 +12,6 @@ MOST_JSON = 16 << 10
 DEEPEST_JSON = 16
 
 
-def storable(text: str) -> str:
-    """Return `text`. Raises ValueError if it holds the character 0, which PostgreSQL keeps in no text."""
-    if "\0" in text:
-        raise ValueError("it may not hold the character U+0000")
-    return text
-
-
 def bounded_json(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """Return `value`. Raises ValueError if it is too large, too deep, or cannot be written as JSON in UTF-8."""
     if _depth(value) > DEEPEST_JSON:
