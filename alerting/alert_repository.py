@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alerting.acts import Act
-from alerting.database import WRITE
+from alerting.database import write
 from alerting.life.alert import State, What
 from alerting.notify.matching import Matcher, match_all
 from alerting.standing import Standing, standing_of
@@ -107,20 +107,16 @@ class AlertRepository:
 
         The change, its line of history, and what is to be told of it are written in one transaction.
         """
-        async with self._engine.connect() as connection:
-            await connection.execution_options(**WRITE)
-            async with connection.begin():
-                return await _act(connection, standing, act, now)
+        async with write(self._engine) as connection:
+            return await _act(connection, standing, act, now)
 
     async def act_all(self, acts: Sequence[tuple[Standing, Act]], now: int) -> list[Standing]:
         """Do each of `acts` in one transaction; gives those that were done."""
-        async with self._engine.connect() as connection:
-            await connection.execution_options(**WRITE)
-            async with connection.begin():
-                # In the order of their ids, so that two of these do not wait for each other.
-                ordered = sorted(acts, key=lambda pair: pair[0].alert.id)
-                done = [await _act(connection, standing, act, now) for standing, act in ordered]
-                return [standing for standing in done if standing is not None]
+        async with write(self._engine) as connection:
+            # In the order of their ids, so that two of these do not wait for each other.
+            ordered = sorted(acts, key=lambda pair: pair[0].alert.id)
+            done = [await _act(connection, standing, act, now) for standing, act in ordered]
+            return [standing for standing in done if standing is not None]
 
 
 async def read_named(connection: AsyncConnection, ids: Sequence[str]) -> list[Standing]:

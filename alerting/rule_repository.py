@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from alerting.database import WRITE
+from alerting.database import write
 from alerting.rules.spec import RuleSpec, content_of, parse_spec
 from alerting.tables import alert, is_open, revision, rule, rule_error, rule_version
 from contracts.versions import Match, check
@@ -134,46 +134,40 @@ class RuleRepository:
 
         One that is put as it is stays at its version. Raises StaleError, and TooManyRulesError.
         """
-        async with self._engine.connect() as connection:
-            await connection.execution_options(**WRITE)
-            async with connection.begin():
-                value = await _next_revision(connection)
-                before = (await _present(connection, [rule_id])).get(rule_id)
-                check(before.version if before else 0, match)
-                await _write(connection, self._engine, {rule_id: spec}, {rule_id: before}, value, now)
-                return (await _present(connection, [rule_id]))[rule_id], before is not None
+        async with write(self._engine) as connection:
+            value = await _next_revision(connection)
+            before = (await _present(connection, [rule_id])).get(rule_id)
+            check(before.version if before else 0, match)
+            await _write(connection, self._engine, {rule_id: spec}, {rule_id: before}, value, now)
+            return (await _present(connection, [rule_id]))[rule_id], before is not None
 
     async def apply(self, specs: Mapping[str, RuleSpec], now: int, *, dry: bool) -> dict[str, str]:
         """Put many rules in one transaction; gives for each created, changed or unchanged. `dry`: changes nothing.
 
         Raises TooManyRulesError.
         """
-        async with self._engine.connect() as connection:
-            await connection.execution_options(**WRITE)
-            async with connection.begin() as transaction:
-                value = await _next_revision(connection)
-                before = await _present(connection, list(specs))
-                outcomes = await _write(connection, self._engine, specs, before, value, now)
-                if dry or not any(outcome != "unchanged" for outcome in outcomes.values()):
-                    await transaction.rollback()
-                return outcomes
+        async with write(self._engine) as connection:
+            value = await _next_revision(connection)
+            before = await _present(connection, list(specs))
+            outcomes = await _write(connection, self._engine, specs, before, value, now)
+            if dry or not any(outcome != "unchanged" for outcome in outcomes.values()):
+                await connection.rollback()
+            return outcomes
 
     async def delete(self, rule_id: str, now: int, match: Match = None) -> bool:
         """Delete a rule; gives whether there was one. Raises StaleError."""
-        async with self._engine.connect() as connection:
-            await connection.execution_options(**WRITE)
-            async with connection.begin():
-                value = await _next_revision(connection)
-                before = (await _present(connection, [rule_id])).get(rule_id)
-                if before is None:
-                    return False
-                check(before.version, match)
-                version = before.version + 1
-                values = {"version": version, "revision": value, "content": None, "updated_at": now}
-                await connection.execute(sa.update(rule).where(rule.c.id == rule_id).values(values))
-                gone = {"rule_id": rule_id, "version": version, "content": None, "changed_at": now}
-                await connection.execute(sa.insert(rule_version).values(gone))
-                return True
+        async with write(self._engine) as connection:
+            value = await _next_revision(connection)
+            before = (await _present(connection, [rule_id])).get(rule_id)
+            if before is None:
+                return False
+            check(before.version, match)
+            version = before.version + 1
+            values = {"version": version, "revision": value, "content": None, "updated_at": now}
+            await connection.execute(sa.update(rule).where(rule.c.id == rule_id).values(values))
+            gone = {"rule_id": rule_id, "version": version, "content": None, "changed_at": now}
+            await connection.execute(sa.insert(rule_version).values(gone))
+            return True
 
 
 async def _next_revision(connection: AsyncConnection) -> int:

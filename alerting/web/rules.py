@@ -1,5 +1,6 @@
 """Rules over HTTP: made, read, replaced, switched, deleted, and their versions."""
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Annotated, Literal
@@ -9,7 +10,7 @@ from fastapi import APIRouter, Body, Path, Query, Response
 from alerting.judges.build import build
 from alerting.rule_repository import MAX_RULES, RuleRepository, RulesWanted, StoredRule, TooManyRulesError
 from alerting.rules.describing import templates_problem
-from alerting.rules.spec import RuleSpec, parse_spec
+from alerting.rules.spec import RuleSpec, content_of, parse_spec
 from alerting.web.ruleschemas import RuleId, RuleOut, RulePage, RuleVersionOut, RuleVersionPage
 from contracts.etags import IfMatch, stale, tagged
 from contracts.problems import Problem
@@ -33,18 +34,21 @@ def too_many() -> Problem:
     return Problem(HTTPStatus.CONFLICT, "too-many-rules", "Too many rules", detail)
 
 
-def check(rule_id: str, spec: RuleSpec) -> None:
-    """Refuse a rule that cannot be evaluated. Raises Problem."""
+def rule_problem(rule_id: str, spec: RuleSpec) -> str | None:
+    """Why a rule could not be evaluated or kept, or None if it could."""
+    if "\\u0000" in json.dumps(content_of(spec)):
+        return "no text may hold the character U+0000"
     try:
         build(rule_id, 1, spec)
     except ValueError as error:
-        raise _bad_rule(str(error)) from error
-    if problem := templates_problem(spec):
-        raise _bad_rule(problem)
+        return str(error).removesuffix(".")
+    return templates_problem(spec)
 
 
-def _bad_rule(problem: str) -> Problem:
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-rule", "The rule cannot be evaluated", f"{problem}.")
+def check(rule_id: str, spec: RuleSpec) -> None:
+    """Refuse a rule that cannot be evaluated. Raises Problem."""
+    if problem := rule_problem(rule_id, spec):
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-rule", "The rule cannot be evaluated", f"{problem}.")
 
 
 def routes(

@@ -15,9 +15,10 @@ from devices_api import database
 from devices_api.repository import Repository
 from devices_api.tables import metadata
 from tests.postgres.server import Postgres, postgres_server
+from tests.unit.alerting.conftest import web
 from tests.unit.devices_api.conftest import runner, service, store
 
-__all__ = ["runner", "service", "store"]
+__all__ = ["runner", "service", "store", "web"]
 
 
 async def _migrate(url: str) -> None:

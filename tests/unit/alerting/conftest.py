@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from alerting import tables
 from alerting.database import connect, migrate
 from tests.unit.alerting.web_service import Web
 
@@ -36,14 +35,10 @@ async def engine(empty_database: Path, tmp_path: Path) -> AsyncIterator[AsyncEng
 
 
 @pytest.fixture
-async def web(tmp_path: Path) -> AsyncIterator[Web]:
-    engine = connect(f"sqlite+aiosqlite:///{tmp_path}/web.sqlite3")
-    async with engine.begin() as connection:
-        await connection.run_sync(tables.metadata.create_all)
+async def web(engine: AsyncEngine) -> AsyncIterator[Web]:
     web = Web(engine)
     async with web.client:
         yield web
-    await engine.dispose()
 
 
 @pytest.fixture

@@ -76,6 +76,10 @@ async def test_rules_are_paged_and_found_by_kind_and_name(web: Web) -> None:
         ({"selector": {"devices": ["a/b"]}}, "the device id 'a/b' contains one of / + #"),
         ({"severity": "fatal"}, "'info', 'warning' or 'critical'"),
         ({"treshold": 3}, "treshold: Extra inputs are not permitted"),
+        ({"labels": {"site": "{{ tags.site"}}, "labels.site: "),
+        ({"labels": {"severity": "x"}}, "every alert has this label"),
+        ({"kind": "condition", "metric": None}, "metric"),
+        ({"name": "a\0"}, "U+0000"),
         ({"kind": "guess"}, "does not match any of the expected tags"),
     ],
 )

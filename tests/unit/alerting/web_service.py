@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerting import tables
 from alerting.alert_repository import AlertRepository
-from alerting.database import WRITE
+from alerting.database import write
 from alerting.rule_repository import RuleRepository
 from alerting.web.api import Parts, build
 
@@ -79,10 +79,8 @@ class Web:
         await self.write(sa.insert(tables.alert).values(row | changes))
 
     async def write(self, statement: sa.Executable) -> None:
-        async with self.engine.connect() as connection:
-            await connection.execution_options(**WRITE)
-            async with connection.begin():
-                await connection.execute(statement)
+        async with write(self.engine) as connection:
+            await connection.execute(statement)
 
     async def rows(self, table: sa.Table) -> list[dict[str, Any]]:
         async with self.engine.connect() as connection:

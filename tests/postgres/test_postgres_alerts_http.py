@@ -1,0 +1,3 @@
+"""What holds of alerts over HTTP on SQLite, on PostgreSQL."""
+
+from tests.unit.alerting.test_alerts_http import *  # noqa: F403 - the same tests, with this folder's database
