@@ -60,6 +60,11 @@ class Groups:
         return self._book.dirty
 
     @property
+    def standing(self) -> bool:
+        """Whether any alert is open."""
+        return bool(self._book.by_id)
+
+    @property
     def wanted(self) -> set[str]:
         """The rules of which `tick` has to be given the open alerts."""
         return {_spec(watch).of for watch in self._watches.values() if watch.rule.enabled}
@@ -113,7 +118,10 @@ class Groups:
         return True
 
     def tick(self, alerting: Mapping[str, Alerting], now: int) -> None:
-        """Judge every group by the open alerts of other rules, as they are at `now`."""
+        """Judge every group by the open alerts of other rules, as they are at `now`.
+
+        Raises what only a fault in this program can raise, once all are judged.
+        """
         counts: dict[tuple[str, str], Counter[Place]] = {}
         for rule_id, watch in self._watches.items():
             sizes = self.members.sizes(rule_id)
@@ -137,6 +145,9 @@ class Groups:
                 )
             for group, size in sizes.items():
                 self._judge(watch, group, counts[key][rule_id, group], size, now)
+        broken, self._book.broken = self._book.broken, None
+        if broken is not None:
+            raise broken
 
     def _judge(self, watch: Watch, group: str, count: int, total: int, now: int) -> None:
         rule_id = watch.rule.id
