@@ -20,6 +20,9 @@ from alerting.rules.kinds import GroupSpec
 from alerting.rules.rule import Rule
 from contracts.devices import DeviceRecord
 
+Key = tuple[str, str]
+"""Rule whose alerts are counted, and from which state on."""
+
 KEY = "#"
 """What a group's row begins with among those of devices: no device id has it."""
 
@@ -51,6 +54,7 @@ class Groups:
         self._others: dict[str, bool] = {}  # rules that look at devices, and whether each is enabled
         self._states: dict[str, DeviceState] = {}
         self._resolved: dict[tuple[str, str], float | None] = {}  # the number at which an operator has ended an alert
+        self._counted: dict[Key, tuple[int, set[str], Counter[Place]]] = {}
         self._told: dict[str, str] = {}  # what is wrong with a rule, as it was last noted
         self.members = Members(records)
 
@@ -122,7 +126,7 @@ class Groups:
 
         Raises what only a fault in this program can raise, once all are judged.
         """
-        counts: dict[tuple[str, str], Counter[Place]] = {}
+        counts: dict[Key, Counter[Place]] = {}
         for rule_id, watch in self._watches.items():
             sizes = self.members.sizes(rule_id)
             if not watch.rule.enabled or sizes is None:
@@ -140,11 +144,10 @@ class Groups:
             key = spec.of, spec.state
             if key not in counts:
                 found = alerting.get(spec.of, NONE)
-                counts[key] = self.members.count(
-                    found.firing if spec.state == "firing" else found.firing | found.pending
-                )
+                counts[key] = self._count(key, found.firing if spec.state == "firing" else found.firing | found.pending)
             for group, size in sizes.items():
                 self._judge(watch, group, counts[key][rule_id, group], size, now)
+        self._counted = {key: self._counted[key] for key in counts}
         broken, self._book.broken = self._book.broken, None
         if broken is not None:
             raise broken
@@ -171,6 +174,17 @@ class Groups:
         self._course.verdict(state, watch, track, now, verdict, now, fresh=True, evidence=evidence)
         if (track.since, track.low) != before:
             self._book.touch(state)
+
+    def _count(self, key: Key, devices: set[str]) -> Counter[Place]:
+        """Count devices by group: those that were not among them the last time, and those that are not any more."""
+        changes, before, counts = self._counted.get(key, (-1, set(), Counter()))
+        if changes == self.members.changes:
+            counts.update(self.members.count(devices - before))
+            counts.subtract(self.members.count(before - devices))
+        else:
+            counts = self.members.count(devices)
+        self._counted[key] = self.members.changes, devices, counts
+        return counts
 
     def _problem(self, rule: Rule) -> tuple[str | None, Ending | None]:
         """Say what is wrong with what a rule counts, and why its alerts end then."""

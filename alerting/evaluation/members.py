@@ -33,6 +33,8 @@ class Members:
         self._new: dict[str, Watch] = {}
         self._sets: dict[str, dict[str, set[str]]] = {}
         self._places: dict[str, list[Place]] = {}  # where a device counts
+        self.changes = 0
+        """Grows whenever `count` may give something else."""
 
     @property
     def incomplete(self) -> bool:
@@ -51,6 +53,7 @@ class Members:
         watch = self._watches.pop(rule_id, None)
         if watch is None:
             return
+        self.changes += 1
         self._index.discard(watch)
         self._new.pop(rule_id, None)
         for device in frozenset().union(*self._sets.pop(rule_id).values()):
@@ -65,12 +68,14 @@ class Members:
             self._enter(device, index)
             if number % _AT_ONCE == 0:
                 yield
+        self.changes += 1
         for rule_id, watch in new.items():
             if self._new.get(rule_id) is watch:
                 del self._new[rule_id]
 
     def changed(self, device: str) -> None:
         """Take note that the record of a device has changed."""
+        self.changes += 1
         for rule_id, group in self._places.pop(device, ()):
             self._sets[rule_id][group].discard(device)
         self._enter(device, self._index)

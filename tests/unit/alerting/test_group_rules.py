@@ -5,6 +5,8 @@ from itertools import count
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alerting.evaluation.groups import Alerting, Groups
 from alerting.life.alert import Alert, Change, Ending, State, What
@@ -225,3 +227,45 @@ def test_groups_of_which_nothing_is_known_any_more_leave_no_row() -> None:
     world.remove("outage")
     world.start()
     assert world.rows == {}
+
+
+_DEVICES, _GROUPS = ("a", "b", "c", "d"), ("north", "south")
+_STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["silent", "heard", "moved", "gone", "put", "restart"]),
+        st.sampled_from(_DEVICES),
+        st.sets(st.sampled_from(_GROUPS)),
+    ),
+    max_size=25,
+)
+
+
+@given(steps=_STEPS)
+def test_each_group_stands_at_the_level_of_as_many_devices_as_there_are_whatever_changes(
+    steps: list[tuple[str, str, set[str]]],
+) -> None:
+    levels = [{"severity": name, "value": number} for number, name in enumerate(("info", "warning", "critical"), 1)]
+    by_group = outage(selector={"groups": list(_GROUPS)}, by="group", operator="ge", value=None, levels=levels)
+    of_all = rule("all", kind="group", of="silent", value=1.0, operator="ge")
+    world = World(by_group, of_all)
+    for what, device, groups in steps:
+        if what == "silent":
+            world.silent.add(device)
+        elif what == "heard":
+            world.silent.discard(device)
+        elif what == "moved":
+            world.change(record(device, groups=sorted(groups)))
+        elif what == "gone":
+            world.records.pop(device, None)
+            world.groups.members.changed(device)
+        elif what == "put":
+            world.put(of_all)
+        else:
+            world.start()
+        world.seconds()
+        silent = [one for one in world.records.values() if one.id in world.silent]
+        wanted = {group: min(3, sum(group in one.groups for one in silent)) for group in _GROUPS} | {
+            "*": min(1, len(silent))
+        }
+        stands = {one.subject.group: one.level for one in world.open.values()}
+        assert stands == {group: level for group, level in wanted.items() if level}
