@@ -116,11 +116,13 @@ def bounded(receive: Receive, most: int = MAX_BODY) -> Receive:
 
 
 class BodyLimit:
-    """ASGI middleware that bounds the body of every request."""
+    """ASGI middleware that bounds the body of every request, by MAX_BODY or what `larger` gives for its path."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, larger: Mapping[str, int] | None = None) -> None:
+        self._app, self._larger = app, larger or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
-        await self._app(scope, bounded(receive) if scope["type"] == "http" else receive, send)
+        if scope["type"] == "http":
+            receive = bounded(receive, self._larger.get(scope["path"], MAX_BODY))
+        await self._app(scope, receive, send)

@@ -1,6 +1,6 @@
 """The whole API: its routes under /api/v1, behind the key; its description at /docs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -9,13 +9,19 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from alerting.alert_repository import AlertRepository
+from alerting.calendars import Calendar
 from alerting.errors import UnavailableError
 from alerting.rule_repository import RuleRepository
-from alerting.web import acts, alerts, rules
+from alerting.web import acts, alerts, checks, rulefiles, rules
 from contracts import description, problems
+from contracts.devices import DeviceRecord
 from contracts.requests import storable_address
 
 RETRY_AFTER_S = 1
+
+
+async def _no_calendars() -> Mapping[str, Calendar]:
+    return {}
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,8 @@ class Parts:
 
     `ready` raises UnavailableError until the database is there. `changed` is called after each change of a rule, and
     when an end was asked for; `said` when people are to be told of something. `now` gives ns since 1970 UTC.
-    `routers` are further routes under /api/v1.
+    `calendars` reads those that schedules may name; `devices` gives the ids of registered devices, and `record` what is
+    known of one. `routers` are further routes under /api/v1.
     """
 
     rules: RuleRepository
@@ -35,6 +42,9 @@ class Parts:
     ready: Callable[[], None] = lambda: None
     changed: Callable[[], None] = lambda: None
     said: Callable[[], None] = lambda: None
+    calendars: checks.Calendars = _no_calendars
+    devices: Callable[[], Iterable[str]] = tuple
+    record: Callable[[str], DeviceRecord | None] = lambda _: None
     routers: Sequence[APIRouter] = ()
 
 
@@ -50,7 +60,7 @@ def build(parts: Parts) -> FastAPI:
     )
     problems.install(app)
     description.install(app)
-    app.add_middleware(problems.BodyLimit)
+    app.add_middleware(problems.BodyLimit, larger={"/api/v1/rules/import": rulefiles.MOST_BYTES})
     for error in (UnavailableError, SQLAlchemyError, OSError):
         app.add_exception_handler(error, _unavailable)
 
@@ -59,11 +69,13 @@ def build(parts: Parts) -> FastAPI:
 
     key = Depends(problems.require_key(parts.key))
     api = APIRouter(prefix="/api/v1", dependencies=[key, Depends(storable_address), Depends(ready)])
-    api.include_router(rules.routes(parts.rules, parts.changed, parts.now, parts.new_id))
+    api.include_router(checks.routes(parts.rules, parts.calendars, parts.devices, parts.record))
+    api.include_router(rulefiles.routes(parts.rules, parts.calendars, parts.changed, parts.now))
+    for router in parts.routers:  # some have paths that begin as a rule's
+        api.include_router(router)
+    api.include_router(rules.routes(parts.rules, parts.calendars, parts.changed, parts.now, parts.new_id))
     api.include_router(alerts.routes(parts.alerts, parts.now))
     api.include_router(acts.routes(parts.alerts, parts.changed, parts.said, parts.now))
-    for router in parts.routers:
-        api.include_router(router)
     app.include_router(api)
     return app
 

@@ -1,17 +1,15 @@
 """Rules over HTTP: made, read, replaced, switched, deleted, and their versions."""
 
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Body, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 
-from alerting.judges.build import build
 from alerting.rule_repository import MAX_RULES, RuleRepository, RulesWanted, StoredRule, TooManyRulesError
-from alerting.rules.describing import templates_problem
-from alerting.rules.spec import RuleSpec, content_of, parse_spec
-from alerting.web.ruleschemas import RuleId, RuleOut, RulePage, RuleVersionOut, RuleVersionPage
+from alerting.rules.spec import RuleSpec, parse_spec
+from alerting.web.checks import Calendars, refuse_bad
+from alerting.web.ruleschemas import RuleBody, RuleId, RuleOut, RulePage, RuleVersionOut, RuleVersionPage
 from contracts.etags import IfMatch, stale, tagged
 from contracts.problems import Problem
 from contracts.requests import PageLimit, bad
@@ -19,7 +17,6 @@ from contracts.versions import Match, StaleError
 
 Kind = Literal["threshold", "condition", "rate", "absence", "repeating", "window", "deviation", "group"]
 Cursor = Annotated[str | None, Query(max_length=64, description="`next` of the page before; opaque")]
-RuleBody = Annotated[RuleSpec, Body()]
 RulePath = Annotated[RuleId, Path(description="Id of a rule")]
 
 
@@ -34,30 +31,18 @@ def too_many() -> Problem:
     return Problem(HTTPStatus.CONFLICT, "too-many-rules", "Too many rules", detail)
 
 
-def rule_problem(rule_id: str, spec: RuleSpec) -> str | None:
-    """Why a rule could not be evaluated or kept, or None if it could."""
-    if "\\u0000" in json.dumps(content_of(spec)):
-        return "no text may hold the character U+0000"
-    try:
-        build(rule_id, 1, spec)
-    except ValueError as error:
-        return str(error).removesuffix(".")
-    return templates_problem(spec)
-
-
-def check(rule_id: str, spec: RuleSpec) -> None:
-    """Refuse a rule that cannot be evaluated. Raises Problem."""
-    if problem := rule_problem(rule_id, spec):
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-rule", "The rule cannot be evaluated", f"{problem}.")
-
-
 def routes(
-    repository: RuleRepository, changed: Callable[[], None], now: Callable[[], int], new_id: Callable[[], str]
+    repository: RuleRepository,
+    calendars: Calendars,
+    changed: Callable[[], None],
+    now: Callable[[], int],
+    new_id: Callable[[], str],
 ) -> APIRouter:
     """Build the routes. `changed` is called after each change."""
     router = APIRouter(prefix="/rules", tags=["rules"])
 
     async def put(rule_id: str, spec: RuleSpec, match: Match, response: Response) -> tuple[StoredRule, bool]:
+        await refuse_bad(rule_id, spec, calendars)
         try:
             done = await repository.put(rule_id, spec, now(), match)
         except TooManyRulesError as error:
@@ -92,9 +77,7 @@ def _add_changes(router: APIRouter, put: Put, new_id: Callable[[], str], reposit
     @router.post("", status_code=HTTPStatus.CREATED)
     async def add(body: RuleBody, response: Response) -> RuleOut:
         """Make a rule. It evaluates from the next reading on."""
-        rule_id = new_id()
-        check(rule_id, body)
-        rule, _ = await put(rule_id, body, None, response)
+        rule, _ = await put(new_id(), body, None, response)
         response.headers["Location"] = f"/api/v1/rules/{rule.id}"
         return RuleOut.of(rule)
 
@@ -105,7 +88,6 @@ def _add_changes(router: APIRouter, put: Put, new_id: Callable[[], str], reposit
         What changes something raises its version; an old version is restored by sending what it was. Open alerts live
         on where the rule still looks at their device in the same way.
         """
-        check(rule_id, body)
         rule, was_there = await put(rule_id, body, match, response)
         if not was_there:
             response.status_code = HTTPStatus.CREATED

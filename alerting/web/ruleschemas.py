@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Self
 
+from fastapi import Body
 from pydantic import AfterValidator, BaseModel, Field
 
 from alerting.rule_repository import RuleTrouble, RuleVersion, StoredRule
@@ -19,6 +20,7 @@ def _free(rule_id: str) -> str:
 
 
 RuleId = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"), AfterValidator(_free)]
+RuleBody = Annotated[RuleSpec, Body()]
 
 
 class OpenAlerts(BaseModel):

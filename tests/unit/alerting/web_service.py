@@ -11,6 +11,7 @@ from alerting.alert_repository import AlertRepository
 from alerting.database import write
 from alerting.rule_repository import RuleRepository
 from alerting.web.api import Parts, build
+from contracts.devices import DeviceRecord
 
 KEY = "a-key-for-these-tests"
 NOW = 1_767_225_600_000_000_000
@@ -23,6 +24,7 @@ class Web:
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine, self.now, self.changes, self.said = engine, NOW, 0, 0
         self.rules, self.alerts = RuleRepository(engine), AlertRepository(engine)
+        self.directory: dict[str, DeviceRecord] = {}
         numbers = iter(range(1, 1_000_000))
         self.parts = Parts(
             rules=self.rules,
@@ -32,6 +34,8 @@ class Web:
             new_id=lambda: f"{next(numbers):028x}",
             changed=self._changed,
             said=self._said,
+            devices=lambda: self.directory,
+            record=self.directory.get,
         )
         self.app = build(self.parts)
         self.client = httpx.AsyncClient(
