@@ -11,7 +11,6 @@ from alerting.rules.rule import Rule
 from contracts.derived import Window
 from contracts.devices import DeviceRecord
 from contracts.readings import Reading
-from contracts.timeseries import MINUTE
 
 _MAX_AGE = 600_000_000_000
 """Nothing here is older when it is heard."""
@@ -27,7 +26,8 @@ class DeviceRunner:
         ids = count(1)
         self.run = DeviceRun(device)
         self.failure: str | None = None
-        self._most, self._now, self._scheduled = most, start, rule.active is not None
+        self._most, self._now = most, start
+        self._next_change, self._hours_change = rule.next_change, start
         self._open: Alert | None = None
         self._shard = Shard(
             0, lambda _: record, _MAX_AGE, lambda: str(next(ids)), lambda _, alert, *__: (alert, None),
@@ -65,12 +65,13 @@ class DeviceRunner:
             self._collect()
 
     def _next(self) -> int | None:
-        """When something waits for the clock next; the end of a schedule's hours, too, to the minute."""
+        """When something waits for the clock next; an open alert does so for the rule's hours to end."""
         due = self._shard.due
-        if self._open is None or not self._scheduled:
+        if self._open is None or self._next_change is None:
             return due
-        minute = (self._now // MINUTE + 1) * MINUTE
-        return minute if due is None else min(due, minute)
+        if self._hours_change <= self._now:
+            self._hours_change = self._next_change(self._now)
+        return self._hours_change if due is None else min(due, self._hours_change)
 
     def _collect(self) -> None:
         if self._shard.urgent:
