@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Collection, Mapping
 from http import HTTPStatus
 from math import inf
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 import msgspec
@@ -18,6 +18,7 @@ from contracts.timeseries import DAY, WIDTHS, Days, Tier
 MOST_METRICS = 100
 """Metrics of one device that are read at once; of one that has more, the first by name."""
 
+_TIMEOUT_S = 15.0
 _PAGE = 2_000
 _WINDOWS = 5_000
 """Windows that are asked for at once."""
@@ -68,6 +69,16 @@ class StoredHistory:
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
+
+    @classmethod
+    def at(cls, url: str, key: str) -> Self:
+        """Read from the devices_api at `url`, with a key of its own."""
+        headers = {"Authorization": f"Bearer {key}"}
+        return cls(httpx.AsyncClient(base_url=f"{url}/api/v1", headers=headers, timeout=_TIMEOUT_S, trust_env=False))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
 
     async def readings(self, device: str, metrics: Collection[str], start: int, end: int) -> AsyncIterator[Reading]:
         """Give readings as History says."""
