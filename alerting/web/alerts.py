@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from alerting.alert_repository import AlertRepository, Wanted
 from alerting.life.alert import State
 from alerting.notify.matching import MOST, parse_matcher
+from alerting.notify.views import Views
 from alerting.standing import Standing
 from alerting.web.alertschemas import AlertOut, AlertPage, ChangeOut, ChangePage
 from contracts.alerts import Severity
@@ -75,7 +76,7 @@ async def found(repository: AlertRepository, alert_id: str) -> Standing:
     return standing
 
 
-def routes(repository: AlertRepository, now: Callable[[], int]) -> APIRouter:
+def routes(repository: AlertRepository, views: Views, now: Callable[[], int]) -> APIRouter:
     """Build the routes."""
     router = APIRouter(prefix="/alerts", tags=["alerts"])
 
@@ -93,10 +94,15 @@ def routes(repository: AlertRepository, now: Callable[[], int]) -> APIRouter:
 
     @router.get("/{alert_id}")
     async def show(alert_id: str, response: Response) -> AlertOut:
-        """Show an alert."""
-        standing = await found(repository, alert_id)
+        """Show an alert, with what mutes it now."""
+        standing, at = await found(repository, alert_id), now()
         tagged(response, standing.revision)
-        return AlertOut.of(standing, now())
+        shown = AlertOut.of(standing, at)
+        if standing.alert.state is State.FIRING:
+            view = await views.at(at)
+            shown.silenced_by = view.silenced_by(standing.alert.labels)
+            shown.inhibited_by = view.inhibited_by(standing.alert.labels)
+        return shown
 
     @router.get("/{alert_id}/history")
     async def history(alert_id: str, limit: PageLimit = 100, cursor: Cursor = None) -> ChangePage:

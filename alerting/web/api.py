@@ -1,6 +1,6 @@
 """The whole API: its routes under /api/v1, behind the key; its description at /docs."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -9,19 +9,16 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from alerting.alert_repository import AlertRepository
-from alerting.calendars import Calendar
 from alerting.errors import UnavailableError
+from alerting.notify.documents import Documents
+from alerting.notify.views import Views
 from alerting.rule_repository import RuleRepository
-from alerting.web import acts, alerts, checks, rulefiles, rules
+from alerting.web import acts, alertmanager, alertmanagersilences, alerts, checks, rulefiles, rules
 from contracts import description, problems
 from contracts.devices import DeviceRecord
 from contracts.requests import storable_address
 
 RETRY_AFTER_S = 1
-
-
-async def _no_calendars() -> Mapping[str, Calendar]:
-    return {}
 
 
 @dataclass(frozen=True)
@@ -30,21 +27,23 @@ class Parts:
 
     `ready` raises UnavailableError until the database is there. `changed` is called after each change of a rule, and
     when an end was asked for; `said` when people are to be told of something. `now` gives ns since 1970 UTC.
-    `calendars` reads those that schedules may name; `devices` gives the ids of registered devices, and `record` what is
-    known of one. `routers` are further routes under /api/v1.
+    `devices` gives the ids of registered devices, and `record` what is known of one. `built_in`: there is a receiver
+    without a document; `public_url` is where people find this service. `routers` are further routes under /api/v1.
     """
 
     rules: RuleRepository
     alerts: AlertRepository
+    documents: Documents
     key: str
     now: Callable[[], int]
     new_id: Callable[[], str]
     ready: Callable[[], None] = lambda: None
     changed: Callable[[], None] = lambda: None
     said: Callable[[], None] = lambda: None
-    calendars: checks.Calendars = _no_calendars
     devices: Callable[[], Iterable[str]] = tuple
     record: Callable[[str], DeviceRecord | None] = lambda _: None
+    built_in: bool = False
+    public_url: str = ""
     routers: Sequence[APIRouter] = ()
 
 
@@ -68,15 +67,24 @@ def build(parts: Parts) -> FastAPI:
         parts.ready()
 
     key = Depends(problems.require_key(parts.key))
-    api = APIRouter(prefix="/api/v1", dependencies=[key, Depends(storable_address), Depends(ready)])
-    api.include_router(checks.routes(parts.rules, parts.calendars, parts.devices, parts.record))
-    api.include_router(rulefiles.routes(parts.rules, parts.calendars, parts.changed, parts.now))
+    dependencies = [key, Depends(storable_address), Depends(ready)]
+    views = Views(parts.documents, parts.alerts, built_in=parts.built_in)
+    api = APIRouter(prefix="/api/v1", dependencies=dependencies)
+    api.include_router(checks.routes(parts.rules, views.calendars, parts.devices, parts.record))
+    api.include_router(rulefiles.routes(parts.rules, views.calendars, parts.changed, parts.now))
     for router in parts.routers:  # some have paths that begin as a rule's
         api.include_router(router)
-    api.include_router(rules.routes(parts.rules, parts.calendars, parts.changed, parts.now, parts.new_id))
-    api.include_router(alerts.routes(parts.alerts, parts.now))
+    api.include_router(rules.routes(parts.rules, views.calendars, parts.changed, parts.now, parts.new_id))
+    api.include_router(alerts.routes(parts.alerts, views, parts.now))
     api.include_router(acts.routes(parts.alerts, parts.changed, parts.said, parts.now))
     app.include_router(api)
+    app.include_router(
+        alertmanager.routes(parts.alerts, views, parts.now(), parts.now, parts.public_url), dependencies=dependencies
+    )
+    app.include_router(
+        alertmanagersilences.routes(parts.documents, views, parts.said, parts.now, parts.new_id),
+        dependencies=dependencies,
+    )
     return app
 
 

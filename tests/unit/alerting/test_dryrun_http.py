@@ -1,5 +1,6 @@
 """Dry runs over HTTP, without a socket; history is given, or kept in memory."""
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,7 +12,6 @@ from alerting.judges.build import build
 from alerting.rules.rule import Rule
 from alerting.rules.spec import RuleSpec
 from alerting.web import dryrun
-from alerting.web.api import Parts
 from alerting.web.api import build as build_api
 from contracts.devices import DeviceRecord
 from contracts.readings import Reading
@@ -34,7 +34,7 @@ async def compiled(spec: RuleSpec) -> Rule:
 def asking(web: Web, stored: History | None, times: Iterable[float] = ()) -> httpx.AsyncClient:
     clock = iter(times)
     router = dryrun.routes(web.rules, compiled, lambda: RECORDS, RECORDS.get, stored, clock=lambda: next(clock, 0.0))
-    parts = Parts(web.rules, web.alerts, KEY, lambda: NOW, lambda: "x", routers=[router])
+    parts = dataclasses.replace(web.parts, routers=[router])
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(build_api(parts)),
         base_url="http://test/api/v1/rules",

@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from alerting import tables
 from alerting.alert_repository import AlertRepository
 from alerting.database import write
+from alerting.notify.configuration import problem_of
+from alerting.notify.documents import Documents
 from alerting.rule_repository import RuleRepository
 from alerting.web.api import Parts, build
 from contracts.devices import DeviceRecord
@@ -24,11 +26,14 @@ class Web:
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine, self.now, self.changes, self.said = engine, NOW, 0, 0
         self.rules, self.alerts = RuleRepository(engine), AlertRepository(engine)
+        self.documents = Documents(engine, problem_of)
         self.directory: dict[str, DeviceRecord] = {}
         numbers = iter(range(1, 1_000_000))
         self.parts = Parts(
             rules=self.rules,
             alerts=self.alerts,
+            documents=self.documents,
+            public_url="https://alerting.example",
             key=KEY,
             now=lambda: self.now,
             new_id=lambda: f"{next(numbers):028x}",
