@@ -6,10 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerting.database import write
+from alerting.repository import AWAY
 from alerting.tables import claim
 from contracts.logs import Log
 
@@ -40,7 +40,7 @@ class Claim:
         while True:
             try:
                 await self.turn()
-            except (SQLAlchemyError, OSError, TimeoutError) as error:
+            except AWAY as error:
                 self._log.debug("claim.unknown", claim=self._name, error=type(error).__name__)
             await asyncio.sleep(self._seconds / _RENEWALS)
 

@@ -1,8 +1,13 @@
 """Every metric of alerting, and when it moves."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from collections.abc import Collection, Iterable
 
-from alerting.life.alert import State
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from alerting.evaluation.shard import Shard
+from alerting.life.alert import Change, State
+
+_SKIPPED = ("late", "says_nothing", "failed", "stale")
 
 
 class Metrics:
@@ -16,15 +21,18 @@ class Metrics:
             return Gauge(f"alerting_{name}", moves, labels, registry=registry)
 
         self.readings = counter("readings", "Readings taken from a stream", "stream")
-        self.windows = counter("windows", "Closed windows taken from DERIVED; no rule looks at them yet")
-        self.evaluated = counter("evaluated", "Readings evaluated, once for each rule that looks at them")
+        self.windows = counter("windows", "Closed windows taken from DERIVED")
+        self.evaluated = counter("evaluated", "Readings and windows judged, once for each rule that looks at them")
         self.skipped = counter(
-            "skipped", "Readings that a rule could not use, or only to resolve (stale), by reason", "reason"
+            "skipped",
+            "Readings and windows that a rule could not use: late, says_nothing, failed (the rule says why); or that"
+            " were judged, but too old to begin or fire an alert (stale)",
+            "reason",
         )
         self.messages = counter(
             "messages",
             "Messages taken from a stream: evaluated, repeated (seen before), dead_lettered, passed_over (deletions,"
-            " which change no alert); and those that the stream had given up before they were read (missed)",
+            " which change no alert)",
             "stream",
             "outcome",
         )
@@ -44,19 +52,30 @@ class Metrics:
         )
         self.notification_groups = gauge("notification_groups", "Groups of alerts that are told together")
         self.routing_problems = gauge("routing_problems", "Documents that cannot be used; the log names them")
-        self.commits = counter("commits", "Transactions with alerts, marks and the positions")
+        self.rows = counter("device_rows", "Rows of devices written")
+        self.commit_seconds = Histogram(
+            "alerting_commit_seconds",
+            "Moves with each try to write a transaction, by how long it took",
+            buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5),
+            registry=registry,
+        )
+        self.partitions = gauge("partitions_owned", "Partitions that this replica evaluates")
+        self.takeovers = counter("takeovers", "Partitions taken")
+        self.devices = gauge("devices_known", "Devices in these partitions of which something is known")
         self.rules = gauge("rules", "Rules loaded, enabled or not")
-        self.open_alerts = gauge("open_alerts", "Alerts that are pending or firing now", "state")
+        self.open_alerts = gauge("open_alerts", "Alerts of these partitions that are pending or firing now", "state")
         self.outbox_pending = gauge("outbox_pending", "Notifications that wait for their receiver")
         self.pushes = counter(
             "pushes", "Alerts that fire, pushed again to a Prometheus Alertmanager: taken, or not (failed)", "result"
         )
-        self.lag_messages = gauge("lag_messages", "Messages that wait on a stream, at the last read", "stream")
-        self.lag_seconds = gauge("lag_seconds", "Age of the newest message read, or 0 where nothing waits", "stream")
-        self.attached = gauge("attached", "1 while the stream is being read, else 0", "stream")
         self.broker_connected = gauge("broker_connected", "1 while connected to the MQTT broker of receivers, else 0")
+        self.lag_messages = gauge(
+            "lag_messages", "Messages of these partitions that wait on a stream, looked up each second", "stream"
+        )
+        self.lag_seconds = gauge("lag_seconds", "Age of the newest message read, or 0 where nothing waits", "stream")
+        self.attached = gauge("attached", "Partitions of which the stream is being read", "stream")
         self.connected = gauge("connected", "1 while connected to the stream server")
-        for reason in ("late", "stale", "not_numeric"):
+        for reason in _SKIPPED:
             self.skipped.labels(reason)
         for state in State:
             self.transitions.labels(state.value)
@@ -64,3 +83,19 @@ class Metrics:
             self.planned.labels(reason)
         for result in ("delivered", "failed", "misconfigured", "rejected", "refused", "expired", "full"):
             self.notifications.labels(result)
+
+    def wrote(self, changes: Iterable[Change], rows: int) -> None:
+        """Count what a transaction had."""
+        self.rows.inc(rows)
+        for change in changes:
+            self.transitions.labels(change.alert.state.value).inc()
+
+    def show(self, shards: Collection[Shard]) -> None:
+        """Show what the partitions hold, and count what they have evaluated."""
+        for state in (State.PENDING, State.FIRING):
+            self.open_alerts.labels(state.value).set(sum(shard.counts[state] for shard in shards))
+        self.devices.set(sum(shard.watched for shard in shards))
+        for tally in (shard.take_tally() for shard in shards):
+            self.evaluated.inc(tally.evaluated)
+            for reason in _SKIPPED:
+                self.skipped.labels(reason).inc(getattr(tally, reason))

@@ -7,14 +7,18 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alerting import tables
 from alerting.database import write
-from alerting.evaluation.writes import Position, Writes
+from alerting.evaluation.writes import Position, RuleError, Writes
 from alerting.life.alert import Alert, Change, State, Subject, What
 from contracts.readings import Value
 from contracts.streams import partition_of
+
+AWAY = (SQLAlchemyError, OSError, TimeoutError)
+"""What a call raises while the database is away."""
 
 GROUPS = -1
 """The partition of rules about groups of devices."""
@@ -147,7 +151,7 @@ class Repository:
         ]
         await self._put(connection, table, rows)
 
-    async def _errors(self, connection: AsyncConnection, errors: Iterable[tuple[int, Any]]) -> None:
+    async def _errors(self, connection: AsyncConnection, errors: Iterable[tuple[int, RuleError]]) -> None:
         table = tables.rule_error
         statement = self._upsert(table)
         new = statement.excluded
@@ -185,6 +189,11 @@ class Repository:
             values = {name: statement.excluded[name] for name in rows[0] if name not in keys}
             statement = statement.on_conflict_do_update(index_elements=keys, set_=values)
         await connection.execute(statement, rows)
+
+    async def note_errors(self, errors: Iterable[RuleError]) -> None:
+        """Write what is wrong with rules wherever they are evaluated."""
+        async with write(self._engine) as connection:
+            await self._errors(connection, [(GROUPS, error) for error in errors])
 
     async def to_end(self, partitions: Collection[int]) -> list[tuple[int, str]]:
         """Read which open alerts of `partitions` an operator wants to end: partition and id."""

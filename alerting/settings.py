@@ -85,4 +85,16 @@ class Settings(BrokerSettings):
         ge=1,
         description="Age from which on a reading may resolve an alert but neither begin nor fire one",
     )
+    checkpoint_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        le=60,
+        description="Longest time until what devices last said is on disk; changes of alerts are at once",
+    )
+    lease_seconds: float = Field(
+        default=6.0,
+        ge=0.1,
+        le=600,
+        description="Time after which another replica takes over the partitions of one that no longer renews them",
+    )
     history_days: float = Field(default=90.0, gt=0, description="How long resolved alerts are kept")

@@ -44,6 +44,8 @@ class Ownership:
         self._order: list[int] = []
         self._surplus: set[int] = set()
         self._dropped: dict[int, int] = {}
+        self.turned = False
+        """Whether there has been a turn since it was known what to share."""
 
     @property
     def partitions(self) -> int:
@@ -67,6 +69,7 @@ class Ownership:
             self._order = preference(self._me, partitions)
             self._surplus.clear()
             self._dropped.clear()
+            self.turned = False
 
     def drop(self, partition: int, epoch: int, later: int = 0) -> None:
         """Give `partition` up, which we read in `epoch`: another has it, or its consumer is gone.
@@ -108,6 +111,7 @@ class Ownership:
                 if lease.held:
                     wanted -= 1
                     self._taken()
+        self.turned = bool(self._leases)
 
     async def release(self) -> None:
         """Give up everything, so that others take it at once; call it when all is settled."""

@@ -45,12 +45,30 @@ class Owned(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Delivery:
-    """Messages of one partition, in order, read in `epoch`; `resets` is what the reader counted then."""
+    """Messages of one partition, in order, read in `epoch`.
+
+    `source` is another object each time reading begins anew, but for what the reader does by itself: `resets` is what
+    it counted then.
+    """
 
     partition: int
     epoch: int
     messages: list[Msg]
     resets: int
+    source: object
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far a partition is: messages that wait, and those handed out and not acknowledged.
+
+    All up to sequence `handed_out` was handed out, and all up to `acknowledged` is settled.
+    """
+
+    waiting: int
+    unacknowledged: int
+    handed_out: int
+    acknowledged: int
 
 
 class Reader:
@@ -106,13 +124,22 @@ class Reader:
             self._in_hand[delivery.partition] = self._in_hand.get(delivery.partition, 0) + 1
         return deliveries
 
+    def is_next(self, delivery: Delivery) -> bool:
+        """Whether `delivery` still follows on what was handed out of its partition before."""
+        return self._parts.get(delivery.partition) is delivery.source
+
+    def begin_again(self, partition: int) -> None:
+        """Read `partition`, if it is owned, from what was acknowledged: what was handed out since comes again."""
+        if partition in self._parts:
+            self._end(partition)
+
     async def acknowledge(self, delivery: Delivery, last: Msg, epochs: Mapping[int, int]) -> None:
         """Acknowledge `last` of `delivery` and all before it, if its partition is still owned in the same epoch.
 
         If that is lost, they come again, to us or the next owner, and are stored once even so.
         """
         part = self._parts.get(delivery.partition)
-        if part is None or not part.epoch == delivery.epoch == epochs.get(delivery.partition):
+        if part is None or part is not delivery.source or part.epoch != epochs.get(delivery.partition):
             self._log.info("acknowledgement.not_ours", partition=delivery.partition, epoch=delivery.epoch)
             return
         if part.resets != delivery.resets:
@@ -127,21 +154,31 @@ class Reader:
         self._in_hand[delivery.partition] -= 1
 
     async def lag(self, epochs: Mapping[int, int]) -> int:
-        """Return how many messages of the partitions in `epochs` are not acknowledged; raises as `read`.
+        """Return how many messages of the partitions in `epochs` are not acknowledged; otherwise as `look`."""
+        return sum(place.waiting + place.unacknowledged for place in (await self.look(epochs)).values())
+
+    async def look(self, epochs: Mapping[int, int]) -> dict[int, Place]:
+        """Look up how far each of the partitions in `epochs` is that are being read; raises as `read`.
 
         Consumers of earlier epochs that were made too late to be deleted by who took over are deleted on the way.
         """
-        lag, left = 0, []
+        places: dict[int, Place] = {}
+        left = []
         for info in await consumers_of(self._link.js, self._stream):
             partition, epoch = partition_and_epoch(self._consumer, info.name) or (-1, 0)
             if partition not in epochs or partition not in self._parts:
                 continue
             if epoch < epochs[partition] and self._parts[partition].attached:
                 left.append(info.name)
-            else:
-                lag += (info.num_pending or 0) + (info.num_ack_pending or 0)
+            elif epoch == epochs[partition]:
+                places[partition] = Place(
+                    info.num_pending or 0,
+                    info.num_ack_pending or 0,
+                    info.delivered.stream_seq if info.delivered else 0,
+                    info.ack_floor.stream_seq if info.ack_floor else 0,
+                )
         await delete_consumers(self._link.js, self._stream, left)
-        return lag
+        return places
 
     async def close(self) -> None:
         """Stop reading; what is not acknowledged comes again."""
@@ -234,7 +271,7 @@ class _Part:
             if messages:
                 self._free.clear()
                 self.lags = sum(len(message.data) for message in messages) > _MUCH
-                self._waiting = Delivery(self.partition, self.epoch, messages, self._reader.resets)
+                self._waiting = Delivery(self.partition, self.epoch, messages, self._reader.resets, self)
                 arrived()
 
     def take(self, most: int | None) -> Delivery | None:

@@ -67,10 +67,12 @@ def receiving() -> Iterator[Receiver]:
     with Receiver() as receiver:
         thread = threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield receiver
-        receiver.released.set()
-        receiver.shutdown()
-        thread.join()
+        try:
+            yield receiver
+        finally:
+            receiver.released.set()
+            receiver.shutdown()
+            thread.join()
 
 
 class Bench:
@@ -93,6 +95,7 @@ class Bench:
             headers={"Authorization": f"Bearer {KEY}"},
         )
         self.link = Link(server.nats_url, TOKEN, "bench", logs.quiet())
+        self.rules = 0
         self.clock = time.time_ns()  # noqa: TID251 - a test plays the devices, which have clocks
 
     async def connect(self) -> None:
@@ -126,7 +129,19 @@ class Bench:
     async def add_rule(self, **changes: Any) -> str:  # noqa: ANN401 - JSON
         answer = await self.client.post("/api/v1/rules", json=RULE | changes)
         assert answer.status_code == 201, answer.text
+        self.rules += 1
+        await until(self._knows_rules)
         return str(answer.json()["id"])
+
+    async def _knows_rules(self) -> bool:
+        return await self.metric("rules") == self.rules
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """Read one of the service's metrics."""
+        text = (await self.client.get("/metrics")).text
+        inner = ",".join(f'{label}="{value}"' for label, value in labels.items())
+        line = f"alerting_{name}{{{inner}}} " if labels else f"alerting_{name} "
+        return next((float(found.removeprefix(line)) for found in text.splitlines() if found.startswith(line)), 0.0)
 
     async def alerts(self, **query: str) -> list[dict[str, Any]]:
         answer = await self.client.get("/api/v1/alerts", params={"limit": "1000"} | query)

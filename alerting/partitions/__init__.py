@@ -1,0 +1,1 @@
+"""The partitions that this replica evaluates: taken, read, written, and given up."""

@@ -1,0 +1,94 @@
+"""What the clock does in all partitions, and how far each has heard."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from alerting.metrics import Metrics
+from alerting.partitions.holding import Holding
+from alerting.partitions.intake import AWAY
+from alerting.repository import AWAY as DATABASE_AWAY
+from alerting.repository import Repository
+from contracts.backoff import set_within
+from contracts.logs import Log
+from contracts.partitions import Reader
+from contracts.streams import TELEMETRY
+
+_TICK_S = 0.25
+_LOOK_S = 1.0
+
+
+class Clock:
+    """Lets time pass in the partitions of `holding`."""
+
+    def __init__(
+        self,
+        holding: Holding,
+        repository: Repository,
+        readers: Mapping[str, Reader],
+        metrics: Metrics,
+        now: Callable[[], int],
+        log: Log,
+    ) -> None:
+        self._holding, self._repository, self._readers = holding, repository, readers
+        self._metrics, self._now, self._log = metrics, now, log
+        self._woken = asyncio.Event()
+
+    async def run(self) -> None:
+        """Tick, and write what came of it, for ever."""
+        while True:
+            now = self._now()
+            for held in list(self._holding.held.values()):
+                try:
+                    held.shard.tick(now, held.heard_until)
+                except Exception:  # noqa: BLE001 - our bug in one partition stops no other
+                    self._log.exception("clock.unexpected", partition=held.partition)
+            self._metrics.show([held.shard for held in self._holding.held.values()])
+            await self._holding.settle()
+            await asyncio.sleep(_TICK_S)
+
+    async def watch(self) -> None:
+        """Look up how far each stream's partitions are, for ever."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            for stream, reader in self._readers.items():
+                try:
+                    await self._look(stream, reader)
+                except AWAY:
+                    continue
+
+    async def _look(self, stream: str, reader: Reader) -> None:
+        asked = self._now()
+        places = await reader.look(self._holding.epochs)
+        self._metrics.lag_messages.labels(stream).set(sum(place.waiting for place in places.values()))
+        self._metrics.attached.labels(stream).set(len(places))
+        if stream != TELEMETRY.name:
+            return
+        for partition, place in places.items():
+            held = self._holding.held.get(partition)
+            at = None if held is None else held.positions.get(stream)
+            if held is not None and not place.waiting:
+                taken = max(place.acknowledged, 0 if at is None else at.sequence)
+                if taken >= place.handed_out:
+                    held.heard_until = max(held.heard_until, asked)
+
+    def wake(self) -> None:
+        """Look at once for alerts that are to end."""
+        self._woken.set()
+
+    async def end_asked(self) -> None:
+        """End the alerts that operators want to end, for ever."""
+        while True:
+            await set_within(self._woken, _LOOK_S / 2)
+            self._woken.clear()
+            held = self._holding.held
+            if not held:
+                continue
+            try:
+                wanted = await self._repository.to_end(list(held))
+            except DATABASE_AWAY:
+                continue
+            for partition, alert_id in wanted:
+                if partition in held:
+                    held[partition].shard.end(alert_id, self._now())
+            if wanted:
+                await self._holding.settle()

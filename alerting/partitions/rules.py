@@ -1,0 +1,90 @@
+"""The rules, compiled, as this replica knows them; it follows their changes in the database."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from pydantic import ValidationError
+
+from alerting.evaluation.writes import RuleError
+from alerting.judges.build import build
+from alerting.repository import AWAY, Repository
+from alerting.rule_repository import RuleRepository, StoredRule
+from alerting.rules.rule import Rule
+from contracts.backoff import set_within
+from contracts.logs import Log
+
+_POLL_S = 0.5
+_AT_ONCE = 200
+
+Told = Callable[[str, Rule | None], None]
+"""Is told of a rule that is new or another one, or is gone."""
+
+
+class Rules:
+    """All rules, by id. `changed` is called for each that changes. `untold` are those of whose alerts nobody is told.
+
+    A rule that cannot be compiled says so on itself, and is not evaluated.
+    """
+
+    def __init__(
+        self, stored: RuleRepository, repository: Repository, changed: Told, now: Callable[[], int], log: Log
+    ) -> None:
+        self._stored, self._repository, self._changed = stored, repository, changed
+        self._now, self._log = now, log
+        self._revision = -1
+        self._woken = asyncio.Event()
+        self.current: dict[str, Rule] = {}
+        self.untold: set[str] = set()
+        self.loaded = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look at once."""
+        self._woken.set()
+
+    async def follow(self) -> None:
+        """Follow what changes, for ever. The database may come and go."""
+        while True:
+            self._woken.clear()
+            try:
+                await self.look()
+            except AWAY as error:
+                self._log.debug("rules.unknown", error=type(error).__name__)
+            await set_within(self._woken, _POLL_S)
+
+    async def look(self) -> None:
+        """Bring the rules up to date. Raises what the database raises."""
+        revision, changed = await self._stored.changed_since(self._revision)
+        wrong: list[RuleError] = []
+        for number, one in enumerate(changed, 1):
+            rule = self._compiled(one, wrong)
+            if rule is not None:
+                self.current[one.id] = rule
+                (self.untold.discard if rule.spec.notify else self.untold.add)(one.id)
+                self._changed(one.id, rule)
+            elif self.current.pop(one.id, None) is not None:
+                self._changed(one.id, None)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        if wrong:
+            await self._repository.note_errors(wrong)
+        self._revision = revision
+        self.loaded.set()
+
+    def _compiled(self, stored: StoredRule, wrong: list[RuleError]) -> Rule | None:
+        if stored.content is None:
+            return None
+        try:
+            return build(stored.id, stored.version, stored.spec)
+        except (ValidationError, ValueError) as error:
+            message = "; ".join(_said(error))
+            self._log.error("rule.not_compiled", rule=stored.id, version=stored.version, error=message)
+            wrong.append(RuleError(stored.id, stored.version, "", message, self._now(), 1))
+            return None
+
+
+def _said(error: ValueError) -> Iterable[str]:
+    if isinstance(error, ValidationError):
+        for problem in error.errors(include_url=False, include_input=False):
+            yield f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+    else:
+        yield str(error)
