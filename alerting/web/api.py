@@ -9,11 +9,12 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from alerting.alert_repository import AlertRepository
+from alerting.dryrun.history import History
 from alerting.errors import UnavailableError
 from alerting.notify.documents import Documents
 from alerting.notify.views import Views
 from alerting.rule_repository import RuleRepository
-from alerting.web import acts, alertmanager, alertmanagersilences, alerts, checks, rulefiles, rules
+from alerting.web import acts, alertmanager, alertmanagersilences, alerts, checks, dryrun, rulefiles, rules
 from contracts import description, problems
 from contracts.devices import DeviceRecord
 from contracts.requests import storable_address
@@ -27,8 +28,9 @@ class Parts:
 
     `ready` raises UnavailableError until the database is there. `changed` is called after each change of a rule, and
     when an end was asked for; `said` when people are to be told of something. `now` gives ns since 1970 UTC.
-    `devices` gives the ids of registered devices, and `record` what is known of one. `built_in`: there is a receiver
-    without a document; `public_url` is where people find this service. `routers` are further routes under /api/v1.
+    `devices` gives the ids of registered devices, and `record` what is known of one. `history` is what dry runs are
+    over, None where there is none. `built_in`: there is a receiver without a document; `public_url` is where people
+    find this service. `routers` are further routes under /api/v1.
     """
 
     rules: RuleRepository
@@ -42,6 +44,7 @@ class Parts:
     said: Callable[[], None] = lambda: None
     devices: Callable[[], Iterable[str]] = tuple
     record: Callable[[str], DeviceRecord | None] = lambda _: None
+    history: History | None = None
     built_in: bool = False
     public_url: str = ""
     routers: Sequence[APIRouter] = ()
@@ -71,6 +74,9 @@ def build(parts: Parts) -> FastAPI:
     views = Views(parts.documents, parts.alerts, built_in=parts.built_in)
     api = APIRouter(prefix="/api/v1", dependencies=dependencies)
     api.include_router(checks.routes(parts.rules, views.calendars, parts.devices, parts.record))
+    api.include_router(
+        dryrun.routes(parts.rules, views.calendars, parts.devices, parts.record, parts.history, parts.now)
+    )
     api.include_router(rulefiles.routes(parts.rules, views.calendars, parts.changed, parts.now))
     for router in parts.routers:  # some have paths that begin as a rule's
         api.include_router(router)

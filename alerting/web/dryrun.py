@@ -1,39 +1,37 @@
 """The dry run over HTTP: what a rule would have done."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
 from fastapi import APIRouter
 
 from alerting.dryrun.history import GivenHistory, History, UnavailableError
 from alerting.dryrun.run import dry_run
+from alerting.judges.build import build
 from alerting.rule_repository import RuleRepository
 from alerting.rules.kinds import GroupSpec
 from alerting.rules.rule import Rule
-from alerting.rules.spec import RuleSpec, parse_spec
+from alerting.rules.spec import parse_spec
+from alerting.web.checks import Calendars
 from alerting.web.dryrunschemas import DryRunIn, DryRunOut
 from alerting.web.rules import no_rule
 from contracts.devices import DeviceRecord
 from contracts.problems import Problem
 
-LONGEST_S = 20.0
+LONGEST_NS = 20_000_000_000
 """After so long a run is cut off."""
 
 
 def routes(
     rules: RuleRepository,
-    compiled: Callable[[RuleSpec], Awaitable[Rule]],
+    calendars: Calendars,
     devices: Callable[[], Iterable[str]],
     record: Callable[[str], DeviceRecord | None],
     stored: History | None,
-    clock: Callable[[], float],
+    now: Callable[[], int],
 ) -> APIRouter:
-    """Build the route.
-
-    `compiled` raises ValueError as judges.build does; `stored` is None where it is not set up. `clock` gives seconds
-    and is never set back.
-    """
+    """Build the route; `stored` is None where no history is set up."""
     router = APIRouter(prefix="/rules", tags=["rules"])
     one_at_a_time = asyncio.Lock()
 
@@ -44,7 +42,7 @@ def routes(
         It begins at `start` as a new rule does, with devices as they are registered now. Each reading counts as heard
         at its own time. With `readings`, only their devices are looked at. One run at a time, of at most 20 seconds.
         """
-        rule = await _rule(body, rules, compiled)
+        rule = await _rule(body, rules, calendars)
         history = stored if body.readings is None else GivenHistory(one.reading() for one in body.readings)
         if history is None:
             raise _no_history("ALERTING_DEVICES_API_URL is not set, so there is none but what is sent as `readings`.")
@@ -55,11 +53,11 @@ def routes(
             )
         ids = {one.device for one in body.readings or ()} or {*devices(), *(rule.spec.selector.devices or ())}
         known = [(device, record(device)) for device in ids]
-        until = clock() + LONGEST_S
+        until = now() + LONGEST_NS
 
         async def out_of_time() -> bool:
             await asyncio.sleep(0)  # what evaluates readings as they come has to go on meanwhile
-            return clock() > until
+            return now() > until
 
         async with one_at_a_time:
             try:
@@ -71,7 +69,7 @@ def routes(
     return router
 
 
-async def _rule(body: DryRunIn, rules: RuleRepository, compiled: Callable[[RuleSpec], Awaitable[Rule]]) -> Rule:
+async def _rule(body: DryRunIn, rules: RuleRepository, calendars: Calendars) -> Rule:
     spec = body.rule
     if body.rule_id is not None:
         found = await rules.one(body.rule_id)
@@ -81,7 +79,7 @@ async def _rule(body: DryRunIn, rules: RuleRepository, compiled: Callable[[RuleS
     if spec is None or isinstance(spec, GroupSpec):
         raise _bad_rule("a rule of kind group looks at alerts of another rule: run that one.")
     try:
-        return await compiled(spec.model_copy(update={"enabled": True}))
+        return build("dry-run", 1, spec.model_copy(update={"enabled": True}), await calendars())
     except ValueError as error:
         raise _bad_rule(f"{error}.") from error
 

@@ -1,18 +1,14 @@
 """Dry runs over HTTP, without a socket; history is given, or kept in memory."""
 
-import dataclasses
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
 from alerting.dryrun.history import GivenHistory, History
-from alerting.judges.build import build
-from alerting.rules.rule import Rule
-from alerting.rules.spec import RuleSpec
-from alerting.web import dryrun
-from alerting.web.api import build as build_api
+from alerting.web.api import build
 from contracts.devices import DeviceRecord
 from contracts.readings import Reading
 from contracts.times import SECOND, format_time
@@ -27,16 +23,17 @@ HISTORY = [
 WEEK = {"start": format_time(NOW), "end": format_time(NOW + 7 * 86_400 * SECOND)}
 
 
-async def compiled(spec: RuleSpec) -> Rule:
-    return build("dry-run", 1, spec)
-
-
-def asking(web: Web, stored: History | None, times: Iterable[float] = ()) -> httpx.AsyncClient:
+def asking(web: Web, stored: History | None, times: Iterable[int] = ()) -> httpx.AsyncClient:
     clock = iter(times)
-    router = dryrun.routes(web.rules, compiled, lambda: RECORDS, RECORDS.get, stored, clock=lambda: next(clock, 0.0))
-    parts = dataclasses.replace(web.parts, routers=[router])
+    parts = replace(
+        web.parts,
+        history=stored,
+        devices=lambda: RECORDS,
+        record=RECORDS.get,
+        now=lambda: NOW + next(clock, 0) * SECOND,
+    )
     return httpx.AsyncClient(
-        transport=httpx.ASGITransport(build_api(parts)),
+        transport=httpx.ASGITransport(build(parts)),
         base_url="http://test/api/v1/rules",
         headers={"Authorization": f"Bearer {KEY}"},
     )
@@ -94,7 +91,7 @@ async def test_a_rule_is_run_over_what_is_sent(web: Web) -> None:
 
 
 async def test_a_run_that_takes_too_long_is_cut_off(web: Web) -> None:
-    async with asking(web, GivenHistory(HISTORY), [0.0, 1.0, 21.0]) as client:
+    async with asking(web, GivenHistory(HISTORY), [0, 0, 1, 21]) as client:
         answer = await client.post("/dry-run", json=WEEK | {"rule": RULE})
     assert (answer.json()["devices"], answer.json()["cut"]) == (1, ["time"])
 
