@@ -1,1 +1,1 @@
-"""The devices API on the command line."""
+"""The APIs on the command line."""

@@ -1,4 +1,4 @@
-"""The devices API as the command line asks it: over HTTP, page by page, with errors that are one line."""
+"""An API as the command line asks it: over HTTP, page by page, with errors that are one line."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -21,12 +21,19 @@ Query = Mapping[str, str | int | float | bool | list[str] | None]
 class Api:
     """A client with a key. `transport` is for tests: by default it is the network. Methods raise ApiError."""
 
-    def __init__(self, url: str, key: str, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        transport: httpx.BaseTransport | None = None,
+        name: str = "devices API",
+        prefix: str = "/api/v1",
+    ) -> None:
         if not url.startswith(("http://", "https://")):
             raise ApiError(f"{url!r} is no URL of an API, such as http://127.0.0.1:8080")
-        self._url = url
+        self._url, self._name = url, name
         self._client = httpx.Client(
-            base_url=f"{url.rstrip('/')}/api/v1",
+            base_url=f"{url.rstrip('/')}{prefix}",
             headers={"Authorization": f"Bearer {key}"},
             timeout=_WAITS_S,
             transport=transport,
@@ -57,11 +64,11 @@ class Api:
             if cursor is None or 0 < most <= given:
                 return
 
-    def upload(self, path: str, query: Query, file: BinaryIO) -> Any:  # noqa: ANN401 - as above
+    def upload(self, path: str, query: Query, file: BinaryIO, kind: str = "application/octet-stream") -> Any:  # noqa: ANN401 - as above
         """Send a file piece by piece."""
         pieces = iter(lambda: file.read(_CHUNK), b"")
         with self._failing():
-            headers = {"Content-Type": "application/octet-stream"}
+            headers = {"Content-Type": kind}
             answer = self._client.post(path, params=_given(query), content=pieces, headers=headers)
         _check(answer)
         return answer.json()
@@ -86,7 +93,7 @@ class Api:
         try:
             yield
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise ApiError(f"cannot reach the devices API at {self._url}: {error or type(error).__name__}") from error
+            raise ApiError(f"cannot reach the {self._name} at {self._url}: {error or type(error).__name__}") from error
 
 
 def read_key(given: str, data_dir: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from contracts.settings import STORE
-from deploy.cli import commands, devices, registry, telemetry
+from deploy.cli import alerts, commands, devices, registry, rules, silences, telemetry
 from deploy.cli.errors import ApiError
 from deploy.local.ports import PortInUseError
 from deploy.local.stack import STORE_TOKEN, Options, Stack, StackError
@@ -26,6 +26,9 @@ app.add_typer(registry.groups, name="groups")
 app.add_typer(registry.profiles, name="profiles")
 app.add_typer(registry.keys, name="keys")
 app.add_typer(registry.jobs, name="jobs")
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(rules.app, name="rules")
+app.add_typer(silences.app, name="silences")
 
 DataDir = Annotated[Path, typer.Option(help="Where everything is kept.")]
 Broker = Annotated[str, typer.Option(help="nats, mosquitto, or mqtt://HOST:PORT of a broker that runs already.")]
