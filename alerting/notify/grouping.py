@@ -113,6 +113,7 @@ def look(
         _owe(group, found, audience or _audience(group, route, 1), facts, deaf)
     repeat = bool(found.active) and group.told_at is not None and now >= _repeat(group, route)
     says: list[Say] = []
+    more = False
     for receiver in dict.fromkeys([*audience, *(name for ended in found.ended for name in group.members[ended].told)]):
         new, changed = _news(group, found, facts, receiver, heard=receiver in audience)
         news, comes = new + changed, receiver in forced
@@ -122,9 +123,10 @@ def look(
         elif news or comes or (repeat and receiver in audience):
             reason: Reason = "chain" if comes else "new" if new else "changed" if changed else "repeat"
             says.append(_say(group, found, facts, receiver, news, reason))
-            if len(news) > MOST_ALERTS:
-                found.times.append(now)
-    if any(say.reason != "chain" for say in says):
+            more = more or len(news) > MOST_ALERTS
+    if more:
+        found.times.append(now)  # the rest follows at once: only then everything is told
+    elif any(say.reason != "chain" for say in says):
         group.told_at = now
     _forget(group, found, ready, now)
     if found.active and route is not None:
