@@ -57,29 +57,31 @@ class Mail:
 
     @contextlib.asynccontextmanager
     async def _session(self, receiver: EmailReceiver, address: str) -> AsyncIterator[SMTP]:
+        tls = None if receiver.tls == "none" else self._tls()
         connection = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
         connection.settimeout(0)
         try:
             await asyncio.get_running_loop().sock_connect(connection, (address, receiver.port))
-            session = SMTP(
-                hostname=receiver.host,  # whose name the certificate has to have
-                sock=connection,
-                use_tls=receiver.tls == "tls",
-                start_tls=receiver.tls == "starttls",
-                tls_context=None if receiver.tls == "none" else self._tls(),
-                username=receiver.username or None if receiver.password else None,
-                password=receiver.password,
-                timeout=self._timeout,
-            )
-            try:
-                await session.connect()
-                yield session
-                with contextlib.suppress(SMTPException):  # it has the message
-                    await session.quit()
-            finally:
-                session.close()
-        finally:
+        except BaseException:
             connection.close()
+            raise
+        session = SMTP(  # it closes the connection
+            hostname=receiver.host,  # whose name the certificate has to have
+            sock=connection,
+            use_tls=receiver.tls == "tls",
+            start_tls=receiver.tls == "starttls",
+            tls_context=tls,
+            username=receiver.username or None if receiver.password else None,
+            password=receiver.password,
+            timeout=self._timeout,
+        )
+        try:
+            await session.connect()
+            yield session
+            with contextlib.suppress(SMTPException):  # it has the message
+                await session.quit()
+        finally:
+            session.close()
 
 
 def mail_of(receiver: EmailReceiver, notification: Notification) -> EmailMessage:

@@ -21,7 +21,6 @@ from alerting.notify.documents import Documents
 from alerting.notify.mail import Mail
 from alerting.notify.outcome import DELIVERED, of_status
 from alerting.notify.webhook import Addresses, Webhook
-from alerting.tables import metadata
 from alerting.tables_notify import alert_delivery, delivery
 from alerting.web import deliveries as deliveries_web
 from alerting.web import receivers as receivers_web
@@ -93,8 +92,6 @@ class Service:
 
 @pytest.fixture
 async def service(engine: AsyncEngine) -> AsyncIterator[Service]:
-    async with engine.begin() as connection:
-        await connection.run_sync(metadata.create_all)
     service = Service(engine)
     yield service
     await service.client.aclose()

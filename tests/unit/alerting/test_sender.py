@@ -19,7 +19,6 @@ from alerting.notify import sender as sender_module
 from alerting.notify.deliveries import Deliveries, DeliveryState
 from alerting.notify.outcome import DELIVERED, Outcome, of_status
 from alerting.notify.sender import Sender, Terms
-from alerting.tables import metadata
 from alerting.tables_notify import delivery
 from contracts.alerts import Notification
 from contracts.logs import quiet
@@ -119,8 +118,6 @@ class Post:
 async def post(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Post]:
     monkeypatch.setattr(sender_module, "FIRST_RETRY_S", 0.01)
     monkeypatch.setattr(sender_module, "SLOW_RETRY_S", 0.02)
-    async with engine.begin() as connection:
-        await connection.run_sync(metadata.create_all)
     post = Post(engine)
     yield post
     await post.sender.stop(0.1)
