@@ -15,6 +15,8 @@ from alerting.deadletters import DeadLetters
 from alerting.errors import UnavailableError
 from alerting.evaluation.shard import Shard
 from alerting.metrics import Metrics
+from alerting.notify.configuration import problem_of
+from alerting.notify.documents import Documents
 from alerting.partitions.clock import Clock
 from alerting.partitions.division import Division
 from alerting.partitions.held import Held
@@ -110,11 +112,16 @@ class App:
             Parts(
                 rules=stored,
                 alerts=AlertRepository(self._engine),
+                documents=Documents(self._engine, problem_of),
                 key=settings.key.get_secret_value(),
                 now=self._now,
                 new_id=self._new_id,
                 ready=self._need_database,
                 changed=self._changed,
+                devices=self._directory.ids,
+                record=self._directory.get,
+                built_in=bool(settings.webhook_url.get_secret_value()),
+                public_url=settings.public_url,
             )
         )
         self._connected, self._migrated = asyncio.Event(), asyncio.Event()

@@ -34,10 +34,9 @@ def list_rules(
 
 def _row(rule: dict[str, Any]) -> dict[str, Any]:
     spec, error = rule["spec"], rule["error"]
-    told = {name: spec[name] for name in ("kind", "name", "enabled")}
-    return (
-        {"id": rule["id"], "version": rule["version"]} | told | rule["alerts"] | {"error": error and error["message"]}
-    )
+    told: dict[str, Any] = {"id": rule["id"], "version": rule["version"], "error": error and error["message"]}
+    told |= {name: spec[name] for name in ("kind", "name", "enabled")}
+    return told | {state: rule["alerts"][state] for state in ("pending", "firing")}
 
 
 @command(app, "show", ALERTING)
