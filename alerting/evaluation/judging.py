@@ -58,7 +58,7 @@ class Judging:
             self._take_others(state, reading, taken, now)
         if newly and state.absences:
             for watch, track in state.absences:
-                self._listening.heard(state, watch, track, ts, now)
+                self._listening.heard(state, watch, track, ts, now, news=True)
 
     def take_window(self, state: DeviceState, window: Window, now: int) -> None:
         """Judge a closed window of the device; one that does not begin after the newest judged is late."""
@@ -78,6 +78,7 @@ class Judging:
                 number = window.last if verdict.number is None else verdict.number
                 evidence = {window.metric: (window.end, number)}
                 self._judged(state, watch, track, window.end, verdict, now, fresh=fresh, evidence=evidence)
+                self._listening.listen(state, watch, track)
 
     def _take_others(self, state: DeviceState, reading: Reading, taken: list[str], now: int) -> None:
         """Judge by the rules that need more than one value: each once a reading."""
@@ -88,10 +89,12 @@ class Judging:
                     continue
                 done.add(watch.rule.id)
                 judged = watch.judge is not None and self._take_other(state, watch, track, reading, taken, now)
+                if not watch.fires and not watch.ends:
+                    continue
                 newly = reading.received > (track.heard if state.registered else max(track.heard, state.known))
-                if newly and (watch.fires or watch.ends):
+                if newly:
                     track.heard = reading.received
-                    self._listening.heard(state, watch, track, reading.ts, now, judged=judged)
+                self._listening.heard(state, watch, track, reading.ts, now, news=newly and not judged)
 
     def _take_other(
         self, state: DeviceState, watch: Watch, track: Track, reading: Reading, taken: list[str], now: int

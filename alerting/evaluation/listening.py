@@ -36,14 +36,17 @@ class Listening:
             self._timers.arm((watch.rule.id, state.id), times[0])
 
     def begin(self, state: DeviceState, watch: Watch, track: Track, now: int) -> None:
-        """Count silence from now on, whatever was heard before."""
+        """Count silence from now on, or once the device is heard again if it is registered nowhere."""
+        if not state.registered:
+            state.known = max(now, state.heard)
+            return
         track.heard = max(track.heard, now)
         self.listen(state, watch, track)
 
-    def heard(self, state: DeviceState, watch: Watch, track: Track, at: int, now: int, *, judged: bool = False) -> None:
-        """Take note that silence is over, by a reading of event time `at`; `judged`: it came to a verdict."""
+    def heard(self, state: DeviceState, watch: Watch, track: Track, at: int, now: int, *, news: bool) -> None:
+        """Take note of a reading of event time `at`; `news`: it ends a silence, and came to no verdict that could."""
         alert = track.alert
-        if alert is not None and alert.no_data and not judged:
+        if alert is not None and alert.no_data and news:
             at = max(at, track.at, alert.fired_at or at)
             self._course.verdict(state, watch, track, at, GOOD, now, fresh=False)
         if (watch.rule.id, state.id) not in self._timers:

@@ -145,15 +145,14 @@ class Shard:
     def end(self, alert_id: str, now: int, reason: Ending = Ending.OPERATOR) -> bool:
         """End an open alert; the next bad reading begins another. False if there is no such alert.
 
-        One of silence begins again after as much more of it; not at a device that is not registered, for that may
-        never come back.
+        One of silence begins again after as much more of it; at a device that is not registered, which may never come
+        back, only once it has been heard again.
         """
         found = self._book.by_id.get(alert_id)
         if found is None:
             return False
         state, track = found
-        begins = state.registered or (track.alert is not None and not track.alert.no_data)
-        self._end(state, track, now, reason, begins=begins)
+        self._end(state, track, now, reason)
         self._raise_broken()
         return True
 
@@ -213,11 +212,11 @@ class Shard:
             self._fleet.reconsider(state, track, now)
         self._raise_broken()
 
-    def _end(self, state: DeviceState, track: Track, at: int, reason: Ending, *, begins: bool = True) -> None:
-        """End an alert; where silence fires the rule and it `begins`, that counts from now on."""
+    def _end(self, state: DeviceState, track: Track, at: int, reason: Ending) -> None:
+        """End an alert; where silence fires the rule, that counts from now on."""
         watch = self._fleet.watches[track.rule_id]
         self._course.end(state, track, watch.rule, at, reason, at)
-        if watch.fires and begins:
+        if watch.fires:
             self._listening.begin(state, watch, track, at)
 
     def _hold(self, alert: Alert, now: int) -> None:
