@@ -12,11 +12,15 @@ from alerting import database
 from alerting.alert_repository import AlertRepository
 from alerting.claims import Claim
 from alerting.deadletters import DeadLetters
+from alerting.dryrun.stored import StoredHistory
 from alerting.errors import UnavailableError
 from alerting.evaluation.shard import Shard
 from alerting.metrics import Metrics
 from alerting.notify.configuration import problem_of
+from alerting.notify.delivering import Delivering, Tools
 from alerting.notify.documents import Documents
+from alerting.notify.plan_store import PlanStore
+from alerting.notify.planner import Planner
 from alerting.partitions.clock import Clock
 from alerting.partitions.division import Division
 from alerting.partitions.held import Held
@@ -29,6 +33,7 @@ from alerting.rule_repository import RuleRepository
 from alerting.rules.describing import describe
 from alerting.rules.rule import Rule
 from alerting.settings import Settings
+from alerting.web import deliveries, receivers
 from alerting.web.api import Parts, build
 from contracts.backoff import delays, end, keep_running
 from contracts.directory import Directory
@@ -58,10 +63,11 @@ class App:
         metrics.connected.set_function(lambda: float(self._link.up))
         self._engine = database.connect(settings.database_url.get_secret_value())
         repository, stored = Repository(self._engine), RuleRepository(self._engine)
+        alerts, documents = AlertRepository(self._engine), Documents(self._engine, problem_of)
         self._directory = Directory(self._link, log, self._device_changed)
-        self._rules = Rules(stored, repository, self._rule_changed, self._now, log)
+        self._rules = Rules(stored, repository, documents, self._rule_changed, self._now, log)
         metrics.rules.set_function(lambda: len(self._rules.current))
-        self._readers = readers = {
+        self._streams = {
             stream.name: Reader(self._link, stream, ALERTING, me, self._rng, log) for stream in (TELEMETRY, DERIVED)
         }
         held: dict[int, Held] = {}
@@ -80,14 +86,14 @@ class App:
             self._ownership,
             self._rules,
             self._shard,
-            readers,
+            self._streams,
             me=me,
             metrics=metrics,
             now=self._now,
             clock=time.monotonic,
             log=log,
             checkpoint_s=settings.checkpoint_seconds,
-            said=lambda: None,
+            said=self._said,
         )
         metrics.partitions.set_function(lambda: len(self._holding.held))
         self._division = Division(self._link, repository, self._ownership, log)
@@ -96,7 +102,7 @@ class App:
             Intake(
                 stream,
                 self._link,
-                readers[stream],
+                self._streams[stream],
                 holding=self._holding,
                 dead_letters=dead_letters,
                 metrics=metrics,
@@ -105,14 +111,42 @@ class App:
             )
             for stream in STREAMS
         ]
-        self._clock = Clock(self._holding, repository, readers, metrics, self._now, log)
+        self._clock = Clock(self._holding, repository, self._streams, metrics, self._now, log)
         self._leader = Claim(self._engine, _LEADER, me, _LEADER_S, self._now, log)
         self._tidying = Tidying(repository, self._leader, self._now, settings.history_days, log)
+        tools = Tools(metrics, log, self._now, self._rng)
+        self._delivering = delivering = Delivering(settings, self._engine, documents, tools, self._leads)
+        built_in = bool(settings.webhook_url.get_secret_value())
+        self._planner = Planner(
+            PlanStore(self._engine),
+            documents,
+            metrics,
+            log,
+            now=self._now,
+            new_id=self._new_id,
+            leads=self._leads,
+            planned=delivering.sender.wake,
+            built_in=built_in,
+        )
+        self._history = None
+        if settings.devices_api_url:
+            self._history = StoredHistory.at(settings.devices_api_url, settings.devices_api_key.get_secret_value())
+        new_id, wake = self._new_id, delivering.sender.wake
         self._api = build(
             Parts(
                 rules=stored,
-                alerts=AlertRepository(self._engine),
-                documents=Documents(self._engine, problem_of),
+                alerts=alerts,
+                documents=documents,
+                devices=self._directory.ids,
+                record=self._directory.get,
+                built_in=built_in,
+                public_url=settings.public_url,
+                said=self._said,
+                history=self._history,
+                routers=(
+                    receivers.routes(documents, delivering.channels, delivering.deliveries, self._now, new_id, wake),
+                    deliveries.routes(delivering.deliveries, self._now, wake),
+                ),
                 key=settings.key.get_secret_value(),
                 now=self._now,
                 new_id=self._new_id,
@@ -161,6 +195,8 @@ class App:
             self._keep("endings", self._clock.end_asked, *self._ready),
             self._keep("leader", self._leader.keep, self._migrated),
             self._keep("tidying", self._tidying.run, self._migrated),
+            self._keep("planner", self._planner.run, self._migrated),
+            self._keep("delivering", self._deliver, self._migrated),
         ]
 
     async def stop(self) -> None:
@@ -170,11 +206,11 @@ class App:
         self._stopped = True
         for intake in self._intakes:
             intake.stop()
-        await asyncio.sleep(0)
+        await self._delivering.stop(grace=self._settings.drain_seconds * 0.2)
         await end(self._tasks)
         await self._holding.stop()
         await end(self._reading)
-        for reader in self._readers.values():
+        for reader in self._streams.values():
             await reader.close()
         if self._link.up:
             await self._ownership.release()
@@ -182,6 +218,8 @@ class App:
             await self._leader.release()
         except AWAY as error:
             self._log.debug("claim.not_released", error=type(error).__name__)
+        if self._history is not None:
+            await self._history.close()
         await self._link.close()
         await self._engine.dispose()
 
@@ -222,6 +260,15 @@ class App:
 
     def _rule_changed(self, rule_id: str, rule: Rule | None) -> None:
         self._holding.rule_changed(rule_id, rule)
+
+    async def _deliver(self) -> None:
+        self._delivering.start()
+
+    def _leads(self) -> bool:
+        return self._leader.held
+
+    def _said(self) -> None:
+        self._planner.wake()
 
     def _changed(self) -> None:
         self._rules.wake()

@@ -5,8 +5,11 @@ from collections.abc import Callable, Iterable
 
 from pydantic import ValidationError
 
+from alerting.calendars import Calendar
 from alerting.evaluation.writes import RuleError
 from alerting.judges.build import build
+from alerting.notify.document import Kind
+from alerting.notify.documents import Documents
 from alerting.repository import AWAY, Repository
 from alerting.rule_repository import RuleRepository, StoredRule
 from alerting.rules.rule import Rule
@@ -27,11 +30,18 @@ class Rules:
     """
 
     def __init__(
-        self, stored: RuleRepository, repository: Repository, changed: Told, now: Callable[[], int], log: Log
+        self,
+        stored: RuleRepository,
+        repository: Repository,
+        documents: Documents,
+        changed: Told,
+        now: Callable[[], int],
+        log: Log,
     ) -> None:
-        self._stored, self._repository, self._changed = stored, repository, changed
+        self._stored, self._repository, self._documents, self._changed = stored, repository, documents, changed
         self._now, self._log = now, log
-        self._revision = -1
+        self._revision = self._of_documents = -1
+        self._calendars: dict[str, Calendar] = {}
         self._woken = asyncio.Event()
         self.current: dict[str, Rule] = {}
         self.untold: set[str] = set()
@@ -53,9 +63,12 @@ class Rules:
 
     async def look(self) -> None:
         """Bring the rules up to date. Raises what the database raises."""
-        revision, changed = await self._stored.changed_since(self._revision)
+        since = -1 if await self._read_calendars() else self._revision
+        revision, changed = await self._stored.changed_since(since)
         wrong: list[RuleError] = []
         for number, one in enumerate(changed, 1):
+            if one.revision <= self._revision and not (one.content or {}).get("schedule"):
+                continue
             rule = self._compiled(one, wrong)
             if rule is not None:
                 self.current[one.id] = rule
@@ -70,11 +83,25 @@ class Rules:
         self._revision = revision
         self.loaded.set()
 
+    async def _read_calendars(self) -> bool:
+        """Read the calendars if documents have changed; returns whether a calendar has."""
+        revision = await self._documents.revision()
+        if revision == self._of_documents:
+            return False
+        _, documents = await self._documents.all()
+        calendars = {
+            document.id: Calendar.model_validate(document.content)
+            for document in documents
+            if document.kind is Kind.CALENDAR
+        }
+        before, self._calendars, self._of_documents = self._calendars, calendars, revision
+        return before != calendars
+
     def _compiled(self, stored: StoredRule, wrong: list[RuleError]) -> Rule | None:
         if stored.content is None:
             return None
         try:
-            return build(stored.id, stored.version, stored.spec)
+            return build(stored.id, stored.version, stored.spec, self._calendars)
         except (ValidationError, ValueError) as error:
             message = "; ".join(_said(error))
             self._log.error("rule.not_compiled", rule=stored.id, version=stored.version, error=message)
