@@ -155,6 +155,14 @@ class PlanStore:
             now = await Moments(connection).turn()
             return (now.number, now.revision) != (turn.number, turn.revision)
 
+    async def page(self, limit: int, after: str = "") -> list[tuple[str, Group, Due]]:
+        """Read up to `limit` groups by key, beginning behind `after`."""
+        table = notification_group
+        query = sa.select(table).where(table.c.key > after).order_by(table.c.key).limit(limit)
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(query)
+            return [(row.key, msgspec.convert(row.state, Group), row.due_at) for row in rows]
+
     async def write(self, planned: Planned) -> None:
         """Write a plan: all of it, or nothing. Raises OvertakenError if another was written since its turn."""
         async with self._engine.connect() as connection:

@@ -12,9 +12,10 @@ from alerting.alert_repository import AlertRepository
 from alerting.dryrun.history import History
 from alerting.errors import UnavailableError
 from alerting.notify.documents import Documents
+from alerting.notify.plan_store import PlanStore
 from alerting.notify.views import Views
 from alerting.rule_repository import RuleRepository
-from alerting.web import acts, alertmanager, alertmanagersilences, alerts, checks, dryrun, rulefiles, rules
+from alerting.web import acts, alertmanager, alertmanagersilences, alerts, checks, documents, dryrun, rulefiles, rules
 from contracts import description, problems
 from contracts.devices import DeviceRecord
 from contracts.requests import storable_address
@@ -26,11 +27,11 @@ RETRY_AFTER_S = 1
 class Parts:
     """What the routes stand on.
 
-    `ready` raises UnavailableError until the database is there. `changed` is called after each change of a rule, and
-    when an end was asked for; `said` when people are to be told of something. `now` gives ns since 1970 UTC.
+    `ready` raises UnavailableError until the database is there. `changed` is called after each change of a rule,
+    and when an end was asked for; `said` when people are to be told of something. `now` gives ns since 1970 UTC.
     `devices` gives the ids of registered devices, and `record` what is known of one. `history` is what dry runs are
-    over, None where there is none. `built_in`: there is a receiver without a document; `public_url` is where people
-    find this service. `routers` are further routes under /api/v1.
+    over, None where there is none; `groups` has the notification groups. `built_in`: there is a receiver without a
+    document; `public_url` is where people find this service. `routers` are further routes under /api/v1.
     """
 
     rules: RuleRepository
@@ -45,6 +46,7 @@ class Parts:
     devices: Callable[[], Iterable[str]] = tuple
     record: Callable[[str], DeviceRecord | None] = lambda _: None
     history: History | None = None
+    groups: PlanStore | None = None
     built_in: bool = False
     public_url: str = ""
     routers: Sequence[APIRouter] = ()
@@ -82,6 +84,9 @@ def build(parts: Parts) -> FastAPI:
         api.include_router(router)
     api.include_router(rules.routes(parts.rules, views.calendars, parts.changed, parts.now, parts.new_id))
     api.include_router(alerts.routes(parts.alerts, views, parts.now))
+    api.include_router(documents.routes(parts.documents, views, parts.now, parts.new_id, parts.said))
+    if parts.groups is not None:
+        api.include_router(documents.group_routes(parts.groups))
     api.include_router(acts.routes(parts.alerts, parts.changed, parts.said, parts.now))
     app.include_router(api)
     app.include_router(

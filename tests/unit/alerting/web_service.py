@@ -11,6 +11,7 @@ from alerting.alert_repository import AlertRepository
 from alerting.database import write
 from alerting.notify.configuration import problem_of
 from alerting.notify.documents import Documents
+from alerting.notify.plan_store import PlanStore
 from alerting.rule_repository import RuleRepository
 from alerting.web.api import Parts, build
 from contracts.devices import DeviceRecord
@@ -39,6 +40,7 @@ class Web:
             new_id=lambda: f"{next(numbers):028x}",
             changed=self._changed,
             said=self._said,
+            groups=PlanStore(engine),
             devices=lambda: self.directory,
             record=self.directory.get,
         )
