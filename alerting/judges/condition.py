@@ -16,11 +16,11 @@ _ANY_AGE = 1 << 63
 
 
 class Counter(msgspec.Struct, array_like=True):
-    """A counter's newest point, and how it got there: by `delta` in `seconds`, 0 where no point before it is known."""
+    """A counter's newest point, and what it was `seconds` before; those are 0 where no point before it is known."""
 
     at: int
     value: float
-    delta: float = 0.0
+    before: float = 0.0
     seconds: float = 0.0
 
 
@@ -88,7 +88,7 @@ class Condition:
             if (seen := last.get(metric)) is not None:
                 _take(counters, metric, *seen)
         return {
-            metric: Change(counter.value - counter.delta, counter.value, counter.seconds)
+            metric: Change(counter.before, counter.value, counter.seconds)
             for metric, counter in counters.items()
             if counter.seconds
         }
@@ -104,8 +104,7 @@ def _take(counters: dict[str, Counter], metric: str, at: int, value: Value) -> N
     if before is None:
         counters[metric] = Counter(at, value)
     elif before.at < at:
-        seconds = (at - before.at) / _SECOND
-        counters[metric] = Counter(at, value, Change(before.value, value, seconds).delta, seconds)
+        counters[metric] = Counter(at, value, before.value, (at - before.at) / _SECOND)
 
 
 def _attributes(device: Device) -> Attributes:

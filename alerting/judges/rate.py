@@ -67,4 +67,6 @@ class Rate:
         before, memory.value = memory.value, value
         if memory.points:
             memory.height += value - before if value >= before else value
+            if not isfinite(memory.height):  # it begins anew
+                memory.points, memory.height = [], 0.0
         return memory.height

@@ -319,6 +319,36 @@ def test_values_too_large_for_floats_are_forgotten() -> None:
     assert set(levels_of([judged(10 + at, value) for at, value in enumerate(noise(10))])) == {None, 0}
 
 
+# All of them
+
+ANY_VALUE = st.floats() | st.sampled_from([1.7e308, -1.7e308, 5e-324]) | st.booleans() | st.text(max_size=3)
+ANY_KIND: list[dict[str, Any]] = [
+    {"kind": "rate", "value": 1},
+    {"kind": "rate", "value": 1, "over": "1m", "counter": True},
+    {"kind": "repeating", "value": 1, "times": 2, "of": 9},
+    {"kind": "deviation", "value": 2, "warm_up": 2, "memory": "1m"},
+    {"kind": "deviation", "value": 2, "warm_up": 2, "memory": "1m", "least": 1e-300, "direction": "below"},
+]
+
+
+@given(
+    st.sampled_from(ANY_KIND),
+    st.lists(st.tuples(st.integers(1, 10**17).map(lambda ns: ns / S), ANY_VALUE), max_size=30),
+)
+def test_whatever_comes_is_judged_or_says_nothing_and_does_no_lasting_harm(
+    content: dict[str, Any], values: list[tuple[float, Value]]
+) -> None:
+    judged = Judged(**content)
+    at = 0.0
+    for wait, value in values:
+        at += wait
+        verdict = judged(at, value)
+        assert verdict is None or 0 <= verdict.level <= verdict.holds <= 1
+        assert verdict is None or verdict.number is None or math.isfinite(verdict.number)
+    ordinary = [judged(at + 60 * (n + 1), float(n % 2)) for n in range(80)]
+    assert None not in ordinary[-20:]
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
