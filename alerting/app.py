@@ -152,10 +152,6 @@ class App:
                 new_id=self._new_id,
                 ready=self._need_database,
                 changed=self._changed,
-                devices=self._directory.ids,
-                record=self._directory.get,
-                built_in=bool(settings.webhook_url.get_secret_value()),
-                public_url=settings.public_url,
             )
         )
         self._connected, self._migrated = asyncio.Event(), asyncio.Event()
