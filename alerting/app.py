@@ -14,7 +14,10 @@ from alerting.claims import Claim
 from alerting.deadletters import DeadLetters
 from alerting.dryrun.stored import StoredHistory
 from alerting.errors import UnavailableError
+from alerting.evaluation.groups import Groups
 from alerting.evaluation.shard import Shard
+from alerting.groupwork import GroupWork
+from alerting.life.alert import Change
 from alerting.metrics import Metrics
 from alerting.notify.configuration import problem_of
 from alerting.notify.delivering import Delivering, Tools
@@ -37,6 +40,7 @@ from alerting.web import deliveries, receivers
 from alerting.web.api import Parts, build
 from contracts.backoff import delays, end, keep_running
 from contracts.directory import Directory
+from contracts.heard import Listening
 from contracts.jetstream import Link
 from contracts.lease import LeaseBucket
 from contracts.logs import Log
@@ -58,7 +62,7 @@ class App:
         self._now = time.time_ns  # noqa: TID251 - the composition root reads the clock
         self.registry = CollectorRegistry()
         me = self._rng.randbytes(8).hex()
-        metrics = Metrics(self.registry)
+        self._metrics = metrics = Metrics(self.registry)
         self._link = Link(settings.nats_url, settings.nats_token.get_secret_value(), "alerting", log)
         metrics.connected.set_function(lambda: float(self._link.up))
         self._engine = database.connect(settings.database_url.get_secret_value())
@@ -111,8 +115,22 @@ class App:
             )
             for stream in STREAMS
         ]
-        self._clock = Clock(self._holding, repository, self._streams, metrics, self._now, log)
+        heard = Listening(self._link, time.monotonic)
+        self._clock = Clock(self._holding, repository, self._streams, heard, metrics, self._now, log)
         self._leader = Claim(self._engine, _LEADER, me, _LEADER_S, self._now, log)
+        self._groups = GroupWork(
+            self._engine,
+            repository,
+            self._leader,
+            self._rules,
+            lambda: Groups(self._directory.get, int(settings.max_age_seconds * 1e9), self._new_id, describe),
+            self._directory.ids,
+            wrote=self._wrote,
+            me=me,
+            now=self._now,
+            clock=time.monotonic,
+            log=log,
+        )
         self._tidying = Tidying(repository, self._leader, self._now, settings.history_days, log)
         tools = Tools(metrics, log, self._now, self._rng)
         self._delivering = delivering = Delivering(settings, self._engine, documents, tools, self._leads)
@@ -190,6 +208,7 @@ class App:
             self._keep("places", self._clock.watch, *self._ready),
             self._keep("endings", self._clock.end_asked, *self._ready),
             self._keep("leader", self._leader.keep, self._migrated),
+            self._keep("groups", self._groups.run, *self._ready),
             self._keep("tidying", self._tidying.run, self._migrated),
             self._keep("planner", self._planner.run, self._migrated),
             self._keep("delivering", self._deliver, self._migrated),
@@ -253,15 +272,21 @@ class App:
             held = self._holding.held.get(partition_of(device, self._ownership.partitions))
             if held is not None:
                 held.shard.device_changed(device, self._now())
+        self._groups.device_changed(device)
 
     def _rule_changed(self, rule_id: str, rule: Rule | None) -> None:
         self._holding.rule_changed(rule_id, rule)
+        self._groups.rule_changed(rule_id, rule)
 
     async def _deliver(self) -> None:
         self._delivering.start()
 
     def _leads(self) -> bool:
         return self._leader.held
+
+    def _wrote(self, changes: list[Change]) -> None:
+        self._metrics.wrote(changes, 0)
+        self._said()
 
     def _said(self) -> None:
         self._planner.wake()

@@ -6,13 +6,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Protocol
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerting.claims import Claim
 from alerting.evaluation.groups import Alerting, Groups
 from alerting.life.alert import Change, State
-from alerting.repository import GROUPS, Repository
+from alerting.repository import AWAY, GROUPS, Repository
 from alerting.rules.rule import Rule
 from alerting.tables import alert, is_open
 from contracts.logs import Log
@@ -21,7 +20,6 @@ EVERY_S = 1.0
 _REST = 20
 """A turn is followed by a rest of so many times its own time: while very many devices have alerts, turns come later."""
 
-_AWAY = (SQLAlchemyError, OSError, TimeoutError)
 _COMMIT_S = 30.0
 _ROWS = 2_000
 
@@ -90,7 +88,7 @@ class GroupWork:
                     await self._turn()
                 else:
                     self._groups = None
-            except _AWAY as error:
+            except AWAY as error:
                 self._log.debug("groups.unknown", error=type(error).__name__)
                 self._groups = None
             await asyncio.sleep(max(EVERY_S, _REST * (self._clock() - began)))

@@ -9,14 +9,12 @@ from collections.abc import Callable
 
 import msgspec
 from nats.errors import Error as NatsError
-from nats.js import JetStreamContext
 from nats.js.errors import KeyNotFoundError
 from nats.js.kv import KeyValue
 
-from contracts.consumers import consumers_of
 from contracts.devices import kv_key
 from contracts.jetstream import Link, ensure_bucket
-from contracts.streams import DAY_S, Stream, partition_and_epoch
+from contracts.streams import DAY_S
 
 BUCKET = "ingest_heard"
 FORGET_S = 7 * DAY_S
@@ -87,20 +85,6 @@ class Listening:
                 self._seen[key] = revision, now
             (here if now - self._seen[key][1] < WAIT_S else away).append(heard.upto)
         return min(here or away, default=0)
-
-
-async def handed_out(js: JetStreamContext, stream: Stream, consumer: str) -> dict[int, int]:
-    """Return up to which sequence each partition of `consumer` is handed out, if nothing of it waits on the stream.
-
-    Raises what is in AWAY.
-    """
-    found: dict[int, tuple[int, int | None]] = {}
-    for info in await consumers_of(js, stream):
-        partition, epoch = partition_and_epoch(consumer, info.name) or (-1, 0)
-        if partition >= 0 and epoch >= found.get(partition, (0, None))[0]:
-            sequence = info.delivered.stream_seq if info.delivered else 0
-            found[partition] = epoch, None if info.num_pending else sequence
-    return {partition: sequence for partition, (_, sequence) in found.items() if sequence is not None}
 
 
 class Mark:

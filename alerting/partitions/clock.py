@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from alerting.metrics import Metrics
 from alerting.partitions.holding import Holding
@@ -17,6 +18,13 @@ _TICK_S = 0.25
 _LOOK_S = 1.0
 
 
+class Heard(Protocol):
+    """Up to when devices have been heard, as contracts.heard has it."""
+
+    async def upto(self) -> int:
+        """Give that time in ns, 0 where nobody knows. Raises what a call raises while the stream server is away."""
+
+
 class Clock:
     """Lets time pass in the partitions of `holding`."""
 
@@ -25,11 +33,12 @@ class Clock:
         holding: Holding,
         repository: Repository,
         readers: Mapping[str, Reader],
+        heard: Heard,
         metrics: Metrics,
         now: Callable[[], int],
         log: Log,
     ) -> None:
-        self._holding, self._repository, self._readers = holding, repository, readers
+        self._holding, self._repository, self._readers, self._heard = holding, repository, readers, heard
         self._metrics, self._now, self._log = metrics, now, log
         self._woken = asyncio.Event()
 
@@ -39,7 +48,7 @@ class Clock:
             now = self._now()
             for held in list(self._holding.held.values()):
                 try:
-                    held.shard.tick(now, held.heard_until)
+                    held.shard.tick(now, held.mark.until)
                 except Exception:  # noqa: BLE001 - our bug in one partition stops no other
                     self._log.exception("clock.unexpected", partition=held.partition)
             self._metrics.show([held.shard for held in self._holding.held.values()])
@@ -57,7 +66,7 @@ class Clock:
                     continue
 
     async def _look(self, stream: str, reader: Reader) -> None:
-        asked = self._now()
+        upto = await self._heard.upto() if stream == TELEMETRY.name else 0  # first: see Mark
         places = await reader.look(self._holding.epochs)
         self._metrics.lag_messages.labels(stream).set(sum(place.waiting for place in places.values()))
         self._metrics.attached.labels(stream).set(len(places))
@@ -65,11 +74,10 @@ class Clock:
             return
         for partition, place in places.items():
             held = self._holding.held.get(partition)
-            at = None if held is None else held.positions.get(stream)
-            if held is not None and not place.waiting:
-                taken = max(place.acknowledged, 0 if at is None else at.sequence)
-                if taken >= place.handed_out:
-                    held.heard_until = max(held.heard_until, asked)
+            if held is not None:
+                held.mark.reach(place.acknowledged)
+                if not place.waiting:
+                    held.mark.note(upto, place.handed_out)
 
     def wake(self) -> None:
         """Look at once for alerts that are to end."""

@@ -6,7 +6,9 @@ from nats.aio.msg import Msg
 
 from alerting.evaluation.shard import Shard
 from alerting.evaluation.writes import Position
+from contracts.heard import Mark
 from contracts.partitions import Delivery
+from contracts.streams import TELEMETRY
 
 Taken = tuple[Delivery, Msg]
 """A message that was taken, and what it came with."""
@@ -16,13 +18,13 @@ class Held:
     """A partition in memory, as loaded under the name `owner` in `epoch` of its lease.
 
     `positions` has, by stream, the last message that memory knows of; `taken` the last that came and is not
-    acknowledged; `unsettled` counts these. `heard_until` is as Shard.tick wants it. `over`: memory is void, and nothing
-    more counts.
+    acknowledged; `unsettled` counts these. `mark` is how far devices have been heard. `over`: memory is void, and
+    nothing more counts.
     """
 
     __slots__ = (
         "epoch",
-        "heard_until",
+        "mark",
         "moved",
         "over",
         "owner",
@@ -39,7 +41,7 @@ class Held:
         self.moved: set[str] = set()
         self.taken: dict[str, Taken] = {}
         self.unsettled = 0
-        self.heard_until = 0
+        self.mark = Mark()
         self.over = False
 
     def follows(self, stream: str, created: str) -> bool:
@@ -51,6 +53,8 @@ class Held:
         if was.created == created:
             return False
         self.positions[stream] = Position(created, 0)
+        if stream == TELEMETRY.name:
+            self.mark = Mark()
         return was.created != ""
 
     def has_seen(self, stream: str, sequence: int) -> bool:
@@ -62,6 +66,8 @@ class Held:
         """Note that memory holds what the message with `sequence` came to."""
         self.positions[stream] = Position(self.positions[stream].created, sequence)
         self.moved.add(stream)
+        if stream == TELEMETRY.name:
+            self.mark.reach(sequence)
 
     def take(self, stream: str, delivery: Delivery, message: Msg) -> None:
         """Note that a message may be acknowledged once all that memory holds is on disk."""

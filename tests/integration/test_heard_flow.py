@@ -5,7 +5,8 @@ import time
 import pytest
 
 from contracts import logs, streams
-from contracts.heard import Listening, Mark, handed_out
+from contracts.consumers import consumers_of
+from contracts.heard import Listening, Mark
 from contracts.jetstream import Link, OrderedReader
 from ingest import app as ingest_app
 from ingest import watermark
@@ -34,16 +35,17 @@ class Reader:
         self.messages = 0
 
     async def heard(self) -> int:
-        """Look once: the watermark, then the stream, then what is handed out."""
+        """Look once: the watermark, then how far the stream has handed out, then what that was."""
         upto = await self._listening.upto()
-        ends = await handed_out(self._link.js, streams.TELEMETRY, streams.PROCESSOR)
+        infos = {info.name: info for info in await consumers_of(self._link.js, streams.TELEMETRY)}
         for partition in range(4):
+            name = streams.partition_consumer(streams.PROCESSOR, partition, 0)
             if partition not in self._readers:
-                name = streams.partition_consumer(streams.PROCESSOR, partition, 0)
                 self._readers[partition] = OrderedReader(self._link, "TELEMETRY", name)
                 self._marks[partition] = Mark()
-            if partition in ends:
-                self._marks[partition].note(upto, ends[partition])
+            info = infos.get(name)
+            if info is not None and info.delivered is not None and not info.num_pending:
+                self._marks[partition].note(upto, info.delivered.stream_seq)
             messages = await self._readers[partition].read(wait=0.01)
             self.messages += len(messages)
             for message in messages:

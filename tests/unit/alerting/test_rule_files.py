@@ -1,12 +1,10 @@
 """Rules out as YAML and in again; and what a rule would be before it is made."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-import alerting
 from contracts.devices import DeviceRecord
 from tests.unit.alerting.web_service import RULE, Web
 
@@ -109,12 +107,3 @@ async def test_a_rule_is_validated_before_it_is_made(web: Web) -> None:
     wrong = {"kind": "condition", "name": "odd", "condition": "temperature >"}
     assert (await web.client.post("/api/v1/rules/validate", json=wrong)).status_code in (200, 422)
     assert (await web.get("rules"))["items"] == []
-
-
-async def test_the_examples_of_the_readme_are_rules(web: Web) -> None:
-    readme = Path(alerting.__file__).with_name("README.md").read_text()
-    examples = readme.split("```yaml\n")[1].split("```")[0]
-    imported = await load(web, examples)
-    assert imported["created"] == 8, imported
-    kinds = {rule["spec"]["kind"] for rule in (await web.get("rules"))["items"]}
-    assert len(kinds) == 8
