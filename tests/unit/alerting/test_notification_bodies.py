@@ -1,6 +1,9 @@
 """What receivers are sent: Alertmanager's bodies, signatures, and texts for people."""
 
 import json
+import re
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -105,6 +108,21 @@ def test_a_signature_is_that_of_the_time_and_the_body() -> None:
     made = "80f7b75f8618b9b24d72673996a625f1a43f7387a26b6739d667431724fe4d23"
     assert signature("key", b'{"a":1}', AT // SECOND) == f"t=1767225600,v1={made}"
     assert signature("other", b'{"a":1}', AT // SECOND) != signature("key", b'{"a":1}', AT // SECOND)
+
+
+def test_a_receiver_checks_a_signature_as_the_readme_says() -> None:
+    text = (Path(__file__).parents[3] / "alerting/README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 - it is this project's own
+    is_ours, at, body = names["is_ours"], AT // SECOND, '{"°": 1}'.encode()
+    made = signature("key", body, at)
+    assert is_ours("key", made, body, at + 299.0)
+    assert not is_ours("key", made, body, at + 300.0)
+    assert not is_ours("other", made, body, at)
+    assert not is_ours("key", made, body + b" ", at)
+    assert not is_ours("key", made.replace(f"t={at}", f"t={at + 1}"), body, at)
+    assert not is_ours("key", "", body, at)
 
 
 def test_people_read_what_fires_since_when_and_what_to_do() -> None:
