@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from alerting.calendars import Calendar
 from alerting.judges.build import build
+from alerting.judges.silence import silence_after
 from alerting.rule_repository import RuleRepository
 from alerting.rules.describing import templates_problem
 from alerting.rules.kinds import GroupSpec
@@ -88,8 +89,12 @@ def routes(
             pairs = zip(rule.severities, rule.thresholds, strict=True)
             levels = [LevelOut(severity=severity, threshold=threshold) for severity, threshold in pairs]
             metrics = sorted(rule.judge.metrics) if rule.judge is not None else [rule.metric] if rule.metric else []
-        selected = await _selected(body, {*devices(), *(body.selector.devices or ())}, record)
+        selected, unknown = await _selected(body, {*devices(), *(body.selector.devices or ())}, record)
         warnings = []
+        if unknown:
+            warnings.append(
+                f"of {unknown} devices silence says nothing: no interval is expected, or the metric is computed"
+            )
         if not selected.count:
             warnings.append("no device that is registered now is selected")
         if isinstance(body, GroupSpec) and await repository.one(body.of) is None:
@@ -107,14 +112,17 @@ def routes(
 
 async def _selected(
     spec: RuleSpec, devices: Iterable[str], record: Callable[[str], DeviceRecord | None]
-) -> SelectedOut:
-    count = 0
+) -> tuple[SelectedOut, int]:
+    """Give the devices that are selected, and of how many of them silence says nothing though it should."""
+    count = unknown = 0
+    after = silence_after(spec)
     sample: list[str] = []
     for number, device in enumerate(sorted(devices), 1):
         if spec.selector.selects(device, record(device)):
             count += 1
+            unknown += after is not None and not after(record(device))
             if len(sample) < SAMPLE:
                 sample.append(device)
         if number % _AT_ONCE == 0:
             await asyncio.sleep(0)
-    return SelectedOut(count=count, sample=sample)
+    return SelectedOut(count=count, sample=sample), unknown

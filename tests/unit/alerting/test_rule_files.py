@@ -107,3 +107,13 @@ async def test_a_rule_is_validated_before_it_is_made(web: Web) -> None:
     wrong = {"kind": "condition", "name": "odd", "condition": "temperature >"}
     assert (await web.client.post("/api/v1/rules/validate", json=wrong)).status_code in (200, 422)
     assert (await web.get("rules"))["items"] == []
+
+
+async def test_an_absence_tells_of_how_many_devices_it_can_say_nothing(web: Web) -> None:
+    for name, interval in (("still-1", 10.0), ("still-2", 0.0), ("still-3", 0.0)):
+        web.directory[name] = DeviceRecord(1, name, enabled=True, profile="still", interval=interval)
+    absence: dict[str, Any] = {"name": "silent", "kind": "absence"}
+    told = (await web.client.post("/api/v1/rules/validate", json=absence)).json()
+    assert told["devices"]["count"] == 3
+    assert [text[:36] for text in told["warnings"]] == ["of 2 devices silence says nothing: n"]
+    assert not (await web.client.post("/api/v1/rules/validate", json=absence | {"after": "1h"})).json()["warnings"]
