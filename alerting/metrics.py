@@ -73,6 +73,11 @@ class Metrics:
             "lag_messages", "Messages of these partitions that wait on a stream, looked up each second", "stream"
         )
         self.lag_seconds = gauge("lag_seconds", "Age of the newest message read, or 0 where nothing waits", "stream")
+        self.heard_age_seconds = gauge(
+            "heard_age_seconds",
+            "Seconds from the time up to which devices have been heard, in the partition where that is longest ago, to"
+            " now; infinite where nobody knows. Silence is judged up to that time",
+        )
         self.attached = gauge("attached", "Partitions of which the stream is being read", "stream")
         self.connected = gauge("connected", "1 while connected to the stream server")
         for reason in _SKIPPED:

@@ -1,6 +1,7 @@
 """What the clock does in all partitions, and how far each has heard."""
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -52,6 +53,8 @@ class Clock:
                 except Exception:  # noqa: BLE001 - our bug in one partition stops no other
                     self._log.exception("clock.unexpected", partition=held.partition)
             self._metrics.show([held.shard for held in self._holding.held.values()])
+            heard = min((held.mark.until for held in self._holding.held.values()), default=0)
+            self._metrics.heard_age_seconds.set((now - heard) / 1e9 if heard else math.inf)
             await self._holding.settle()
             await asyncio.sleep(_TICK_S)
 
