@@ -38,7 +38,7 @@ def upgrade() -> None:
     _move_marks()
     op.execute(
         "INSERT INTO position (stream, partition, created, sequence)"
-        " SELECT stream, -1, created, sequence FROM old_position"
+        " SELECT stream, -1, created, sequence FROM old_position WHERE created <> ''"
     )
     for table in ("rule", "alert", "mark", "position"):
         op.drop_table(f"old_{table}")
