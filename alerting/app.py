@@ -50,7 +50,6 @@ from contracts.streams import ALERTING, DERIVED, DEVICES_BUCKET, TELEMETRY, part
 
 _LEASES = "alerting_leases"
 _LEADER = "leader"
-_LEADER_S = 10.0
 
 
 class App:
@@ -117,7 +116,7 @@ class App:
         ]
         heard = Listening(self._link, time.monotonic)
         self._clock = Clock(self._holding, repository, self._streams, heard, metrics, self._now, log)
-        self._leader = Claim(self._engine, _LEADER, me, _LEADER_S, self._now, log)
+        self._leader = Claim(self._engine, _LEADER, me, settings.lease_seconds, self._now, log)
         self._groups = GroupWork(
             self._engine,
             repository,
