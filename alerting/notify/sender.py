@@ -70,12 +70,15 @@ class Sender:
         self._places = asyncio.Semaphore(AT_ONCE)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._more: dict[str, asyncio.Event] = {}
+        self._hurry: dict[str, asyncio.Event] = {}
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._tidied: int | None = None
 
-    def wake(self) -> None:
-        """Say that there is something to send."""
+    def wake(self, receiver: str = "") -> None:
+        """Say that there is something to send; a `receiver` that is named is tried at once, though it took nothing."""
+        if receiver in self._hurry:
+            self._hurry[receiver].set()
         self._wake.set()
 
     async def run(self) -> None:
@@ -92,8 +95,8 @@ class Sender:
         """Let the tries under way end, for `grace` seconds at most; what was not taken is sent after the next start."""
         self._stopping.set()
         self._wake.set()
-        for more in self._more.values():
-            more.set()
+        for event in (*self._more.values(), *self._hurry.values()):
+            event.set()
         if tasks := list(self._tasks.values()):
             _, late = await asyncio.wait(tasks, timeout=grace)
             for task in late:
@@ -104,13 +107,13 @@ class Sender:
         if receiver in self._tasks:
             self._more[receiver].set()
             return
-        self._more[receiver] = asyncio.Event()
+        self._more[receiver], self._hurry[receiver] = asyncio.Event(), asyncio.Event()
         task = self._tasks[receiver] = asyncio.create_task(self._serve(receiver))
         task.add_done_callback(partial(self._served, receiver))
 
     def _served(self, receiver: str, _: asyncio.Task[None]) -> None:
         """Look again: something may have been written since the task found nothing."""
-        del self._tasks[receiver], self._more[receiver]
+        del self._tasks[receiver], self._more[receiver], self._hurry[receiver]
         self._wake.set()
 
     async def _serve(self, receiver: str) -> None:
@@ -123,9 +126,10 @@ class Sender:
     async def _send_all(self, name: str) -> None:
         """Deliver what waits for one receiver, until nothing does."""
         waits, taking = delays(self._rng, FIRST_RETRY_S, SLOW_RETRY_S), True
-        more = self._more[name]
+        more, hurry = self._more[name], self._hurry[name]
         while self._going:
             more.clear()
+            hurry.clear()
             heads = await self._deliveries.heads(name, _READ)
             if not heads:
                 return
@@ -140,7 +144,7 @@ class Sender:
                     waits = delays(self._rng, FIRST_RETRY_S, SLOW_RETRY_S)
                 else:
                     asked = max(outcome.retry_after for outcome in outcomes)
-                    await set_within(self._stopping, max(asked, next(waits)))
+                    await set_within(hurry, max(asked, next(waits)))
                     break
 
     @property

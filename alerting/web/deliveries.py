@@ -72,8 +72,8 @@ class DeliveryPage(BaseModel):
     next: str | None
 
 
-def routes(deliveries: Deliveries, now: Callable[[], int], wake: Callable[[], None] = lambda: None) -> APIRouter:
-    """Build the routes. `wake` is called when there is something to send at once."""
+def routes(deliveries: Deliveries, now: Callable[[], int], wake: Callable[[str], None] = lambda _: None) -> APIRouter:
+    """Build the routes. `wake` is called with a receiver that is to be tried at once."""
     router = APIRouter(prefix="/deliveries", tags=["receivers"])
 
     @router.get("")
@@ -108,7 +108,7 @@ def routes(deliveries: Deliveries, now: Callable[[], int], wake: Callable[[], No
         found = await deliveries.resend(delivery_id, now())
         if found is None:
             raise _none(delivery_id)
-        wake()
+        wake(found.receiver)
         return DeliveryOut.of(found)
 
     return router

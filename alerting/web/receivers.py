@@ -36,9 +36,9 @@ def routes(
     deliveries: Deliveries,
     now: Callable[[], int],
     new_id: Callable[[], str],
-    wake: Callable[[], None] = lambda: None,
+    wake: Callable[[str], None] = lambda _: None,
 ) -> APIRouter:
-    """Build the routes. `wake` is called when there may be something to send at once."""
+    """Build the routes. `wake` is called with a receiver that is to be tried at once."""
     router = APIRouter(prefix="/receivers", tags=["receivers"])
     _add_reads(router, documents)
     _add_changes(router, documents, deliveries, now, wake)
@@ -58,7 +58,7 @@ def routes(
     async def resend(receiver_id: ReceiverId) -> Resent:
         """Let all notifications of the receiver that were given up, or are rejected, be tried again at once."""
         resent = await deliveries.resend_failed(receiver_id, now())
-        wake()
+        wake(receiver_id)
         return Resent(resent=resent)
 
     return router
@@ -85,7 +85,7 @@ def _add_changes(
     documents: Documents,
     deliveries: Deliveries,
     now: Callable[[], int],
-    wake: Callable[[], None],
+    wake: Callable[[str], None],
 ) -> None:
     @router.put("/{receiver_id}", responses={201: {"model": ReceiverOut}})
     async def put(receiver_id: ReceiverId, body: ReceiverBody, match: IfMatch, response: Response) -> ReceiverOut:
@@ -97,7 +97,7 @@ def _add_changes(
         _check(old, match)
         written = await _write(documents, receiver_id, body, old, match, now())
         await deliveries.hurry(receiver_id)
-        wake()
+        wake(receiver_id)
         response.status_code = HTTPStatus.OK if old else HTTPStatus.CREATED
         tagged(response, written.version)
         return ReceiverOut.of(written)
@@ -115,7 +115,7 @@ def _add_changes(
             raise no_receiver(receiver_id) from error
         except stored.RefusedError as error:
             raise _conflict(error) from error
-        wake()
+        wake(receiver_id)
 
 
 def _check(old: Document | None, match: Match) -> None:

@@ -64,7 +64,7 @@ class Service:
             "",
             lambda: NOW,
         )
-        self.woken = 0
+        self.woken: list[str] = []
         api = APIRouter(prefix="/api/v1")
         api.include_router(
             receivers_web.routes(
@@ -77,8 +77,8 @@ class Service:
         app.include_router(api)
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test/api/v1")
 
-    def _wake(self) -> None:
-        self.woken += 1
+    def _wake(self, receiver: str) -> None:
+        self.woken.append(receiver)
 
     async def put(self, name: str, body: dict[str, Any], **headers: str) -> httpx.Response:
         return await self.client.put(f"/receivers/{name}", json=body, headers=headers)
@@ -238,4 +238,4 @@ async def test_what_was_sent_can_be_read_and_sent_again(service: Service) -> Non
     assert (await service.client.post("/deliveries/n9/resend")).status_code == 404
     assert (await service.client.post("/receivers/ops/resend")).json() == {"resent": 1}
     assert sorted(await ids(state="waiting")) == ["n1", "n2", "n3"]
-    assert service.woken == 2
+    assert service.woken == ["ops", "ops"]

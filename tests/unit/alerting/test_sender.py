@@ -208,6 +208,23 @@ async def test_a_receiver_that_takes_nothing_is_tried_with_one_at_a_time(post: P
     assert len(post.receivers.taken["a"]) == 40
 
 
+async def test_a_receiver_that_takes_nothing_is_tried_at_once_where_somebody_asks(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender_module, "FIRST_RETRY_S", 3600.0)
+    monkeypatch.setattr(sender_module, "SLOW_RETRY_S", 3600.0)
+    post.receivers.refusals["a"] = 1
+    await post.write(("a", "g", "1"))
+    post.run()
+    async with asyncio.timeout(30):
+        while not (waiting := await post.deliveries.get("1")) or not waiting.attempts:
+            await asyncio.sleep(0.005)
+    await post.deliveries.hurry("a")
+    post.sender.wake("a")
+    await post.until_empty()
+    assert post.receivers.taken["a"] == ["1"]
+
+
 async def test_what_a_receiver_asks_for_is_heeded(post: Post) -> None:
     post.receivers.answers["1"] = of_status(429, "1000")
     await post.write(("a", "g", "1"))
