@@ -15,8 +15,20 @@ from alerting.notify.documents import Documents
 from alerting.notify.plan_store import PlanStore
 from alerting.notify.views import Views
 from alerting.rule_repository import RuleRepository
-from alerting.web import acts, alertmanager, alertmanagersilences, alerts, checks, documents, dryrun, rulefiles, rules
+from alerting.web import (
+    acts,
+    alertmanager,
+    alertmanagersilences,
+    alerts,
+    checks,
+    documents,
+    dryrun,
+    openapi,
+    rulefiles,
+    rules,
+)
 from contracts import description, problems
+from contracts import openapi as contracts_openapi
 from contracts.devices import DeviceRecord
 from contracts.requests import storable_address
 
@@ -61,9 +73,11 @@ def build(parts: Parts) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         separate_input_output_schemas=False,
+        generate_unique_id_function=openapi.operation_id,
     )
     problems.install(app)
     description.install(app)
+    contracts_openapi.install(app, openapi.WORDING)
     app.add_middleware(problems.BodyLimit, larger={"/api/v1/rules/import": rulefiles.MOST_BYTES})
     for error in (UnavailableError, SQLAlchemyError, OSError):
         app.add_exception_handler(error, _unavailable)

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from contracts import description, problems
+from contracts import openapi as contracts_openapi
 from contracts.requests import storable_address
 from devices_api.errors import UnavailableError
 from devices_api.keys.keyring import Keyring
@@ -115,7 +116,7 @@ def build(parts: Parts) -> FastAPI:
     app.state.authenticate = parts.authenticate
     problems.install(app)
     description.install(app)
-    openapi.install(app)
+    contracts_openapi.install(app, openapi.WORDING)
     app.add_exception_handler(UnavailableError, _unavailable)
     app.add_middleware(
         Idempotency,
