@@ -6,7 +6,7 @@ import pytest
 
 from contracts import logs, streams
 from contracts.consumers import consumers_of
-from contracts.heard import Listening, Mark
+from contracts.heard import WAIT_S, Heard, Listening, Mark, Telling
 from contracts.jetstream import Link, OrderedReader
 from ingest import app as ingest_app
 from ingest import watermark
@@ -99,5 +99,33 @@ async def test_it_stands_still_while_the_broker_is_away_and_ingest_is_not(stream
                 assert time.monotonic() < deadline
                 assert await listening.upto() <= killed
             assert 0 < await listening.upto() <= killed
+    finally:
+        await link.close()
+
+
+async def test_the_least_of_several_counts_unless_it_has_left_or_is_away_for_long(stream: Server) -> None:
+    link = await Link(stream.nats_url, TOKEN, "reader", logs.quiet()).connect()
+    seconds = 0.0
+    try:
+        listening = Listening(link, lambda: seconds)
+        one, other = Telling(link, "ingest/a"), Telling(link, "ingest.b")
+        assert await listening.upto() == await one.told() == 0
+        await one.tell(Heard(500))
+        await other.tell(Heard(0))
+        assert await listening.upto() == 0, "the other one has begun, and has heard nothing"
+        await other.tell(Heard(700))
+        assert await listening.upto() == 500
+        seconds = WAIT_S
+        await other.tell(Heard(800))
+        assert await listening.upto() == 800, "the first one has not said anything for so long"
+        await one.tell(Heard(600))
+        assert await listening.upto() == 600
+        await one.tell(Heard(600, left=True))
+        assert await listening.upto() == 800
+        seconds = 3 * WAIT_S
+        assert await listening.upto() == 800, "the only one is waited for"
+        await other.tell(Heard(900, left=True))
+        assert await listening.upto() == 0
+        assert await other.told() == 900
     finally:
         await link.close()
