@@ -1,10 +1,11 @@
 """Sends notifications by Apprise, which knows many services, in threads of its own."""
 
 import asyncio
+import contextlib
 import logging
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from alerting.notify.messages import body, line
 from alerting.notify.outcome import DELIVERED, Outcome, Result
@@ -29,7 +30,6 @@ class Apprises:
 
     def __init__(self, timeout: float, addresses: Addresses, *, allowed: bool) -> None:
         self._timeout, self._addresses, self._allowed = timeout, addresses, allowed
-        self._threads: ThreadPoolExecutor | None = None
         self._busy = 0
 
     async def send(self, receiver: AppriseReceiver, notification: Notification) -> Outcome:
@@ -54,22 +54,30 @@ class Apprises:
     async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401 - those of `work`
         if self._busy >= AT_ONCE:
             raise TimeoutError  # all of them hang
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(AT_ONCE, "apprise")
         self._busy += 1
-        done = self._threads.submit(work, *arguments)
         loop = asyncio.get_running_loop()
-        done.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave))
-        return await asyncio.wrap_future(done)
+        done: asyncio.Future[T] = loop.create_future()
 
-    def _leave(self) -> None:
-        self._busy -= 1
+        def leave(result: T | None, error: Exception | None) -> None:
+            self._busy -= 1
+            if done.done():
+                return  # nobody waits for it any more
+            if error is not None:
+                done.set_exception(error)
+            else:
+                done.set_result(cast("T", result))
 
-    async def close(self) -> None:
-        """Wait for no thread."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
-            self._threads = None
+        def run() -> None:
+            result, error = None, None
+            try:
+                result = work(*arguments)
+            except Exception as raised:  # noqa: BLE001 - it is raised where it is waited for
+                error = raised
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(leave, result, error)
+
+        threading.Thread(target=run, name="apprise", daemon=True).start()  # one that hangs keeps no process alive
+        return await done
 
 
 class _UnknownUrlError(Exception):

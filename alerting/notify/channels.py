@@ -115,9 +115,8 @@ class Channels:
         return DELIVERED
 
     async def close(self) -> None:
-        """Release what the channels hold; the broker's connection is its maker's."""
+        """Close what webhooks use; the broker's connection is its maker's."""
         await self._webhook.close()
-        await self._apprises.close()
 
 
 def _told(receiver: Receiver, notification: Notification) -> Notification | None:

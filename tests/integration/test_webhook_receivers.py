@@ -181,4 +181,9 @@ async def test_apprise_too_is_refused_the_private_hosts_that_can_be_known(receiv
     hook = AppriseReceiver(type="apprise", url=f"json://localhost:{receiver.port}/200")
     assert (await apprises.send(hook, NOTIFICATION)).result is Result.REFUSED
     assert receiver.requests == []
-    await apprises.close()
+
+
+async def test_a_service_of_apprise_that_hangs_is_left_after_the_timeout(receiver: HttpReceiver) -> None:
+    apprises = Apprises(0.5, Addresses(allow_private=True), allowed=True)
+    hook = AppriseReceiver(type="apprise", url=f"json://127.0.0.1:{receiver.port}/hang?rto=3600")
+    assert await apprises.send(hook, NOTIFICATION) == Outcome(Result.FAILED, "no answer within 0.5 s")
