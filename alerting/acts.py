@@ -49,12 +49,12 @@ def assign(to: str | None, by: str, note: str) -> Act:
 def shelve(by: str, note: str, until: int, now: int) -> Act:
     """Tell nobody of an alert until `until`."""
     values = {"shelved_at": now, "shelved_by": by, "shelved_note": note, "shelved_until": until}
-    return Act(What.SHELVED, by, note, values)
+    return Act(What.SHELVED, by, note, values, told=True)
 
 
 def unshelve(by: str, note: str) -> Act:
     """Take an alert off the shelf."""
-    return Act(What.UNSHELVED, by, note, {f"shelved_{name}": None for name in ("at", "by", "note", "until")})
+    return Act(What.UNSHELVED, by, note, {f"shelved_{name}": None for name in ("at", "by", "note", "until")}, told=True)
 
 
 def ask_end(by: str, note: str) -> Act:

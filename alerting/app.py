@@ -134,8 +134,9 @@ class App:
         tools = Tools(metrics, log, self._now, self._rng)
         self._delivering = delivering = Delivering(settings, self._engine, documents, tools, self._leads)
         built_in = bool(settings.webhook_url.get_secret_value())
+        plans = PlanStore(self._engine)
         self._planner = Planner(
-            PlanStore(self._engine),
+            plans,
             documents,
             metrics,
             log,
@@ -160,6 +161,7 @@ class App:
                 public_url=settings.public_url,
                 said=self._said,
                 history=self._history,
+                groups=plans,
                 routers=(
                     receivers.routes(documents, delivering.channels, delivering.deliveries, self._now, new_id, wake),
                     deliveries.routes(delivering.deliveries, self._now, wake),

@@ -25,15 +25,11 @@ _ROWS = 2_000
 
 
 class Known(Protocol):
-    """All rules; of the alerts of those in `untold` nobody is told."""
+    """All rules."""
 
     @property
     def current(self) -> Mapping[str, Rule]:
         """The rules, by id."""
-
-    @property
-    def untold(self) -> Collection[str]:
-        """Ids."""
 
 
 class GroupWork:
@@ -129,7 +125,7 @@ class GroupWork:
     async def _commit(self, groups: Groups) -> None:
         writes = groups.take_all()
         async with asyncio.timeout(_COMMIT_S):
-            lost = await self._repository.commit({GROUPS: (self._owner, writes)}, self._now(), self._rules.untold)
+            lost = await self._repository.commit({GROUPS: (self._owner, writes)}, self._now())
         if lost:
             self._log.info("groups.lost")
             self._groups = None

@@ -86,20 +86,18 @@ class Repository:
                 {str(row.stream): Position(row.created, row.sequence) for row in found},
             )
 
-    async def commit(
-        self, writes: Mapping[int, tuple[str, Writes]], now: int, untold: Collection[str] = ()
-    ) -> set[int]:
+    async def commit(self, writes: Mapping[int, tuple[str, Writes]], now: int) -> set[int]:
         """Write what several partitions came to, each with the name by which it was loaded, in one transaction.
 
-        Returns the partitions that another has loaded since: of these nothing is written. Of the alerts of the rules
-        in `untold` nobody is told.
+        Returns the partitions that another has loaded since: of these nothing is written. Planning
+        decides who is told: it hears of alerts of which nobody is, since they may inhibit others.
         """
         async with write(self._engine) as connection:
             lost = await _lost(connection, {partition: owner for partition, (owner, _) in writes.items()})
             kept = {partition: one for partition, (_, one) in writes.items() if partition not in lost}
             changes = [(partition, change) for partition, one in kept.items() for change in one.changes]
             if changes:
-                await self._alerts(connection, changes, now, untold)
+                await self._alerts(connection, changes, now)
             await self._devices(connection, kept)
             errors = [(partition, error) for partition, one in kept.items() for error in one.errors]
             if errors:
@@ -112,9 +110,7 @@ class Repository:
             await self._put(connection, tables.position, positions)
         return lost
 
-    async def _alerts(
-        self, connection: AsyncConnection, changes: list[tuple[int, Change]], now: int, untold: Collection[str]
-    ) -> None:
+    async def _alerts(self, connection: AsyncConnection, changes: list[tuple[int, Change]], now: int) -> None:
         """Write each alert as it stands last, and what happened. Those that are over make room for those that follow.
 
         Of one that was never more than pending nothing is kept.
@@ -134,7 +130,7 @@ class Repository:
         told = [
             {"alert_id": change.alert.id, "what": change.what.value, "created_at": now}
             for change in kept
-            if change.what in TOLD and change.alert.rule_id not in untold
+            if change.what in TOLD
         ]
         if told:
             await connection.execute(sa.insert(tables.outbox), told)

@@ -2,13 +2,12 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from alerting.evaluation.shard import Shard
 from alerting.evaluation.writes import Writes
-from alerting.life.alert import Change
 from alerting.metrics import Metrics
 from alerting.partitions.held import Held, Taken
 from alerting.partitions.rules import Rules
@@ -180,14 +179,13 @@ class Holding:
                 await self._readers[stream].acknowledge(delivery, message, self.epochs)
 
     async def _commit(self, writes: Mapping[int, tuple[str, Writes]]) -> set[int]:
-        untold = self._rules.untold
         with self._metrics.commit_seconds.time():
             async with asyncio.timeout(_COMMIT_S):
-                lost = await self._repository.commit(writes, self._now(), untold)
+                lost = await self._repository.commit(writes, self._now())
         self.database_away = False
         changes = [change for partition, (_, one) in writes.items() if partition not in lost for change in one.changes]
         self._metrics.wrote(changes, sum(len(one.devices) for _, one in writes.values()))
-        if _told(changes, untold):
+        if any(change.what in TOLD for change in changes):
             self._said()
         return lost
 
@@ -219,7 +217,3 @@ def _take(some: list[Held], *, whole: bool) -> tuple[dict[int, tuple[str, Writes
         elif held.shard.urgent:
             writes[held.partition] = held.owner, held.shard.take_urgent()
     return writes, settled
-
-
-def _told(changes: list[Change], untold: Collection[str]) -> bool:
-    return any(change.what in TOLD and change.alert.rule_id not in untold for change in changes)

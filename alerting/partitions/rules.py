@@ -24,7 +24,7 @@ Told = Callable[[str, Rule | None], None]
 
 
 class Rules:
-    """All rules, by id. `changed` is called for each that changes. `untold` are those of whose alerts nobody is told.
+    """All rules, by id. `changed` is called for each that changes.
 
     A rule that cannot be compiled says so on itself, and is not evaluated.
     """
@@ -44,7 +44,6 @@ class Rules:
         self._calendars: dict[str, Calendar] = {}
         self._woken = asyncio.Event()
         self.current: dict[str, Rule] = {}
-        self.untold: set[str] = set()
         self.loaded = asyncio.Event()
 
     def wake(self) -> None:
@@ -72,7 +71,6 @@ class Rules:
             rule = self._compiled(one, wrong)
             if rule is not None:
                 self.current[one.id] = rule
-                (self.untold.discard if rule.spec.notify else self.untold.add)(one.id)
                 self._changed(one.id, rule)
             elif self.current.pop(one.id, None) is not None:
                 self._changed(one.id, None)

@@ -35,7 +35,6 @@ class Replica:
             "silent": rule("silent", kind="absence", after="30s"),
             "outage": rule("outage", kind="group", of="silent", value=1.0),
         }
-        self.untold: set[str] = set()
         self.wrote: list[Change] = []
         self.claim = Claim(engine, "leader", name, 10.0, lambda: self.now, logs.quiet())
         self.work = GroupWork(
