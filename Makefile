@@ -82,6 +82,10 @@ bench-ingest: $(VENV)/dev.stamp ## CPU of a message in ingest alone, beside a si
 bench-processor: $(VENV)/dev.stamp ## How fast processor empties a stream into its store, and what a point costs it
 	@$(BIN)/python -m tests.bench.processor $(ARGS)
 
+.PHONY: bench-alerting
+bench-alerting: $(VENV)/dev.stamp ## What a reading costs alerting, how soon a webhook is told, and how long loading takes
+	@$(BIN)/python -m tests.bench.alerting $(ARGS)
+
 .PHONY: bench-api
 bench-api: $(VENV)/dev.stamp ## How fast devices_api answers, with 100,000 devices and 100 million points
 	@$(BIN)/python -m tests.bench.api $(ARGS)
