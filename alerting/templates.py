@@ -20,16 +20,17 @@ _MOST_TEXT = 16_384
 """Most characters that a filter takes or gives."""
 
 _MOST_NUMBER = 1e30
+_MOST_DIGITS = 15
 _CHARACTERS_A_STEP = 64
 _METHODS = frozenset({"items", "keys", "values", "get"})
 _PLACEHOLDER = re.compile(r"%(?:%|[-+ 0#]*\d{0,2}(?:\.\d{0,2})?[dsfgexXi])")
 
 _FILTERS = (
     "abs", "capitalize", "count", "d", "default", "e", "escape", "first", "float", "int", "join", "last", "length",
-    "list", "lower", "max", "min", "reverse", "round", "sort", "string", "title", "trim", "unique", "upper",
+    "list", "lower", "max", "min", "reverse", "sort", "string", "title", "trim", "unique", "upper",
 )  # fmt: skip
 
-_BOUNDED = ("format", "replace")
+_BOUNDED = ("format", "replace", "round")
 """Filters that are ours in place of Jinja2's."""
 
 _NODES = (
@@ -107,7 +108,11 @@ class _Environment(SandboxedEnvironment):
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - as Jinja2's
         super().__init__(**options)
         self.globals.clear()
-        plain = {name: self.filters[name] for name in _FILTERS} | {"format": _format, "replace": _replace}
+        plain = {name: self.filters[name] for name in _FILTERS} | {
+            "format": _format,
+            "replace": _replace,
+            "round": _round,
+        }
         self.filters = {name: _counted(function) for name, function in plain.items()} | {_LOOP: _loop}
 
     def call_binop(self, _: Context, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - as Jinja2's
@@ -151,8 +156,10 @@ def _counted(function: Callable[..., Any]) -> Callable[..., Any]:
         result = function(*first.get(passed, ()), value, *given, **named)
         if isinstance(result, Iterator):
             result = list(result)
-        if isinstance(result, str) and len(result) > _MOST_TEXT:
-            raise SecurityError("a text is too long")
+        if isinstance(result, str):
+            if len(result) > _MOST_TEXT:
+                raise SecurityError("a text is too long")
+            context[_STEPS].take(len(result) // _CHARACTERS_A_STEP)
         return result
 
     return counted
@@ -162,6 +169,12 @@ def _format(text: str, *values: Any) -> str:  # noqa: ANN401 - whatever is writt
     if "%" in _PLACEHOLDER.sub("", text):
         raise SecurityError("format knows %d, %s, %f, %g, %e and %x, with at most two digits of width and precision")
     return text % values
+
+
+def _round(value: float, digits: int = 0) -> float:
+    if not isinstance(digits, int) or abs(digits) > _MOST_DIGITS:
+        raise SecurityError(f"round takes up to {_MOST_DIGITS} digits")
+    return round(float(value), digits)
 
 
 def _replace(text: object, old: str, new: str) -> str:

@@ -141,6 +141,8 @@ def test_a_template_that_cannot_be_bounded_is_refused_when_it_is_written(templat
         "{{ device | replace('', device) }}",
         "{{ tags.site.row.x }}",
         "{{ value + device }}",
+        "{{ value | round(99999999) }}",
+        "{{ value | round(99999999, 'ceil') }}",
         "{{ 1 / (value - value) }}",
         "{{ device.__class__.__mro__ | list | first | default(device.__class__.x.y) }}",
         "{{ 999999999999999 * 999999999999999 * 999999999999999 }}",
