@@ -138,7 +138,8 @@ class Shard:
                 if track.alert is not None:
                     fleet.reconsider(state, track, now)
             for rule_id, track in state.tracks.items():
-                self._listening.listen(state, fleet.watches[rule_id], track)
+                if (watch := fleet.watches.get(rule_id)) is not None:
+                    self._listening.listen(state, watch, track)
         fleet.cover(device, now)
         self._raise_broken()
 

@@ -78,7 +78,7 @@ class Watch:
         )
         self.looks = crc32(" ".join([rule.spec.kind, self.window_key, *sorted(self.metrics)]).encode())
         levels: dict[str, Any] = {"levels": {"__all__": {"severity"}}} if getattr(rule.spec, "levels", None) else {}
-        self.condition = crc32(rule.spec.model_dump_json(exclude=_PRESENTED | levels).encode())
+        self.condition = crc32(rule.spec.model_dump_json(exclude=_PRESENTED | levels, exclude_defaults=True).encode())
 
     def new_memory(self) -> msgspec.Struct | None:
         """Give what the judge remembers of a device of which it has judged nothing yet."""

@@ -125,6 +125,15 @@ def test_what_a_disabled_device_still_sends_begins_nothing() -> None:
     line.check(until=20)
 
 
+def test_a_device_changes_whose_rule_was_deleted() -> None:
+    line = firing_and(lambda world: world.remove("hot"), Ending.RULE_DELETED)
+    line.do(at(20), registered(record(tags={"site": "south"})))
+    line.do(at(30), put(rule(version=2)))
+    line.push(at(40), reading(temperature=31.0))
+    line.want(at(40), alert().firing())
+    line.check()
+
+
 def test_outside_of_its_schedule_a_rule_has_no_alerts() -> None:
     # The beginning is a Wednesday, 06:13:20 UTC.
     hours = {"zone": "UTC", "times": [{"days": ["wed"], "from": "06:14", "to": "06:15"}]}
