@@ -69,6 +69,11 @@ class Planner:
         """Say that there may be something to plan."""
         self._wake.set()
 
+    def due(self) -> bool:
+        """Whether there is a group to be looked at now."""
+        due = None if self._held is None else self._held.plan.next_due()
+        return due is not None and due <= self._now()
+
     async def run(self) -> None:
         """Plan for ever. What the database refuses is tried again."""
         while True:
