@@ -65,8 +65,8 @@ class Replica:
         writes = msgspec.structs.replace(self.shard.take_all(), positions={"TELEMETRY": POSITION})
         return await self.commit(writes)
 
-    async def commit(self, writes: Writes, *untold: str) -> set[int]:
-        return await self.repository.commit({self.partition: (self.name, writes)}, self.clock(), untold)
+    async def commit(self, writes: Writes) -> set[int]:
+        return await self.repository.commit({self.partition: (self.name, writes)}, self.clock())
 
 
 async def rows(engine: AsyncEngine, table: sa.Table) -> list[Mapping[str, Any]]:
@@ -194,14 +194,6 @@ async def test_an_alert_that_ends_and_begins_anew_between_two_commits(engine: As
     await replica.urgent()
     assert await states(engine) == ["resolved", "firing"]
     assert [what for _, what in await told(engine)] == ["firing", "resolved", "firing"]
-
-
-async def test_of_a_rule_that_does_not_notify_nobody_is_told(engine: AsyncEngine) -> None:
-    replica = await Replica(engine, "a").load()
-    replica.hear(0, 31.0)
-    await replica.commit(replica.shard.take_urgent(), "rule")
-    assert await states(engine) == ["firing"]
-    assert await told(engine) == []
 
 
 async def test_the_database_itself_refuses_a_second_open_alert(engine: AsyncEngine) -> None:
