@@ -57,8 +57,10 @@ class Receiver(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
 
     @property
-    def ids(self) -> list[str]:
-        return [event["id"] for event in self.taken]
+    def told(self) -> list[dict[str, Any]]:
+        """What it was told of alerts, in order; what came again is there once."""
+        bodies = {body["id"]: body for body in self.taken}
+        return [alert for body in bodies.values() for alert in body["alerts"]]
 
 
 @contextmanager
@@ -89,6 +91,8 @@ class Bench:
             "ALERTING_WEBHOOK_URL": f"{receiver.url}/",
             "ALERTING_ALLOW_PRIVATE_WEBHOOKS": "true",
             "ALERTING_DRAIN_SECONDS": "4",
+            "ALERTING_LEASE_SECONDS": "1",
+            "ALERTING_CHECKPOINT_SECONDS": "0.5",
         }
         self.client = httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{self.environment['ALERTING_PORT']}",
@@ -120,11 +124,13 @@ class Bench:
                 yield app
 
     async def publish(self, *values: Value, device: str = "pump", metric: str = "temperature") -> None:
-        """Publish each value as a batch of its own; times grow by a ms."""
+        """Publish each value as a batch of its own, where ingest would; times grow by a ms."""
+        partition = streams.partition_of(device, streams.DEFAULT_PARTITIONS)
         for value in values:
             self.clock += 1_000_000
             reading = Reading(device, self.clock, self.clock, {metric: value})
-            await self.publisher.publish("telemetry.0", READING_BATCH.encode(ReadingBatch(1, 0, [reading])))
+            batch = READING_BATCH.encode(ReadingBatch(1, partition, [reading]))
+            await self.publisher.publish(streams.telemetry_subject(partition), batch)
 
     async def add_rule(self, **changes: Any) -> str:  # noqa: ANN401 - JSON
         answer = await self.client.post("/api/v1/rules", json=RULE | changes)
