@@ -189,7 +189,7 @@ class App:
             "stream server": not self._link.up,
             f"stream {TELEMETRY.name}": self._link.up and self._directory.loaded.is_set() and not self._division.found,
             f"bucket {DEVICES_BUCKET}": not self._directory.loaded.is_set(),
-            "database": not self._rules.loaded.is_set() or self._holding.database_away,
+            "database": not self._rules.loaded.is_set() or self._rules.away or self._holding.database_away,
             "partitions": self._division.found and not self._holding.complete,
         }
         return [name for name, is_missing in missing.items() if is_missing]

@@ -60,7 +60,7 @@ class Holding:
         self._checked_at = clock()
         self._stopping = False
         self.held = held
-        self.database_away = True
+        self.database_away = False
 
     @property
     def partitions(self) -> int:

@@ -44,7 +44,7 @@ class Rules:
         self._calendars: dict[str, Calendar] = {}
         self._woken = asyncio.Event()
         self.current: dict[str, Rule] = {}
-        self.loaded = asyncio.Event()
+        self.loaded, self.away = asyncio.Event(), False
 
     def wake(self) -> None:
         """Look at once."""
@@ -56,7 +56,9 @@ class Rules:
             self._woken.clear()
             try:
                 await self.look()
+                self.away = False
             except AWAY as error:
+                self.away = True
                 self._log.debug("rules.unknown", error=type(error).__name__)
             await set_within(self._woken, _POLL_S)
 
