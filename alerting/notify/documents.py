@@ -1,6 +1,7 @@
 """What operators write beside rules, on disk: receivers, routing, silences, calendars and chains."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -15,6 +16,8 @@ from alerting.tables_notify import document
 
 REVISION = "routing"
 """The row of `revision` that counts changes of documents."""
+
+_AT_ONCE = 500
 
 
 class RefusedError(Exception):
@@ -84,7 +87,8 @@ class Documents:
                 if await _get(connection, kind, name) is not None:
                     raise StaleError(f"there is a {kind} {name!r} already")
                 count = sa.select(sa.func.count()).select_from(document).where(document.c.kind == kind)
-                if (await connection.execute(count)).scalar_one() >= MOST[kind]:
+                full = (await connection.execute(count)).scalar_one() >= MOST[kind]
+                if full and not (kind is Kind.SILENCE and await _forget_silences(connection, now)):
                     raise FullError(f"there are {MOST[kind]} documents of the kind {kind}, which is the most")
                 await connection.execute(sa.insert(document).values(**msgspec.structs.asdict(made)))
                 await self._verify(connection, kind, name)
@@ -147,6 +151,20 @@ class Documents:
             query = query.where(document.c.kind != Kind.SILENCE)
         if problem := self._check([_document(row) for row in await connection.execute(query)]):
             raise InvalidError(problem)
+
+
+async def _forget_silences(connection: AsyncConnection, now: int) -> int:
+    """Delete the silences that are over, to make room; returns how many."""
+    rows = await connection.execute(sa.select(document).where(document.c.kind == Kind.SILENCE))
+    over = [row.id for row in rows if (end := row.content.get("ends_at")) and _ns(end) <= now]
+    for begin in range(0, len(over), _AT_ONCE):
+        some = document.c.id.in_(over[begin : begin + _AT_ONCE])
+        await connection.execute(sa.delete(document).where(document.c.kind == Kind.SILENCE, some))
+    return len(over)
+
+
+def _ns(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1_000_000) * 1000
 
 
 async def _revision(connection: AsyncConnection) -> int:

@@ -104,3 +104,15 @@ async def test_a_receiver_and_who_names_it_are_never_lost_to_each_other(document
     )
     assert sum(isinstance(result, InvalidError) for result in results) == 1
     assert dangling((await documents.all())[1]) is None
+
+
+async def test_silences_that_are_over_make_room_for_others(
+    documents: Documents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MOST, Kind.SILENCE, 2)
+    await make(documents, Kind.SILENCE, "over", ends_at="1970-01-01T00:00:01Z")
+    await make(documents, Kind.SILENCE, "lasting", ends_at="2100-01-01T00:00:00Z")
+    with pytest.raises(FullError):
+        await make(documents, Kind.SILENCE, "too-early")
+    await documents.create(Kind.SILENCE, "new", {}, {}, 1_000_000_000)
+    assert [found.id for found in await documents.page(Kind.SILENCE, 9)] == ["lasting", "new"]

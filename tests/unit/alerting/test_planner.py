@@ -192,6 +192,22 @@ async def test_who_plans_on_what_another_has_changed_writes_nothing(site: Site) 
         await store.write(Planned(turn, [], {}, [], 1, turn.planned))
 
 
+async def test_what_is_said_to_have_changed_is_planned_at_once_and_what_another_wrote_soon(site: Site) -> None:
+    await site.configure(group_wait="0s", group_interval="0s")
+    run = asyncio.create_task(site.planner.run())
+    try:
+        for number in range(3):
+            await site.put(f"a{number}", "firing")
+            if number == 1:
+                site.planner.wake()
+            async with asyncio.timeout(20):
+                while await site.count(delivery) <= number:
+                    await asyncio.sleep(0.01)
+    finally:
+        run.cancel()
+    assert [len(said.alerts) for said in await site.said()] == [1, 2, 3]
+
+
 OPS = st.lists(
     st.one_of(
         st.tuples(st.just("firing"), st.sampled_from("uvw"), st.sampled_from("ab")),
