@@ -10,8 +10,8 @@ from alerting.notify.configuration import Configuration, configure
 from alerting.notify.document import Document, Kind
 from alerting.notify.documents import Documents
 from alerting.notify.inhibition import Sources
+from alerting.notify.muting import Mutes
 from alerting.notify.routing import Route, which_routes
-from alerting.notify.silences import Silence
 
 _PAGE = 1000
 
@@ -20,17 +20,18 @@ class View:
     """Who is told of alerts at one moment, and what mutes them."""
 
     def __init__(self, configuration: Configuration, sources: Sources, now: int) -> None:
-        self._root, self._sources, self._now = configuration.root, sources, now
-        self._silences: list[Silence] = [one for one in configuration.silences if one.active(now)]
+        self._root = configuration.root
+        self._mutes = Mutes(configuration.silences, sources, now)
 
     def silenced_by(self, labels: Mapping[str, str]) -> list[str]:
         """Give the ids of the silences that hold for an alert with these labels."""
-        return sorted(silence.id for silence in self._silences if silence.silences(labels, self._now))
+        muting = self._mutes.of(labels, None)
+        return [] if muting is None else list(muting.silenced_by)
 
     def inhibited_by(self, labels: Mapping[str, str]) -> list[str]:
         """Give the id of an alert for whose sake nobody is told of one with these labels, if there is one."""
-        found = self._sources.inhibitor(labels)
-        return [] if found is None else [found]
+        muting = self._mutes.of(labels, None)
+        return [] if muting is None else list(muting.inhibited_by)
 
     def routes(self, labels: Mapping[str, str]) -> list[Route]:
         """Give the routes that tell of an alert with these labels."""

@@ -1,6 +1,7 @@
 """What an alert says: its labels and annotations, from the templates of its rule. Pure."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ _NAMES = (
 _templates = Templates(_NAMES, most_output=MOST_TEXT, most_steps=2_000, cached=2_048)
 
 
+@lru_cache(maxsize=4096)  # many rules say the same
 def template_problem(text: str) -> str | None:
     """Why `text` cannot be the template of a label or annotation, or None if it can."""
     return _templates.problem(text)
