@@ -30,6 +30,17 @@ _PARTITIONS = "partitions"
 _UNDIVIDED = -1
 _AT_ONCE = 1000
 
+# Rows of devices are so many that what is general costs too much: each database has them in its own cheapest way.
+_ROW = (
+    "INSERT INTO device_state (device, partition, data) VALUES (?, ?, ?)"
+    " ON CONFLICT (device) DO UPDATE SET partition = excluded.partition, data = excluded.data"
+)
+_ROWS = sa.text(
+    "INSERT INTO device_state (device, partition, data) SELECT * FROM"
+    " unnest(CAST(:devices AS text[]), CAST(:partitions AS integer[]), CAST(:data AS bytea[]))"
+    " ON CONFLICT (device) DO UPDATE SET partition = excluded.partition, data = excluded.data"
+)
+
 
 class Loaded(msgspec.Struct, frozen=True):
     """What is on disk of a partition: its devices' rows, its open alerts, and up to where each stream was evaluated."""
@@ -44,7 +55,8 @@ class Repository:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._upsert: Any = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        self._postgres = engine.dialect.name == "postgresql"
+        self._upsert: Any = postgresql.insert if self._postgres else sqlite.insert
 
     async def divide(self, partitions: int) -> bool:
         """Divide the rows of devices into `partitions`, if they are not so yet; returns whether that was needed.
@@ -140,12 +152,12 @@ class Repository:
         forgotten = [{"gone": device} for one in kept.values() for device in one.forgotten]
         if forgotten:
             await connection.execute(sa.delete(table).where(table.c.device == sa.bindparam("gone")), forgotten)
-        rows = [
-            {"device": device, "partition": partition, "data": data}
-            for partition, one in kept.items()
-            for device, data in one.devices.items()
-        ]
-        await self._put(connection, table, rows)
+        rows = [(device, partition, data) for partition, one in kept.items() for device, data in one.devices.items()]
+        if rows and self._postgres:
+            devices, partitions, data = map(list, zip(*rows, strict=True))
+            await connection.execute(_ROWS, {"devices": devices, "partitions": partitions, "data": data})
+        elif rows:
+            await connection.exec_driver_sql(_ROW, rows)
 
     async def _errors(self, connection: AsyncConnection, errors: Iterable[tuple[int, RuleError]]) -> None:
         table = tables.rule_error

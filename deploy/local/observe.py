@@ -57,7 +57,7 @@ class Observer:
         firing = await self._get("alerting", "/api/v1/alerts", state="firing", limit=_PAGE)
         resolved = await self._get("alerting", "/api/v1/alerts", state="resolved", limit=_PAGE)
         if isinstance(firing.get("items"), list) and isinstance(resolved.get("items"), list):
-            self.seen.alerts = [(item["rule"], item["device"], float(item["value"])) for item in firing["items"]]
+            self.seen.alerts = [(item["rule"], item["device"], float(item["value"] or 0)) for item in firing["items"]]
             self.seen.resolved = len(resolved["items"])
             self.seen.fired = self.seen.resolved + len(firing["items"])
 
