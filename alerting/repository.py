@@ -134,7 +134,8 @@ class Repository:
                 gone = [{"gone": id_} for id_ in withdrawn]
                 await connection.execute(sa.delete(table).where(column == sa.bindparam("gone")), gone)
         for states in ((State.RESOLVED,), (State.PENDING, State.FIRING)):
-            rows = [_alert_row(alert, partition) for partition, alert in last.values() if alert.state in states]
+            # In one order, as operators' changes of several: so that none waits for one that waits for it.
+            rows = [_alert_row(alert, at) for _, (at, alert) in sorted(last.items()) if alert.state in states]
             await self._put(connection, tables.alert, rows)
         kept = [change for _, change in changes if last[change.alert.id][1].state is not State.WITHDRAWN]
         if kept:

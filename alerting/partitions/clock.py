@@ -71,7 +71,10 @@ class Clock:
     async def _look(self, stream: str, reader: Reader) -> None:
         upto = await self._heard.upto() if stream == TELEMETRY.name else 0  # first: see Mark
         places = await reader.look(self._holding.epochs)
-        self._metrics.lag_messages.labels(stream).set(sum(place.waiting for place in places.values()))
+        waiting = sum(place.waiting for place in places.values())
+        self._metrics.lag_messages.labels(stream).set(waiting)
+        if not waiting:
+            self._metrics.lag_seconds.labels(stream).set(0)
         self._metrics.attached.labels(stream).set(len(places))
         if stream != TELEMETRY.name:
             return

@@ -105,6 +105,8 @@ class Intake:
             if held is None or held.over or self._stopping or not self._reader.is_next(delivery):
                 return  # what is not taken comes again, to us or to the next owner
             await self._take(held, delivery, message)
+        sent = delivery.messages[-1].metadata.timestamp
+        self._metrics.lag_seconds.labels(self.stream).set(max(0.0, self._now() / 1e9 - sent.timestamp()))
 
     async def _identify(self, held: Held) -> None:
         """Find out which stream it is: another may have been made in its place since the partition's last message."""
