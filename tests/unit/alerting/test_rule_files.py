@@ -1,10 +1,12 @@
 """Rules out as YAML and in again; and what a rule would be before it is made."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+import alerting
 from contracts.devices import DeviceRecord
 from tests.unit.alerting.web_service import RULE, Web
 
@@ -117,3 +119,12 @@ async def test_an_absence_tells_of_how_many_devices_it_can_say_nothing(web: Web)
     assert told["devices"]["count"] == 3
     assert [text[:36] for text in told["warnings"]] == ["of 2 devices silence says nothing: n"]
     assert not (await web.client.post("/api/v1/rules/validate", json=absence | {"after": "1h"})).json()["warnings"]
+
+
+async def test_the_examples_of_the_readme_are_rules(web: Web) -> None:
+    readme = Path(alerting.__file__).with_name("README.md").read_text()
+    examples = readme.split("```yaml\n")[1].split("```")[0]
+    imported = await load(web, examples)
+    assert imported["created"] == 8, imported
+    kinds = {rule["spec"]["kind"] for rule in (await web.get("rules"))["items"]}
+    assert len(kinds) == 8
