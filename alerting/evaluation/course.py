@@ -83,7 +83,9 @@ class Course:
                 continue
             state, track = found
             watch = watches[rule_id]
-            while (step := on_clock(watch.rule, track, now, self.max_age, until)) is not None:
+            active = watch.rule.active
+            upto = now if active is None or active(now) else until  # out of its schedule the clock fires nothing
+            while (step := on_clock(watch.rule, track, upto, self.max_age, until)) is not None:
                 self._enter(state, watch, track, step, now)
             at = due(watch.rule, track, until)
             if at is not None:

@@ -21,6 +21,9 @@ from contracts.readings import Reading
 
 _UNSEEN = DeviceState("", 0)
 
+_FEWEST_HOURS = 60_000_000_000
+"""The shortest time in ns for which a schedule may not hold: between looks that are nearer no such time is missed."""
+
 
 class Shard:
     """Rules, devices and open alerts of one partition.
@@ -52,6 +55,7 @@ class Shard:
         self._listening = Listening(self._course, self._records)
         self._judging = Judging(self._book, self._course, self._listening, self._tally)
         self._fleet = Fleet(self._book, self._course, self._listening, self._records)
+        self._looked = 0
 
     @property
     def urgent(self) -> bool:
@@ -198,14 +202,18 @@ class Shard:
         self._raise_broken()
 
     def _close_hours(self, until: int) -> None:
-        """End the alerts of rules whose schedule has ended by `until`, at the time when it did."""
+        """End the alerts of before `until` whose rules' schedules have ended by then, at the time when they did."""
+        away, self._looked = until - self._looked >= _FEWEST_HOURS, until
         for rule_id, of_rule in list(self._book.open.items()):
             rule = self._fleet.watches[rule_id].rule
-            if rule.active is None or rule.next_change is None or rule.active(until):
+            if rule.active is None or rule.next_change is None:
+                continue
+            active = rule.active(until)
+            if active and not away:
                 continue
             for state, track in list(of_rule.values()):
-                if track.alert is not None:
-                    since = track.alert.fired_at or track.alert.started_at
+                since = until if track.alert is None else track.alert.fired_at or track.alert.started_at
+                if since < until and (not active or rule.next_change(since) <= until):
                     self._end(state, track, min(until, rule.next_change(since)), Ending.OFF_SCHEDULE)
 
     def _reconsider(self, rule_id: str, now: int) -> None:
