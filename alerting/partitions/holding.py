@@ -94,10 +94,13 @@ class Holding:
         """Let a rule that has changed, or is gone, have its effect in all partitions."""
         now = self._now()
         for held in self.held.values():
-            if rule is None:
-                held.shard.remove(rule_id, now)
-            else:
-                held.shard.put(rule, now)
+            try:
+                if rule is None:
+                    held.shard.remove(rule_id, now)
+                else:
+                    held.shard.put(rule, now)
+            except Exception:  # noqa: BLE001 - our bug in one partition keeps a rule from no other
+                self._log.exception("rule.unexpected", partition=held.partition, rule=rule_id)
 
     async def follow(self) -> None:
         """Load what is owned, and write and forget what is not any more, for ever."""
@@ -171,7 +174,7 @@ class Holding:
                 self.void(held)
             raise
         for held in some:
-            if held.partition in lost:
+            if held.partition in lost and not held.over:  # if it is over, whoever loaded it since may be us
                 self._log.warning("partition.lost", partition=held.partition, epoch=held.epoch)
                 self.drop(held.partition, held.epoch)
         for held, stream, (delivery, message) in settled:

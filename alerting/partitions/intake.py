@@ -79,8 +79,13 @@ class Intake:
             for delivery in deliveries:
                 try:
                     await self._take_all(delivery)
-                except AWAY as error:
-                    self._log.warning("intake.interrupted", stream=self.stream, error=repr(error))
+                except Exception as error:  # noqa: BLE001 - whatever it is: what follows is not taken without this
+                    self._log.warning(
+                        "intake.interrupted",
+                        stream=self.stream,
+                        error=repr(error),
+                        exc_info=None if isinstance(error, AWAY) else error,
+                    )
                     if (held := self._held(delivery)) is not None:
                         self._holding.void(held)
                     await asyncio.sleep(_POLL_S)

@@ -42,6 +42,7 @@ class Rules:
         self._now, self._log = now, log
         self._revision = self._of_documents = -1
         self._calendars: dict[str, Calendar] = {}
+        self._recompile = False  # calendars have changed since all rules with schedules were compiled
         self._woken = asyncio.Event()
         self.current: dict[str, Rule] = {}
         self.loaded, self.away = asyncio.Event(), False
@@ -64,8 +65,8 @@ class Rules:
 
     async def look(self) -> None:
         """Bring the rules up to date. Raises what the database raises."""
-        since = -1 if await self._read_calendars() else self._revision
-        revision, changed = await self._stored.changed_since(since)
+        self._recompile |= await self._read_calendars()
+        revision, changed = await self._stored.changed_since(-1 if self._recompile else self._revision)
         wrong: list[RuleError] = []
         for number, one in enumerate(changed, 1):
             if one.revision <= self._revision and not (one.content or {}).get("schedule"):
@@ -80,7 +81,7 @@ class Rules:
                 await asyncio.sleep(0)
         if wrong:
             await self._repository.note_errors(wrong)
-        self._revision = revision
+        self._revision, self._recompile = revision, False
         self.loaded.set()
 
     async def _read_calendars(self) -> bool:
@@ -89,11 +90,13 @@ class Rules:
         if revision == self._of_documents:
             return False
         _, documents = await self._documents.all()
-        calendars = {
-            document.id: Calendar.model_validate(document.content)
-            for document in documents
-            if document.kind is Kind.CALENDAR
-        }
+        calendars: dict[str, Calendar] = {}
+        for document in documents:
+            if document.kind is Kind.CALENDAR:
+                try:
+                    calendars[document.id] = Calendar.model_validate(document.content)
+                except ValidationError as error:  # rules that name it say that it is not there
+                    self._log.error("calendar.unreadable", calendar=document.id, error="; ".join(_said(error)))
         before, self._calendars, self._of_documents = self._calendars, calendars, revision
         return before != calendars
 
