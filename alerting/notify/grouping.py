@@ -103,8 +103,9 @@ def look(
 ) -> Look:
     """Bring `group` up to date with its alerts, of which those without `facts` are no more, and say what is due.
 
-    `route` None: it is no longer there. `deaf` says which receivers are told of no end.
+    `route` None, or one that tells nobody: it is no longer there. `deaf` says which receivers are told of no end.
     """
+    route = None if route is None or route.steps is None else route
     ready = ready_at(group, route)
     found = _sort(group, facts, route, muting, now)
     forced = _escalate(group, route, active=bool(found.active), ready=ready, now=now)

@@ -54,17 +54,17 @@ class Plan:
         """Give when to look at a group."""
         return self._due.get(key)
 
-    def put(self, fact: Facts, now: int) -> None:
+    def put(self, fact: Facts, now: int, *, join: bool = False) -> None:
         """Take in how an alert stands: to the groups to which it is routed, and for those that know it to be looked at.
 
-        One that fires no more joins none: it is in those that are to be told of its end.
+        One that fires no more is in those that are to be told of its end; with `join` it is put into them even so.
         """
         if fact.firing:
             self._sources.put(fact.id, fact.labels)
-            if fact.notify:
-                self._route(fact, now)
         else:
             self._sources.remove(fact.id)
+        if fact.notify and (fact.firing or (join and fact.id not in self._where)):
+            self._route(fact, now)
         for key in self._where.get(fact.id, ()):
             self._touch(key, now)
 
@@ -129,7 +129,7 @@ class Plan:
         return looks
 
     def _route(self, fact: Facts, now: int) -> None:
-        """Put a firing alert into the groups to which it is routed, and take it from the others.
+        """Put an alert into the groups to which it is routed, and take it from the others.
 
         What a receiver knows of it goes along to a group that tells the same receiver: it is not told again for that.
         """

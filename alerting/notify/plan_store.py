@@ -24,9 +24,6 @@ from contracts.alerts import Notification
 TURN = "planning"
 """The row of `revision` that counts what was planned: each plan rests on the one before."""
 
-PLANNED = "planned"
-"""The row of `revision` that has the revision of documents under which the groups were made."""
-
 WAITING = "waiting"
 """State of a delivery that nobody has tried."""
 
@@ -41,11 +38,10 @@ class OvertakenError(Exception):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """How often was planned, the revision of documents, and that under which the groups were made."""
+    """How often was planned, and the revision of documents."""
 
     number: int
     revision: int
-    planned: int
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -59,7 +55,7 @@ class Planned(msgspec.Struct, frozen=True):
     """What is written together.
 
     `outbox` are the rows that were taken, `groups` those that changed, None for one that is gone. `notifications` in
-    order, the first with `seq`. `revision` is that of the documents under which the groups are now.
+    order, the first with `seq`.
     """
 
     turn: Turn
@@ -67,7 +63,14 @@ class Planned(msgspec.Struct, frozen=True):
     groups: dict[str, tuple[Group, Due] | None]
     notifications: list[Notification]
     seq: int
-    revision: int
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A row of the outbox: what has happened to an alert."""
+
+    seq: int
+    alert_id: str
+    what: str
 
 
 class Moments:
@@ -78,9 +81,9 @@ class Moments:
 
     async def turn(self) -> Turn:
         """Read how far planning is."""
-        query = sa.select(revision).where(revision.c.name.in_((TURN, REVISION, PLANNED)))
+        query = sa.select(revision).where(revision.c.name.in_((TURN, REVISION)))
         found = {row.name: row.value for row in await self._connection.execute(query)}
-        return Turn(found.get(TURN, 0), found.get(REVISION, 0), found.get(PLANNED, -1))
+        return Turn(found.get(TURN, 0), found.get(REVISION, 0))
 
     async def groups(self) -> dict[str, tuple[Group, Due]]:
         """Read all groups."""
@@ -91,10 +94,18 @@ class Moments:
         """Read the number of the newest delivery."""
         return (await self._connection.execute(sa.select(sa.func.max(delivery.c.seq)))).scalar() or 0
 
-    async def outbox(self, most: int) -> list[tuple[int, str]]:
-        """Read the oldest changes that have not been planned: number, and id of the alert."""
-        query = sa.select(outbox.c.seq, outbox.c.alert_id).order_by(outbox.c.seq).limit(most)
-        return [(row.seq, row.alert_id) for row in await self._connection.execute(query)]
+    async def outbox(self, most: int) -> list[Waiting]:
+        """Read the oldest changes that have not been planned."""
+        query = sa.select(outbox.c.seq, outbox.c.alert_id, outbox.c.what).order_by(outbox.c.seq).limit(most)
+        return [Waiting(*row) for row in await self._connection.execute(query)]
+
+    async def spoken_of(self, ids: Collection[str]) -> set[str]:
+        """Give those of alerts, by id, of which a notification speaks."""
+        found: set[str] = set()
+        for some in _batches(ids):
+            query = sa.select(alert_delivery.c.alert_id).where(alert_delivery.c.alert_id.in_(some)).distinct()
+            found.update((await self._connection.execute(query)).scalars())
+        return found
 
     async def alerts(self, ids: Collection[str]) -> dict[str, Known]:
         """Read alerts by id, as far as they are there."""
@@ -175,9 +186,8 @@ class PlanStore:
                 await _deliveries(connection, planned)
 
     async def _take_turn(self, connection: AsyncConnection, planned: Planned) -> None:
-        values = {TURN: planned.turn.number, PLANNED: planned.turn.planned}
-        rows = [{"name": name, "value": value} for name, value in values.items()]
-        await connection.execute(self._insert(revision).on_conflict_do_nothing(index_elements=["name"]), rows)
+        first = self._insert(revision).values(name=TURN, value=planned.turn.number)
+        await connection.execute(first.on_conflict_do_nothing(index_elements=["name"]))
         moved = await connection.execute(
             sa.update(revision)
             .where(revision.c.name == TURN, revision.c.value == planned.turn.number)
@@ -185,10 +195,6 @@ class PlanStore:
         )
         if moved.rowcount != 1:
             raise OvertakenError("another process plans notifications, too")
-        if planned.revision != planned.turn.planned:
-            await connection.execute(
-                sa.update(revision).where(revision.c.name == PLANNED).values(value=planned.revision)
-            )
 
     async def _groups(self, connection: AsyncConnection, groups: Mapping[str, tuple[Group, Due] | None]) -> None:
         for some in _batches([key for key, found in groups.items() if found is None]):

@@ -1,12 +1,13 @@
 """Plans notifications: takes what has changed, and writes who is to be told of it, when it is due."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
+from alerting.life.alert import State, What
 from alerting.metrics import Metrics
 from alerting.notify.configuration import Configuration, configure
 from alerting.notify.document import Document, Kind
@@ -114,9 +115,10 @@ class Planner:
             elif held.revision != turn.revision:
                 await self._reconfigure(moment, held, now)
             rows = await moment.outbox(MOST_CHANGES)
-            changed = await moment.alerts({alert_id for _, alert_id in rows})
-            for known in changed.values():
-                held.plan.put(_facts(known, now), now)
+            changed = await moment.alerts({row.alert_id for row in rows})
+            unseen = await _unseen(moment, {row.alert_id for row in rows if row.what == What.FIRING}, changed)
+            for name, known in changed.items():
+                held.plan.put(_facts(known, now), now, join=name in unseen)
             keys = held.plan.take_due(now, MOST_ALERTS)
             members = held.plan.members(keys)
             alerts = changed | await moment.alerts(members - changed.keys())
@@ -125,10 +127,10 @@ class Planner:
             notifications = await self._notifications(moment, looks, alerts, now)
         seq = max(held.seq + 1, now)
         groups = {key: _row(held.plan, key) for key in held.plan.changed}
-        planned = Planned(turn, [number for number, _ in rows], groups, notifications, seq, held.revision)
-        if rows or groups or notifications or turn.planned != held.revision:
+        planned = Planned(turn, [row.seq for row in rows], groups, notifications, seq)
+        if rows or groups or notifications:
             await self._store.write(planned)
-            turn = Turn(turn.number + 1, turn.revision, held.revision)
+            turn = Turn(turn.number + 1, turn.revision)
         held.plan.changed.clear()
         held.turn, held.seq = turn, seq + len(notifications)
         self._held = held
@@ -139,16 +141,14 @@ class Planner:
             self._planned()
 
     async def _load(self, moment: Moments, turn: Turn, now: int) -> _Held:
-        """Read everything. If the groups were made under other documents, the alerts are put into groups anew."""
+        """Read everything, put the alerts into groups anew, and let every group be looked at.
+
+        Whoever planned before may have died before it had looked at all that a change of documents concerns.
+        """
         revision, documents = await self._documents.all()
         configuration = self._configure(documents)
-        groups = await moment.groups()
-        firing = []
-        if configuration.inhibitions or turn.planned != revision:
-            firing = [_facts(known, now) async for known in moment.firing()]
-        plan = Plan(configuration, groups, firing)
-        if turn.planned != revision:
-            plan.reconfigure(configuration, firing, now)
+        plan = Plan(configuration, await moment.groups())
+        plan.reconfigure(configuration, [_facts(known, now) async for known in moment.firing()], now)
         return _Held(plan, turn, _versions(documents), revision, await moment.last_seq())
 
     async def _reconfigure(self, moment: Moments, held: _Held, now: int) -> None:
@@ -179,6 +179,12 @@ class Planner:
             for key, group, found in looks
             for say in found.says
         ]
+
+
+async def _unseen(moment: Moments, fired: Collection[str], alerts: Mapping[str, Known]) -> Collection[str]:
+    """Give those of `fired` that have ended by now, and of which nobody was told."""
+    ended = {name for name in fired if name in alerts and alerts[name].standing.alert.state is State.RESOLVED}
+    return ended - await moment.spoken_of(ended)
 
 
 def _facts(known: Known, now: int) -> Facts:

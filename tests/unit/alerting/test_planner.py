@@ -63,7 +63,7 @@ class Site:
         finally:
             self.left = None
 
-    def another(self) -> Planner:
+    def another(self, *, built_in: bool = False) -> Planner:
         return Planner(
             PlanStore(self.engine),
             self.documents,
@@ -71,6 +71,7 @@ class Site:
             quiet(),
             now=lambda: self.now,
             new_id=lambda: f"n{next(self.ids):06}",
+            built_in=built_in,
         )
 
     async def configure(self, **more: Any) -> None:  # noqa: ANN401 - of a route
@@ -170,6 +171,54 @@ async def test_alerts_that_fire_are_told_once_somebody_is_to_be_told(site: Site)
     assert [said.receiver for said in await site.said()] == ["ops"]
 
 
+async def test_what_fired_and_ended_before_anybody_planned_is_told_as_ended_and_once(site: Site) -> None:
+    await site.configure(group_wait="0s", group_interval="0s")
+    await site.put("a1", "firing")
+    await site.put("a1", "resolved")
+    await site.planner.step()
+    assert [(said.status, said.alerts[0].alert_id) for said in await site.said()] == [("resolved", "a1")]
+    async with write(site.engine) as connection:  # far behind others: it was put into its group for another reason
+        await connection.execute(sa.insert(outbox).values(alert_id="a1", what="firing", created_at=site.now))
+    await site.planner.step()
+    await site.planner.step()
+    assert len(await site.said()) == 1
+
+
+async def test_a_silence_that_is_lifted_is_heard_of_by_whoever_goes_on_for_a_planner_that_died(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alerting.notify.planner.MOST_ALERTS", 1)  # one group a step
+    await site.configure(group_wait="0s")
+    await silence(site, "site=~a|b")
+    await site.put("a1", "firing", site="a")
+    await site.put("b1", "firing", site="b")
+    for _ in range(3):
+        await site.planner.step()
+    await silence(site)
+    await site.planner.step()
+    assert len(await site.said()) == 1
+    other = site.another()
+    await other.step()
+    await other.step()
+    assert sorted(event.alert_id for said in await site.said() for event in said.alerts) == ["a1", "b1"]
+
+
+async def test_without_the_built_in_receiver_planning_rests_and_tells_once_it_is_back(site: Site) -> None:
+    await site.documents.create(Kind.ROUTING, "routing", {"route": ROUTE | {"receiver": "default"}}, {}, 1)
+    await site.another(built_in=True).step()
+    await site.put("a1", "firing")
+    first = site.another(built_in=True)
+    await first.step()
+    site.now += 60 * SECOND
+    without = site.another()
+    await without.step()
+    assert not without.due()
+    await site.another(built_in=True).step()
+    site.now += 60 * SECOND
+    await site.another(built_in=True).step()
+    assert [said.receiver for said in await site.said()] == ["default"]
+
+
 async def test_who_plans_on_what_another_has_changed_writes_nothing(site: Site) -> None:
     await site.configure(group_wait="0s")
     other = site.another()
@@ -189,7 +238,7 @@ async def test_who_plans_on_what_another_has_changed_writes_nothing(site: Site) 
     await site.planner.step()
 
     with pytest.raises(OvertakenError):
-        await store.write(Planned(turn, [], {}, [], 1, turn.planned))
+        await store.write(Planned(turn, [], {}, [], 1))
 
 
 async def test_what_is_said_to_have_changed_is_planned_at_once_and_what_another_wrote_soon(site: Site) -> None:
@@ -236,16 +285,11 @@ async def told(path: Path, ops: list[tuple[str, str, str]], crashes: list[int], 
             await silence(site)
         else:
             alert_id = f"{name}{where}"
-            if what == "firing":
-                levels[alert_id] = 1
-            elif levels.get(alert_id, 0) and what == "escalated":
-                levels[alert_id] = 2
-            elif levels.get(alert_id, 0):
-                await site.put(alert_id, what, level=levels.pop(alert_id), site=where)
+            level = {"firing": 1, "escalated": 2}.get(what, levels.get(alert_id, 0))
+            if what != "firing" and not levels.get(alert_id):
                 continue
-            else:
-                continue
-            await site.put(alert_id, what, level=levels[alert_id], site=where)
+            levels[alert_id] = 0 if what == "resolved" else level
+            await site.put(alert_id, what, level=level, site=where)
         try:
             with site.dying_after(next(deaths, 1000)):
                 await planners[number % len(planners)].step()
@@ -259,9 +303,9 @@ async def told(path: Path, ops: list[tuple[str, str, str]], crashes: list[int], 
     return [msgspec.structs.replace(one, id="") for one in said]
 
 
-async def silence(site: Site) -> None:
+async def silence(site: Site, matcher: str = "site=b") -> None:
     if await site.documents.get(Kind.SILENCE, "s") is None:
-        await site.documents.create(Kind.SILENCE, "s", SILENCE, {}, 1)
+        await site.documents.create(Kind.SILENCE, "s", SILENCE | {"matchers": [matcher]}, {}, 1)
     else:
         await site.documents.delete(Kind.SILENCE, "s")
 
