@@ -72,6 +72,8 @@ async def test_all_of_a_file_is_imported_or_nothing(web: Web) -> None:
         ("rules: [{id: export}]", "rules.0.id"),
         ("a: &a [1]\nrules: [*a]", "line 2: aliases"),
         ("rules: " + "[" * 100 + "]" * 100, "levels deep"),
+        ("rules: 1" + ":1" * 60, "line 1: a number has too many digits"),
+        ("rules: !!int '1" + ": 1" * 60 + "'", "line 1: a number has too many digits"),
         ("rules: !!python/object/apply:os.getcwd []", "no YAML"),
         (FILE.replace("quiet", "cold"), "'cold' is there twice"),
         (FILE + "  labels: {site: '{{ nothing }}'}\n", "labels.site: there is no 'nothing'"),
