@@ -270,7 +270,7 @@ async def test_what_is_too_old_is_given_up_and_can_be_sent_again(post: Post) -> 
     await post.until(lambda: post.receivers.calls["a"] > 2)
     post.now += HOUR + 1
     await post.until_empty()
-    assert post.count("expired") == 2
+    await post.until(lambda: post.count("expired") == 2)  # counted after it is on disk
     assert await post.state("2") is DeliveryState.GIVEN_UP
     post.receivers.refusals.clear()
     assert await post.deliveries.resend_failed("a", post.now) == 2
