@@ -19,7 +19,6 @@ PROJECT = Path(__file__).parents[2]
 GRIDS: tuple[Grid, ...] = (Every(MINUTE), Every(HOUR), days_of(""))
 
 
-@pytest.mark.alone
 def test_the_benchmark_of_devices_api_is_answered_without_an_error() -> None:
     command = [sys.executable, "-m", "tests.bench.api", "--devices", "400", "--points", "40000", "--seconds", "0.2"]
     for case in ("list, a page", "filter: one site", "latest of a device", "24 h at 1m"):
