@@ -43,7 +43,7 @@ delivery = sa.Table(
     sa.Column("next_at", sa.BigInteger),
     sa.Column("ended_at", sa.BigInteger),
     sa.Index("delivery_waiting", "state", "receiver", "group_key", "seq"),
-    sa.Index("delivery_state", "state", "id"),
+    sa.Index("delivery_seq", "seq"),
     sa.Index("delivery_ended", "ended_at"),
 )
 """One notification to one receiver; `content` is the same in every try.

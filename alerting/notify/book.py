@@ -8,6 +8,10 @@ from alerting.notify.receivers import Receiver, WebhookReceiver, parse_receiver
 from alerting.notify.routing import BUILT_IN
 
 
+class UnreadableError(Exception):
+    """There is such a receiver, but this version does not understand what is written of it."""
+
+
 class Book:
     """Receivers by id. `webhook_url`, if it is not empty, makes the one that is built in; a document goes before it."""
 
@@ -16,10 +20,13 @@ class Book:
         self._built_in = WebhookReceiver(type="webhook", url=webhook_url) if webhook_url else None
 
     async def find(self, name: str) -> Receiver | None:
-        """Read a receiver; None if there is none, or none that this version understands."""
+        """Read a receiver; None if there is none. Raises UnreadableError."""
         document = await self._documents.get(Kind.RECEIVER, name)
         if document is not None:
-            return _read(document)
+            receiver = _read(document)
+            if receiver is None:
+                raise UnreadableError
+            return receiver
         return self._built_in if name == BUILT_IN else None
 
     async def all(self) -> dict[str, Receiver]:

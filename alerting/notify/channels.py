@@ -6,7 +6,7 @@ import msgspec
 
 from alerting.notify.apprises import Apprises
 from alerting.notify.bodies import SIGNATURE, plain_body, pushed, signature, superseded, webhook_body
-from alerting.notify.book import Book
+from alerting.notify.book import Book, UnreadableError
 from alerting.notify.mail import Mail
 from alerting.notify.messages import MOST_TOPIC, line
 from alerting.notify.outcome import DELIVERED, Outcome, Result
@@ -52,7 +52,10 @@ class Channels:
 
     async def deliver(self, name: str, notification: Notification, tries: int = 0) -> Outcome | None:
         """Deliver to the receiver `name`, as `send` does; None if there is none."""
-        receiver = await self._book.find(name)
+        try:
+            receiver = await self._book.find(name)
+        except UnreadableError:
+            return Outcome(Result.MISCONFIGURED, "this version does not understand the receiver")
         return None if receiver is None else await self.send(receiver, notification, tries)
 
     async def send(self, receiver: Receiver, notification: Notification, tries: int = 0) -> Outcome:

@@ -168,7 +168,7 @@ def _create() -> None:
         sa.Column("ended_at", sa.BigInteger),
     )
     op.create_index("delivery_waiting", "delivery", ["state", "receiver", "group_key", "seq"])
-    op.create_index("delivery_state", "delivery", ["state", "id"])
+    op.create_index("delivery_seq", "delivery", ["seq"])
     op.create_index("delivery_ended", "delivery", ["ended_at"])
     op.create_table(
         "attempt",

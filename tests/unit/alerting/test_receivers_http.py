@@ -21,7 +21,7 @@ from alerting.notify.documents import Documents
 from alerting.notify.mail import Mail
 from alerting.notify.outcome import DELIVERED, of_status
 from alerting.notify.webhook import Addresses, Webhook
-from alerting.tables_notify import alert_delivery, delivery
+from alerting.tables_notify import alert_delivery, delivery, document
 from alerting.web import deliveries as deliveries_web
 from alerting.web import receivers as receivers_web
 from contracts import problems
@@ -194,6 +194,24 @@ async def test_a_test_says_what_came_of_it(service: Service) -> None:
         assert problem in answer.json()["problem"]
         assert "topsecret" not in answer.text
     assert (await service.client.post("/receivers/other/test")).status_code == 404
+
+
+async def test_a_receiver_of_a_later_version_is_kept_waiting_for_and_not_given_up(service: Service) -> None:
+    async with service.engine.begin() as connection:
+        await connection.execute(
+            sa.insert(document).values(
+                kind="receiver",
+                id="later",
+                version=1,
+                content={"type": "pager"},
+                secrets={},
+                created_at=1,
+                updated_at=1,
+            )
+        )
+    answer = await service.client.post("/receivers/later/test")
+    assert answer.json()["result"] == "misconfigured"
+    assert "does not understand" in answer.json()["problem"]
 
 
 async def test_what_was_sent_can_be_read_and_sent_again(service: Service) -> None:
