@@ -11,6 +11,7 @@ from tests.e2e.conftest import Running
 
 ROOT = Path(__file__).parents[2]
 ASKING = re.compile(r"sensorium (devices|telemetry|groups) ")
+ALERTS = re.compile(r"\$?API[/=]")
 
 
 def commands() -> list[str]:
@@ -24,7 +25,14 @@ def test_the_commands_publish_and_query(stack: Running, tmp_path: Path) -> None:
     found = commands()
     assert any(command.endswith("make demo") for command in found), "which the tests of the demo run"
     assert ".venv/bin/sensorium up" in found, "which is what this stack was started with"
-    shell = [command for command in found if " up --store " not in command and not ASKING.search(command)]
+    alerts = [command.replace("http://127.0.0.1:8081", stack.alerting) for command in found if ALERTS.search(command)]
+    *alerts, acknowledge = alerts
+    assert "/alerts/ID/acknowledge" in acknowledge, "which needs an alert that fires"
+    shell = [
+        command
+        for command in found
+        if " up --store " not in command and not ASKING.search(command) and not ALERTS.search(command)
+    ]
     *_, key, simulate, query, decode = shell
     script = "\n".join(
         [
@@ -33,6 +41,9 @@ def test_the_commands_publish_and_query(stack: Running, tmp_path: Path) -> None:
             query.replace("http://127.0.0.1:8080", stack.api).replace("curl ", "curl -s "),
             "echo",
             decode,
+            "echo alerts",
+            "\necho\n".join(alerts),
+            "echo",
             "echo asking",
             *(command.replace(" --out ", f" --out {tmp_path}/") for command in found if ASKING.search(command)),
         ]
@@ -43,6 +54,11 @@ def test_the_commands_publish_and_query(stack: Running, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     shown, _, asked = done.stdout.partition("asking\n")
+    shown, _, said = shown.partition("alerts\n")
+    hot, silent, receiver, routing, firing = (json.loads(line) for line in said.splitlines() if line)
+    assert (hot["spec"]["kind"], silent["spec"]["kind"]) == ("threshold", "absence")
+    assert firing == {"items": [], "next": None}
+    assert (receiver["id"], routing["content"]["route"]["receiver"]) == ("desk", "desk")
     answered, _, decoded = shown.partition("\ntopic")
     assert "cellar at 2026-01-01T01:00:04Z" in decoded
     latest = json.loads(answered.splitlines()[-1])
