@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from alerting.judges.verdict import Judge, WindowJudge
-from alerting.rules.kinds import AbsenceSpec, GroupSpec
+from alerting.rules.kinds import GroupSpec
 from alerting.rules.spec import RuleSpec
 from contracts.alerts import Severity
 from contracts.devices import DeviceRecord
@@ -61,11 +61,6 @@ class Rule:
         self.judge, self.silence_after, self.active = judge, silence_after, active
         self.next_change = next_change
         self.flapping_ends, self.flapping_within = spec.flapping.changes // 2, spec.flapping.within_ns
-
-    @property
-    def is_absence(self) -> bool:
-        """Whether silence is what it is about."""
-        return isinstance(self.spec, AbsenceSpec)
 
     @property
     def is_group(self) -> bool:
