@@ -1,5 +1,7 @@
 """Which receivers there are, with their secrets, and the built-in one."""
 
+from collections.abc import Iterable, Mapping
+
 from pydantic import ValidationError
 
 from alerting.notify.document import Document, Kind
@@ -18,6 +20,8 @@ class Book:
     def __init__(self, documents: Documents, webhook_url: str) -> None:
         self._documents = documents
         self._built_in = WebhookReceiver(type="webhook", url=webhook_url) if webhook_url else None
+        self._revision = -1
+        self._readable: Mapping[str, Receiver] = {}
 
     async def find(self, name: str) -> Receiver | None:
         """Read a receiver; None if there is none. Raises UnreadableError."""
@@ -29,9 +33,14 @@ class Book:
             return receiver
         return self._built_in if name == BUILT_IN else None
 
-    async def all(self) -> dict[str, Receiver]:
-        """Read all receivers that this version understands."""
-        _, documents = await self._documents.all()
+    async def all(self) -> Mapping[str, Receiver]:
+        """Give all receivers that this version understands; they are read again only where documents have changed."""
+        if await self._documents.revision() != self._revision:
+            self._revision, documents = await self._documents.all()
+            self._readable = self._of(documents)
+        return self._readable
+
+    def _of(self, documents: Iterable[Document]) -> dict[str, Receiver]:
         found: dict[str, Receiver] = {} if self._built_in is None else {BUILT_IN: self._built_in}
         for document in documents:
             if document.kind is Kind.RECEIVER and (receiver := _read(document)) is not None:
