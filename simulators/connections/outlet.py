@@ -1,0 +1,53 @@
+"""What a connection promises to the sender, and what it tells it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+
+class Outgoing(NamedTuple):
+    """A message on its way out: its number in the run, and what goes into its PUBLISH packet, at QoS 1."""
+
+    number: int
+    topic: bytes
+    payload: bytes
+    flags: int = 0
+
+
+class Outlet(Protocol):
+    """A connection that is kept up, shared by one or more devices.
+
+    Messages leave it in the order in which they were given. What is given while there is no connection, or while the
+    window is full, waits in it. After a reconnection what was not acknowledged is sent again, with DUP, then the rest.
+    """
+
+    up: bool
+    unacked: int
+    """Messages given to it and not acknowledged, those not yet sent included."""
+
+    def start(self) -> None:
+        """Connect in the background, and stay connected."""
+
+    def send(self, messages: Sequence[Outgoing]) -> None:
+        """Publish at QoS 1, now or when there is a connection."""
+
+    async def stop(self, seconds: float) -> None:
+        """Wait up to `seconds` for acknowledgements, disconnect, and release everything."""
+
+
+class Listener(Protocol):
+    """Is told what happens on an outlet, in the event loop's thread. Instants are ns since 1970."""
+
+    def connected(self, outlet: Outlet) -> None:
+        """Hear that the broker has accepted the connection; what is sent from within goes out before what waits."""
+
+    def lost(self, outlet: Outlet, reason: str) -> None:
+        """Hear that the connection is no more."""
+
+    def sent(self, numbers: Sequence[int], at: int) -> None:
+        """Hear that messages were handed to the operating system for the first time."""
+
+    def acked(self, numbers: Sequence[int], at: int) -> None:
+        """Hear that the broker's PUBACKs for these messages came."""
+
+    def received(self, outlet: Outlet, topic: str, payload: bytes) -> None:
+        """Hear a message of a topic that was subscribed to."""

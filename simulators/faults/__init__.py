@@ -1,0 +1,1 @@
+"""What goes wrong with devices, repeatable from the seed. Pure."""

@@ -1,0 +1,1 @@
+"""Wire formats: how devices of each convention publish what they measure. Pure."""

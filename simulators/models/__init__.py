@@ -1,0 +1,1 @@
+"""What devices measure, declared in TOML: pure functions of seed, device and time."""

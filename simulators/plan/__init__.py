@@ -1,0 +1,1 @@
+"""What is sent, by whom and when: pure functions of a seed and a start."""

@@ -1,0 +1,162 @@
+"""The plan of a run: which messages are due when, and what is to become of each. The same seed gives the same bytes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+
+from contracts.readings import Value
+from simulators.faults.injector import Draft, Injector
+from simulators.formats.wire import Encoded, Format, Rows, Stored
+from simulators.models.model import Int64s, Model
+from simulators.plan.batch import ARRIVAL, RETAIN, Batch, Block, Expect
+from simulators.plan.devices import Device
+from simulators.plan.load import Load
+
+MOST = 512
+"""Most readings that are made in one go: enough to spread the cost of making them, and a few milliseconds of it."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Devices that are alike: `rate` is readings a second of each, before the load's factor."""
+
+    model: Model
+    format: Format
+    devices: Sequence[Device]
+    rate: float
+    injector: Injector | None = None
+
+
+class Plan:
+    """Everything that a fleet sends from `began` (ns since 1970) on.
+
+    `slices` gives it by time. What devices say when they connect is made on the way, by `opening`.
+    """
+
+    def __init__(self, seed: int, parts: Sequence[Part], load: Load, began: int) -> None:
+        self.seed, self.parts, self.load, self.began = seed, parts, load, began
+        self._numbers = 0
+        self._turns = [_Turns(part, Random(f"{seed}/{n}"), load, began) for n, part in enumerate(parts)]  # noqa: S311 - repeatable
+        self._stored = {d.number: part.format.stored(d, part.model.metrics) for part in parts for d in part.devices}
+
+    def stored(self, device: int) -> Stored:
+        """Say what the pipeline is to make of device number `device`."""
+        return self._stored[device]
+
+    def slices(self, seconds: float) -> Iterator[list[Batch]]:
+        """Give the messages of each `seconds` of the run, in batches of one part each, until the load ends."""
+        number = 0
+        while self.load.endless or number * seconds < self.load.seconds:
+            number += 1
+            yield [
+                self._batch(part, devices, turns, due)
+                for part, mine in zip(self.parts, self._turns, strict=True)
+                for devices, turns, due in mine.until(number * seconds)
+            ]
+
+    def opening(self, devices: Sequence[Device], at: int, part: Part) -> Batch:
+        """Make what `devices` of `part` say on a new connection at `at` (ns)."""
+        draft = self._draft(part, list(devices), [-1] * len(devices), np.full(len(devices), at, dtype=np.int64))
+        return self._finish(draft, part.format.opening(Rows(draft.devices, draft.ts, draft.columns)))
+
+    def closing(self, devices: Sequence[Device], at: int, part: Part) -> Batch:
+        """Make what `devices` of `part` say before they leave at `at` (ns)."""
+        draft = Draft(list(devices), [-1] * len(devices), [at] * len(devices), [at] * len(devices), {}, [], [])
+        return self._finish(draft, part.format.closing(devices))
+
+    def _batch(self, part: Part, devices: list[Device], turns: list[int], due: Int64s) -> Batch:
+        draft = self._draft(part, devices, turns, due)
+        if part.injector is not None:
+            part.injector.before(draft)
+        batch = self._finish(draft, part.format.encode(Rows(draft.devices, draft.ts, draft.columns)))
+        if part.injector is not None:
+            part.injector.after(draft, batch)
+            self._numbers = batch.first + len(batch)
+        return batch
+
+    def _draft(self, part: Part, devices: list[Device], turns: list[int], due: Int64s) -> Draft:
+        numbers = np.array([device.number for device in devices], dtype=np.int64)
+        columns: dict[str, list[Value | None]] = dict(part.model.values(self.seed, numbers, due))  # type: ignore[arg-type]  # they are changed in place
+        times = due.tolist()
+        return Draft(devices, turns, times, list(times), columns, [""] * len(devices), [Expect.STORED] * len(devices))
+
+    def _finish(self, draft: Draft, encoded: Encoded) -> Batch:
+        rows = encoded.rows if encoded.rows is not None else range(len(encoded.topics))
+        batch = Batch(
+            first=self._numbers,
+            devices=[draft.devices[row].number for row in rows],
+            topics=encoded.topics,
+            payloads=encoded.payloads,
+            flags=[RETAIN if n in encoded.retained else 0 for n in range(len(rows))]
+            if encoded.retained
+            else [0] * len(rows),
+            intended=[draft.due[row] for row in rows],
+            faults=[draft.faults[row] for row in rows] if draft.faults else [""] * len(rows),
+            expects=[draft.expects[row] for row in rows] if draft.expects else [Expect.STORED] * len(rows),
+        )
+        batch.blocks = self._blocks(draft, encoded)
+        self._numbers += len(batch)
+        return batch
+
+    def _blocks(self, draft: Draft, encoded: Encoded) -> list[Block]:
+        """Say which points the messages are to become. Readings that look alike share a block."""
+        if not draft.columns or not draft.devices:
+            return []
+        times = self._times(draft)
+        whole = encoded.rows is None and encoded.metrics is None
+        named = self._stored[draft.devices[0].number].metrics  # those of a part are alike
+        if whole and not draft.bad:
+            columns: dict[str, Sequence[Value | None]] = {n: draft.columns[m] for m, n in named.items()}
+            numbers = [device.number for device in draft.devices]
+            return [Block(range(len(numbers)), numbers, times, columns)]
+        rows = encoded.rows if encoded.rows is not None else range(len(encoded.topics))
+        carried = encoded.metrics if encoded.metrics is not None else [tuple(named)] * len(rows)
+        by_metrics: dict[tuple[str, ...], list[int]] = {}
+        for place, metrics in enumerate(carried):
+            by_metrics.setdefault(metrics, []).append(place)
+        return [
+            Block(
+                places,
+                [draft.devices[rows[place]].number for place in places],
+                [times[rows[place]] for place in places],
+                {
+                    named[m]: [
+                        None if (rows[place], m) in draft.bad else draft.columns[m][rows[place]] for place in places
+                    ]
+                    for m in metrics
+                    if m in named
+                },
+            )
+            for metrics, places in by_metrics.items()
+            if metrics
+        ]
+
+    def _times(self, draft: Draft) -> list[int]:
+        """Say at which time each row is to be stored."""
+        found = []
+        for row, (device, ts) in enumerate(zip(draft.devices, draft.ts, strict=True)):
+            resolution = self._stored[device.number].resolution
+            late = ts is None or not resolution or row in draft.arrival
+            found.append(ARRIVAL if late or ts is None else ts - ts % resolution)
+        return found
+
+
+class _Turns:
+    """Whose turn it is in one part: its devices in a seeded order, again and again, each with a phase of its own."""
+
+    def __init__(self, part: Part, rng: Random, load: Load, began: int) -> None:
+        self._order = list(part.devices)
+        rng.shuffle(self._order)
+        self._rate, self._load, self._began, self._next = part.rate * len(self._order), load, began, 0
+
+    def until(self, seconds: float) -> Iterator[tuple[list[Device], list[int], Int64s]]:
+        """Give devices, their turns and the times of what is due until `seconds` after the start, a few at a time."""
+        end = int(np.ceil(self._load.count(seconds) * self._rate)) if self._rate else 0
+        while self._next < end:
+            numbers = np.arange(self._next, min(end, self._next + MOST))
+            self._next = int(numbers[-1]) + 1
+            due = self._began + self._load.due(numbers / self._rate)
+            size = len(self._order)
+            yield [self._order[n % size] for n in numbers.tolist()], (numbers // size).tolist(), due

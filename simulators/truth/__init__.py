@@ -1,0 +1,1 @@
+"""What was sent, on disk, and the check of what became of it."""
