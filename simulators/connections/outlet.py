@@ -1,16 +1,14 @@
 """What a connection promises to the sender, and what it tells it."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 
-class Outgoing(NamedTuple):
-    """A message on its way out: its number in the run, and what goes into its PUBLISH packet, at QoS 1."""
+Outgoing = tuple[int, bytes, bytes, int]
+"""A message on its way out: its number in the run, topic, payload, and flags (RETAIN, DUP). QoS is 1.
 
-    number: int
-    topic: bytes
-    payload: bytes
-    flags: int = 0
+A plain tuple, since one is made for each message.
+"""
 
 
 class Outlet(Protocol):
@@ -29,6 +27,9 @@ class Outlet(Protocol):
 
     def send(self, messages: Sequence[Outgoing]) -> None:
         """Publish at QoS 1, now or when there is a connection."""
+
+    def act(self, kind: str, seconds: float, amount: float) -> None:
+        """Let something happen to the connection for `seconds`: see `simulators.faults.injector.Act`."""
 
     async def stop(self, seconds: float) -> None:
         """Wait up to `seconds` for acknowledgements, disconnect, and release everything."""

@@ -30,29 +30,32 @@ class Part:
 
 
 class Plan:
-    """Everything that a fleet sends from `began` (ns since 1970) on.
+    """Everything that a fleet sends.
 
-    `slices` gives it by time. What devices say when they connect is made on the way, by `opening`.
+    `slices` gives it by time, from a start on. What devices say when they connect is made on the way, by `opening`.
     """
 
-    def __init__(self, seed: int, parts: Sequence[Part], load: Load, began: int) -> None:
-        self.seed, self.parts, self.load, self.began = seed, parts, load, began
+    def __init__(self, seed: int, parts: Sequence[Part], load: Load) -> None:
+        self.seed, self.parts, self.load = seed, parts, load
         self._numbers = 0
-        self._turns = [_Turns(part, Random(f"{seed}/{n}"), load, began) for n, part in enumerate(parts)]  # noqa: S311 - repeatable
         self._stored = {d.number: part.format.stored(d, part.model.metrics) for part in parts for d in part.devices}
 
     def stored(self, device: int) -> Stored:
         """Say what the pipeline is to make of device number `device`."""
         return self._stored[device]
 
-    def slices(self, seconds: float) -> Iterator[list[Batch]]:
-        """Give the messages of each `seconds` of the run, in batches of one part each, until the load ends."""
+    def slices(self, began: int, seconds: float) -> Iterator[list[Batch]]:
+        """Give what is due in each `seconds` from `began` (ns since 1970) on, in batches of one part, to the load's end."""
         number = 0
+        all_turns = [
+            _Turns(part, Random(f"{self.seed}/{n}"), self.load, began)  # noqa: S311 - has to be repeatable
+            for n, part in enumerate(self.parts)
+        ]
         while self.load.endless or number * seconds < self.load.seconds:
             number += 1
             yield [
                 self._batch(part, devices, turns, due)
-                for part, mine in zip(self.parts, self._turns, strict=True)
+                for part, mine in zip(self.parts, all_turns, strict=True)
                 for devices, turns, due in mine.until(number * seconds)
             ]
 
