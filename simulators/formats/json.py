@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from contracts import topics
+from simulators.formats.plain import Plain, said
 from simulators.formats.wire import Encoded, Rows, Stored, Will
 from simulators.models.model import Metric
 from simulators.plan.devices import Device
@@ -13,11 +14,10 @@ _ONLINE, _OFFLINE = b"online", b"offline"
 _encode = msgspec.json.Encoder().encode
 
 
-class Json:
+class Json(Plain):
     """One message a reading; `status` says online and offline, retained. A reading without a clock has no `ts`."""
 
     name = "json"
-    session = False
 
     def stored(self, device: Device, metrics: Mapping[str, Metric]) -> Stored:
         """Store everything as it is."""
@@ -45,28 +45,7 @@ class Json:
         """Say `offline`."""
         return Will(topics.status(device.id).encode(), _OFFLINE)
 
-    def subscriptions(self, device: Device) -> list[str]:
-        """Listen to nothing."""
-        del device
-        return []
-
-    def asks(self, device: Device, topic: str, payload: bytes) -> bool:
-        """Ask for nothing."""
-        del device, topic, payload
-        return False
-
-    def stamp(self, device: Device, payload: bytes) -> bytes:
-        """Leave it as it is."""
-        del device
-        return payload
-
 
 def _status(devices: Sequence[Device], what: bytes) -> Encoded:
     count = len(devices)
-    return Encoded(
-        [topics.status(device.id).encode() for device in devices],
-        [what] * count,
-        rows=list(range(count)),
-        metrics=[()] * count,
-        retained=set(range(count)),
-    )
+    return said([topics.status(device.id).encode() for device in devices], [what] * count, [*range(count)], retain=True)
