@@ -19,6 +19,9 @@ class Metrics:
         self.malformed = Counter(
             "simulators_malformed", "Published messages that are malformed on purpose", registry=self.registry
         )
+        self.faulty = Counter(
+            "simulators_faulty", "Messages planned in which something is wrong on purpose", registry=self.registry
+        )
         self.reconnects = Counter(
             "simulators_reconnects", "Connections that came back after they were lost", registry=self.registry
         )

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-
 Outgoing = tuple[int, bytes, bytes, int]
 """A message on its way out: its number in the run, topic, payload, and flags (RETAIN, DUP). QoS is 1.
 

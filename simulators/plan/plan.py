@@ -45,7 +45,7 @@ class Plan:
         return self._stored[device]
 
     def slices(self, began: int, seconds: float) -> Iterator[list[Batch]]:
-        """Give what is due in each `seconds` from `began` (ns since 1970) on, in batches of one part, to the load's end."""
+        """Give what is due in each `seconds` from `began` (ns since 1970) on, in batches of one part."""
         number = 0
         all_turns = [
             _Turns(part, Random(f"{self.seed}/{n}"), self.load, began)  # noqa: S311 - has to be repeatable
