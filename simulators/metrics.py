@@ -41,7 +41,9 @@ class Metrics:
             "simulators_done", "1 once the last message of the schedule is published", registry=self.registry
         )
 
-    def watch(self, unacked: Callable[[], float], connected: Callable[[], float], queued: Callable[[], float]) -> None:
+    def watch(
+        self, unacked: Callable[[], float], connected: Callable[[], float], queued: Callable[[], float] = lambda: 0
+    ) -> None:
         """Read the gauges that are no events from where the numbers are, whenever someone asks for metrics."""
         self.unacked.set_function(unacked)
         self.connected.set_function(connected)

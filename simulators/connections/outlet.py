@@ -1,7 +1,11 @@
 """What a connection promises to the sender, and what it tells it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
+
+from simulators.formats.wire import Will
+from simulators.plan.devices import Device
 
 Outgoing = tuple[int, bytes, bytes, int]
 """A message on its way out: its number in the run, topic, payload, and flags (RETAIN, DUP). QoS is 1.
@@ -51,3 +55,21 @@ class Listener(Protocol):
 
     def received(self, outlet: Outlet, topic: str, payload: bytes) -> None:
         """Hear a message of a topic that was subscribed to."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a connection is for: whose it is, and what it tells the broker when it is made.
+
+    `devices` publish by it; the first is the one whose credentials it uses. The session is kept by the broker under
+    `client_id`.
+    """
+
+    client_id: str
+    devices: Sequence[Device]
+    will: Will | None = None
+    subscriptions: Sequence[str] = ()
+
+
+Connect = Callable[[Line, Listener], Outlet]
+"""Makes a connection, which is then to be started."""

@@ -24,7 +24,7 @@ class Plain:
     def will(self, device: Device) -> Will | None:
         """Leave none."""
         del device
-        return None  # noqa: RET501 - a will that there is not, rather than nothing
+        return None
 
     def subscriptions(self, device: Device) -> list[str]:
         """Listen to nothing."""

@@ -46,8 +46,19 @@ class Model(Protocol):
 
     metrics: Mapping[str, Metric]
 
+    children: "Children | None"
+    """The devices behind each one of them, where it is a gateway."""
+
     def values(self, seed: int, devices: Int64s, ts: Int64s) -> dict[str, list[Value]]:
         """Give what device number `devices[i]` measures at `ts[i]` (ns): for each metric a list of as many values."""
 
     def events(self, seed: int, devices: Int64s, start: int, end: int) -> list[Event]:
         """Give every event of these devices that lies wholly in `start`..`end` (ns), by start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """What is behind a gateway: so many devices of another model, which is no gateway itself."""
+
+    model: Model
+    count: int

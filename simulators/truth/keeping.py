@@ -7,7 +7,9 @@ from simulators.plan.batch import Batch
 
 
 class Ledger(Protocol):
-    """Keeps what was sent. Call it from one thread. Each call raises LedgerError once the file cannot be written.
+    """Keeps what was sent. Call it from one thread.
+
+    Once the file cannot be written `batch` raises LedgerError, so that nothing more is sent; the others never do.
 
     Entries reach the file in the order of the calls, within some 20 ms: what the file says was acknowledged, it has.
     """

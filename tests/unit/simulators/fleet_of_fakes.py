@@ -14,7 +14,7 @@ BEGAN = 1_767_225_600_000_000_000
 class Numbers:
     """A model with one metric of each type."""
 
-    name, prefix = "numbers", "n"
+    name, prefix, children = "numbers", "n", None
     metrics: Mapping[str, Metric] = {
         "level": Metric("number", "m"),
         "open": Metric("boolean"),

@@ -1,0 +1,90 @@
+"""The parts of a fleet as the plan takes them, from how a scenario describes them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from simulators.connections.outlet import Connect, Line
+from simulators.faults.injector import Injector
+from simulators.formats.wire import Format
+from simulators.models.model import Model
+from simulators.plan.devices import Device
+from simulators.plan.plan import Part
+
+_NUMBERS = 10_000_000
+"""Numbers that each part has for its devices; several processes take different ones of them, by `first`."""
+
+SHARED_PREFIX = "simulator"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Devices that are alike: `count` of them from number `first` on, and how they are connected.
+
+    `connections` is how many they share; None: each device has its own, but for those behind a gateway, which have its.
+    """
+
+    model: Model
+    format: Format
+    count: int
+    rate: float
+    connect: Connect
+    first: int = 0
+    prefix: str = ""
+    connections: int | None = None
+    injector: Callable[[Sequence[Device]], Injector | None] = lambda _: None
+
+
+def parts_of(groups: Sequence[Group]) -> list[Part]:
+    """Make the parts of a fleet. Those that are behind gateways are parts of their own, after their gateways'."""
+    found: list[Part] = []
+    for group in groups:
+        base = len(found) * _NUMBERS + group.first
+        prefix = group.prefix or group.model.prefix
+        gateways = [
+            Device(base + n, f"{prefix}-{group.first + n + 1:03d}", len(found), base + n) for n in range(group.count)
+        ]
+        found.append(Part(group.model, group.format, gateways, group.rate, group.injector(gateways)))
+        children = group.model.children
+        if children is not None:
+            base = len(found) * _NUMBERS + group.first * children.count
+            behind = [
+                Device(
+                    base + n * children.count + k,
+                    f"{gateway.id}-{children.model.prefix}-{k + 1}",
+                    len(found),
+                    gateway.number,
+                )
+                for n, gateway in enumerate(gateways)
+                for k in range(children.count)
+            ]
+            found.append(Part(children.model, group.format, behind, group.rate, group.injector(behind)))
+    return found
+
+
+def lines_of(groups: Sequence[Group], parts: Sequence[Part]) -> list[tuple[Connect, Line]]:
+    """Say which connections there are, which devices publish by each, and how it is made."""
+    lines: list[tuple[Connect, Line]] = []
+    left = list(parts)
+    for group in groups:
+        own = left.pop(0)
+        behind = left.pop(0) if group.model.children is not None else None
+        shares: list[list[Device]] = [[device] for device in own.devices]
+        if group.connections is not None:
+            shares = [
+                list(own.devices[n :: group.connections]) for n in range(min(group.connections, len(own.devices)))
+            ]
+        for share in shares:
+            mine = {device.number for device in share}
+            children = [device for device in behind.devices if device.via in mine] if behind is not None else []
+            lines.append((group.connect, _line(own.format, [*share, *children], alone=len(share) == 1)))
+    return lines
+
+
+def _line(spoken: Format, devices: list[Device], *, alone: bool) -> Line:
+    first = devices[0]
+    return Line(
+        client_id=first.id if alone else f"{SHARED_PREFIX}-{first.id}",
+        devices=devices,
+        will=spoken.will(first) if alone else None,
+        subscriptions=list(dict.fromkeys(filter_ for device in devices for filter_ in spoken.subscriptions(device))),
+    )
