@@ -3,12 +3,14 @@
 import fcntl
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 from contracts.settings import known_store
-from deploy.local import keys, ports, servers
+from deploy.local import addresses, keys, ports, servers
 from deploy.local.supervisor import Program
 
 HOST = "127.0.0.1"
@@ -31,7 +33,7 @@ class Options:
     """What `sensorium up` was asked for.
 
     `broker` is `nats`, `mosquitto`, or `mqtt://HOST:PORT` of one that runs. `store` is a time-series store, as
-    contracts.stores reads it, or nothing for a file in `data_dir`.
+    contracts.stores reads it, or nothing for a file in `data_dir`. `env` has variables of the services.
     """
 
     data_dir: Path
@@ -41,6 +43,7 @@ class Options:
     alerting_port: int = 8081
     nats_port: int = 4222
     store: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 class Stack:
@@ -71,6 +74,11 @@ class Stack:
             "alerting": f"http://{HOST}:{options.alerting_port}",
             "simulators": f"http://{HOST}:{simulators_port}",
         }
+        addresses.write(self.directory, (self.mqtt_host, self.mqtt_port), self.urls)
+
+    def close(self) -> None:
+        """Let others have the data directory."""
+        self._lock.close()
 
     def programs(self) -> list[Program]:
         """List what has to run, servers first."""
@@ -153,7 +161,7 @@ class Stack:
         prefix = f"{name.upper()}_"
         port = self.urls[name].rpartition(":")[2]
         common = {f"{prefix}HOST": HOST, f"{prefix}PORT": port, f"{prefix}DRAIN_SECONDS": "3"}
-        return Program(name, [sys.executable, "-m", name], tier, common | env)
+        return Program(name, [sys.executable, "-m", name], tier, common | env | dict(self.options.env))
 
     def _server(self, name: str, config: str) -> Program:
         path = self.directory / f"{name}.conf"
@@ -192,12 +200,13 @@ def _broker_address(options: Options) -> tuple[str, int]:
     return url.hostname, url.port or 1883
 
 
-def _take(directory: Path) -> object:
-    """Lock `directory` for as long as the returned object lives."""
+def _take(directory: Path) -> IO[str]:
+    """Lock `directory` until the returned file is closed."""
     lock = (directory / "lock").open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        lock.close()
         raise StackError(
             f"{directory} is in use by another stack: stop it, or choose another with --data-dir"
         ) from None

@@ -55,6 +55,10 @@ class Supervisor:
         self._stopping.discard(program.name)
         self._tasks[program.name] = asyncio.create_task(self._keep(program))
 
+    def pids(self) -> dict[str, int]:
+        """Give the process ids of the programs that run now, by name."""
+        return {name: process.pid for name, process in self._processes.items() if process.returncode is None}
+
     def log_tail(self, name: str, lines: int = 5) -> str:
         """Return the last lines that a program wrote, or why it could not be started."""
         if name in self._failures:
@@ -143,10 +147,9 @@ class Supervisor:
         return path.open("ab")
 
     def _record(self) -> None:
-        pids = {name: process.pid for name, process in self._processes.items() if process.returncode is None}
         scratch = self._directory / "run.json.new"
         with contextlib.suppress(OSError):  # a full disk: the next start or stop writes it again
-            scratch.write_text(json.dumps(pids, indent=1) + "\n")
+            scratch.write_text(json.dumps(self.pids(), indent=1) + "\n")
             scratch.replace(self._directory / "run.json")
 
 
