@@ -48,7 +48,7 @@ class Fleet:
         )
         self._task: asyncio.Task[None] | None = None
         self.failure = ""
-        """What ended the sending before its time, such as a ledger that cannot be written; nothing while all is well."""
+        """What ended the sending before its time, such as a ledger that cannot be written."""
 
         metrics.watch(
             unacked=lambda: self._sender.unacked, connected=lambda: sum(outlet.up for outlet in self._outlets)
@@ -79,7 +79,7 @@ class Fleet:
     async def _run(self) -> None:
         try:
             await self._sender.run()
-        except Exception as error:  # whatever it is, what is sent after it could not be proved
+        except Exception as error:  # noqa: BLE001 - whatever it is, what is sent after it could not be proved
             self.failure = str(error)
             self._log.exception("fleet.failed")
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from simulators.connections.outlet import Listener, Outgoing
-from simulators.models.model import Event, Int64s, Metric
+from simulators.models.model import Children, Event, Int64s, Metric
 from simulators.plan.batch import Batch
 from simulators.plan.devices import Device
 
@@ -14,7 +14,8 @@ BEGAN = 1_767_225_600_000_000_000
 class Numbers:
     """A model with one metric of each type."""
 
-    name, prefix, children = "numbers", "n", None
+    name, prefix = "numbers", "n"
+    children: Children | None = None
     metrics: Mapping[str, Metric] = {
         "level": Metric("number", "m"),
         "open": Metric("boolean"),
