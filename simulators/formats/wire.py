@@ -12,12 +12,14 @@ from simulators.plan.devices import Device
 class Rows(NamedTuple):
     """Readings to be sent, in columns: `devices[i]` measured `columns[metric][i]` at `ts[i]` (ns, its own clock).
 
-    None stands for a metric that a reading leaves out. `ts` is None for a device whose clock was never set.
+    None stands for a metric that a reading leaves out. `ts` is None for a device whose clock was never set. `metrics`
+    are the model's: what each column is, in which unit.
     """
 
     devices: Sequence[Device]
     ts: Sequence[int | None]
     columns: Mapping[str, Sequence[Value | None]]
+    metrics: Mapping[str, Metric]
 
 
 @dataclass(slots=True)
@@ -26,7 +28,8 @@ class Encoded:
 
     `rows` tells which row a message is of; None: message `i` is row `i`, and there is one for each row. `metrics` tells
     which of the model's metrics each carries; None: each carries all of its row. `retained` holds the places of those
-    that are to be retained.
+    that are to be retained. `said` holds for each message, by the name under which it is stored, what the wire says in
+    place of a metric that it has to round, or besides the model's metrics, such as the number of a packet.
     """
 
     topics: list[bytes]
@@ -34,6 +37,7 @@ class Encoded:
     rows: list[int] | None = None
     metrics: list[tuple[str, ...]] | None = None
     retained: set[int] = field(default_factory=set)
+    said: Mapping[str, Sequence[Value | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,8 @@ class Will(NamedTuple):
 class Format(Protocol):
     """One convention. It keeps no state but counters that a session needs; the same rows give the same messages.
 
-    Values go through it unchanged: what is stored equals what the model gave, to the last bit.
+    Values go through it unchanged: what is stored equals what the model gave, to the last bit, unless `Encoded.said`
+    says what it is.
     """
 
     name: str

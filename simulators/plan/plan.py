@@ -62,7 +62,7 @@ class Plan:
     def opening(self, devices: Sequence[Device], at: int, part: Part) -> Batch:
         """Make what `devices` of `part` say on a new connection at `at` (ns)."""
         draft = self._draft(part, list(devices), [-1] * len(devices), np.full(len(devices), at, dtype=np.int64))
-        return self._finish(draft, part.format.opening(Rows(draft.devices, draft.ts, draft.columns)))
+        return self._finish(draft, part.format.opening(_rows(draft, part)))
 
     def closing(self, devices: Sequence[Device], at: int, part: Part) -> Batch:
         """Make what `devices` of `part` say before they leave at `at` (ns)."""
@@ -73,7 +73,7 @@ class Plan:
         draft = self._draft(part, devices, turns, due)
         if part.injector is not None:
             part.injector.before(draft)
-        batch = self._finish(draft, part.format.encode(Rows(draft.devices, draft.ts, draft.columns)))
+        batch = self._finish(draft, part.format.encode(_rows(draft, part)))
         if part.injector is not None:
             part.injector.after(draft, batch)
             self._numbers = batch.first + len(batch)
@@ -113,28 +113,26 @@ class Plan:
         if whole and not draft.bad:
             columns: dict[str, Sequence[Value | None]] = {n: draft.columns[m] for m, n in named.items()}
             numbers = [device.number for device in draft.devices]
-            return [Block(range(len(numbers)), numbers, times, columns)]
+            return [Block(range(len(numbers)), numbers, times, {**columns, **encoded.said})]
         rows = encoded.rows if encoded.rows is not None else range(len(encoded.topics))
         carried = encoded.metrics if encoded.metrics is not None else [tuple(named)] * len(rows)
         by_metrics: dict[tuple[str, ...], list[int]] = {}
         for place, metrics in enumerate(carried):
             by_metrics.setdefault(metrics, []).append(place)
-        return [
-            Block(
-                places,
-                [draft.devices[rows[place]].number for place in places],
-                [times[rows[place]] for place in places],
-                {
-                    named[m]: [
-                        None if (rows[place], m) in draft.bad else draft.columns[m][rows[place]] for place in places
-                    ]
-                    for m in metrics
-                    if m in named
-                },
-            )
-            for metrics, places in by_metrics.items()
-            if metrics
-        ]
+        added, blocks = encoded.said.keys() - named.values(), []
+        for metrics, places in by_metrics.items():
+            if metrics:
+                columns = {name: [encoded.said[name][place] for place in places] for name in added}
+                for metric in metrics:
+                    if (name := named.get(metric)) is not None:
+                        said, values = encoded.said.get(name), draft.columns[metric]
+                        columns[name] = [
+                            None if (rows[n], metric) in draft.bad else said[n] if said else values[rows[n]]
+                            for n in places
+                        ]
+                numbers = [draft.devices[rows[place]].number for place in places]
+                blocks.append(Block(places, numbers, [times[rows[place]] for place in places], columns))
+        return blocks
 
     def _times(self, draft: Draft) -> list[int]:
         """Say at which time each row is to be stored."""
@@ -144,6 +142,10 @@ class Plan:
             late = ts is None or not resolution or row in draft.arrival
             found.append(ARRIVAL if late or ts is None else ts - ts % resolution)
         return found
+
+
+def _rows(draft: Draft, part: Part) -> Rows:
+    return Rows(draft.devices, draft.ts, draft.columns, part.model.metrics)
 
 
 class _Turns:
