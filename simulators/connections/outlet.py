@@ -21,9 +21,13 @@ class Outlet(Protocol):
     window is full, waits in it. After a reconnection what was not acknowledged is sent again, with DUP, then the rest.
     """
 
-    up: bool
-    unacked: int
-    """Messages given to it and not acknowledged, those not yet sent included."""
+    @property
+    def up(self) -> bool:
+        """Whether the broker has accepted a connection that is not lost, as far as it knows."""
+
+    @property
+    def unacked(self) -> int:
+        """How many messages were given to it and are not acknowledged, those not yet sent included."""
 
     def start(self) -> None:
         """Connect in the background, and stay connected."""
