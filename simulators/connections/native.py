@@ -43,7 +43,7 @@ def tcp(broker: Broker) -> Dial:
     return dial
 
 
-def connecting(  # noqa: PLR0913 - keyword-only
+def connecting(
     broker: Broker,
     *,
     login: Callable[[Line], Login | None],
