@@ -6,6 +6,10 @@ from typing import Protocol
 from simulators.plan.batch import Batch
 
 
+class LedgerError(Exception):
+    """The ledger cannot be written or read: nothing that is sent now could be proved."""
+
+
 class Ledger(Protocol):
     """Keeps what was sent. Call it from one thread.
 
@@ -26,6 +30,9 @@ class Ledger(Protocol):
 
     def acked(self, numbers: Sequence[int], at: int) -> None:
         """Enter the broker's acknowledgements."""
+
+    def event(self, kind: str, about: str, at: int) -> None:
+        """Enter something that happened, such as a phase or a failure, for whoever reads the ledger."""
 
     def close(self) -> None:
         """Write what is queued and release the file. A second time does nothing."""
