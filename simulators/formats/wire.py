@@ -46,14 +46,12 @@ class Stored:
 
     `device` is the id that it is stored under, `metrics` maps each metric of the model that the format carries to the
     name under which it is stored. `resolution` is what the wire can tell apart, in ns: a reading is stored at `ts` less
-    `ts % resolution`; with 0 it carries no time, and is stored when it arrives. `besides` are names of metrics that are
-    stored with each reading and are not the model's, such as what a network says of its radio.
+    `ts % resolution`; with 0 it carries no time, and is stored when it arrives.
     """
 
     device: str
     metrics: Mapping[str, str]
     resolution: int = 1
-    besides: tuple[str, ...] = ()
 
 
 class Will(NamedTuple):

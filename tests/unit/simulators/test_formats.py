@@ -1,0 +1,193 @@
+"""Every format, and what ingest makes of it: the very points that the plan says, exact to the last bit."""
+
+import struct
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from contracts.readings import Value
+from ingest import table
+from ingest.outcomes import Decoded
+from ingest.routes import Routes
+from simulators.faults.injector import Act, Draft
+from simulators.formats import FORMATS, format_named
+from simulators.models.model import Children, Event, Int64s, Metric
+from simulators.plan.batch import ARRIVAL, Batch
+from simulators.plan.devices import Device
+from simulators.plan.load import SECOND, Load, Phase
+from simulators.plan.plan import Part, Plan
+from tests.unit.ingest.decoding import AHEAD, Ingest
+
+BEGAN = 1_767_225_600_123_456_789
+ROUTES = Path(str(resources.files("simulators.formats").joinpath("routes.toml")))
+DEVICES = [
+    Device(40, "gw-001", 0, 40),
+    Device(41, "env-001", 0, 40),
+    Device(42, "env-002", 0, 40),
+    Device(7, "p-9", 0, 7),
+]
+
+_TEXTS = ["idle", "run", 'a "quoted", comma', "back\\slash", "zwölf Grad = viel", "two\nlines"]
+
+
+class Fake:
+    """A model whose values are awkward ones of each type."""
+
+    prefix = "fake"
+    children: Children | None = None
+
+    def __init__(self, name: str, **types: str) -> None:
+        self.name = name
+        self.metrics: Mapping[str, Metric] = {metric: Metric(kind) for metric, kind in types.items()}  # type: ignore[arg-type]  # they are
+
+    def values(self, seed: int, devices: Int64s, ts: Int64s) -> dict[str, list[Value]]:
+        return {
+            name: [
+                self._value(metric, Random(f"{seed}/{device}/{at}/{name}"))
+                for device, at in zip(devices, ts, strict=True)
+            ]
+            for name, metric in self.metrics.items()
+        }
+
+    def events(self, seed: int, devices: Int64s, start: int, end: int) -> list[Event]:
+        del seed, devices, start, end
+        return []
+
+    def _value(self, metric: Metric, rng: Random) -> Value:
+        if metric.type == "boolean":
+            return rng.random() < 0.5
+        if metric.type == "text":
+            return rng.choice(_TEXTS)
+        return rng.choice(
+            [
+                round(rng.uniform(-40, 90), 2),
+                float(rng.randrange(100)),
+                0.1 + 0.2,
+                rng.uniform(-1e300, 1e300),
+                2.5e-308,
+                1e16,
+                rng.random() * 1e-9,
+                -273.15,
+            ]
+        )
+
+
+MODELS = [
+    Fake("numbers", temperature="number", humidity="number", supply_pressure="number"),
+    Fake("mixed", running="boolean", state="text", flow_rate="number", battery="number", open="boolean"),
+    Fake("one", temperature="number"),
+]
+
+
+class Gaps:
+    """An injector that leaves values out of some readings, and takes the clock from some devices."""
+
+    def before(self, draft: Draft) -> None:
+        for row in range(len(draft.devices)):
+            for at, column in enumerate(draft.columns.values()):
+                if (row + at) % 3 == 2:
+                    column[row] = None
+            if row % 5 == 4:
+                draft.ts[row] = None
+
+    def after(self, draft: Draft, batch: Batch) -> None:
+        del draft, batch
+
+    def acts(self, devices: object, start: int, end: int) -> list[Act]:
+        del devices, start, end
+        return []
+
+
+class Pipeline:
+    """Ingest with a fleet's routing table, that takes batches as they are sent."""
+
+    def __init__(self, plan: Plan, part: Part) -> None:
+        self.ingest = Ingest()
+        self.ingest.routes = Routes(table.read(ROUTES), AHEAD)
+        self.plan, self.format = plan, part.format
+        self.devices = {device.number: device for device in part.devices}
+
+    def take(self, batch: Batch) -> list[Decoded]:
+        """Send a batch, and check that what is made of it is what it says."""
+        found, arrived = [], {}
+        for place in range(len(batch)):
+            arrived[place] = batch.intended[place] + 3_000_001 + place
+            found.append(self.send(batch, place, arrived[place]))
+        expected = {}
+        for block in batch.blocks:
+            for name, column in block.columns.items():
+                for message, number, ts, value in zip(block.messages, block.devices, block.ts, column, strict=True):
+                    if value is not None:
+                        at = arrived[message] if ts == ARRIVAL else ts
+                        expected[self.plan.stored(number).device, name, at] = exact(value)
+        made = {
+            (reading.device, name, reading.ts): exact(value)
+            for decoded in found
+            for reading in decoded.readings
+            for name, value in reading.values.items()
+        }
+        assert made == expected
+        return found
+
+    def send(self, batch: Batch, place: int, at: int) -> Decoded:
+        payload = self.format.stamp(self.devices[batch.devices[place]], batch.payloads[place])
+        decoded = self.ingest.decode(batch.topics[place].decode(), payload, at=at)
+        assert decoded.problems is None, (batch.topics[place], payload, decoded.problems.detail)
+        return decoded
+
+
+def exact(value: Value) -> tuple[str, object]:
+    """Make values equal only if they are of one type and the same to the last bit."""
+    return type(value).__name__, struct.pack("<d", value) if type(value) is float else value
+
+
+def fleet(name: str, model: Fake, *, gaps: bool = False) -> tuple[Plan, Part]:
+    part = Part(model, format_named(name), DEVICES, 0.25, Gaps() if gaps else None)
+    try:
+        return Plan(5, [part], Load([Phase(40.0)])), part
+    except ValueError:
+        pytest.skip(f"{name} does not carry the model {model.name}")
+
+
+def sent(plan: Plan, part: Part) -> Iterator[Batch]:
+    yield plan.opening(part.devices, BEGAN - SECOND, part)
+    for batches in plan.slices(BEGAN, 8.0):
+        yield from batches
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+def test_what_a_format_writes_is_stored_exactly_as_planned(name: str, model: Fake) -> None:
+    plan, part = fleet(name, model)
+    pipeline = Pipeline(plan, part)
+    batches = list(sent(plan, part))
+    for batch in batches:
+        pipeline.take(batch)
+    assert sum(len(batch.blocks) for batch in batches) > 0
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_readings_with_gaps_and_without_a_clock_are_stored_as_planned(name: str) -> None:
+    plan, part = fleet(name, MODELS[1], gaps=True)
+    pipeline = Pipeline(plan, part)
+    for batch in sent(plan, part):
+        pipeline.take(batch)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_same_seed_gives_the_same_bytes(name: str) -> None:
+    first, second = (list(sent(*fleet(name, MODELS[0]))) for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_format_has_the_name_it_is_registered_by(name: str) -> None:
+    assert format_named(name).name == name
+
+
+def test_a_format_that_there_is_not_is_told_with_those_that_there_are() -> None:
+    with pytest.raises(ValueError, match=r"'jsonn'.*senml-cbor"):
+        format_named("jsonn")
