@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from contracts.readings import Value
+from simulators.formats.wire import Encoded
 from simulators.plan.batch import Batch, Expect
 from simulators.plan.devices import Device
 
@@ -15,7 +16,7 @@ class Draft:
 
     Row `i` is reading number `turns[i]` of `devices[i]`, made at `due[i]` (ns, true time). `ts[i]` is what the device's
     clock says then, None if it was never set. `columns` are what goes over the wire. `faults` and `expects` say what is
-    wrong with a row on purpose, and what is to become of it.
+    wrong with a row on purpose, and what is to become of it. `began` is when the run did (ns).
     """
 
     devices: list[Device]
@@ -30,6 +31,21 @@ class Draft:
 
     bad: set[tuple[int, str]] = field(default_factory=set)
     """Row and metric of values that go over the wire and must not be stored."""
+
+    void: set[int] = field(default_factory=set)
+    """Rows that go over the wire and of which nothing must be stored."""
+
+    picks: "list[tuple[Fault, list[int]]]" = field(default_factory=list)
+    """What was chosen before the rows were encoded and has to be done to their messages."""
+
+    began: int = 0
+
+
+class Fault(Protocol):
+    """What does something to the messages of chosen rows."""
+
+    def after(self, rows: Sequence[int], draft: Draft, encoded: Encoded, batch: Batch) -> None:
+        """Change the messages of these rows in place, delay them by a later `intended`, or add some at the end."""
 
 
 class Act(NamedTuple):
@@ -53,8 +69,8 @@ class Injector(Protocol):
     def before(self, draft: Draft) -> None:
         """Change readings in place, before they are encoded."""
 
-    def after(self, draft: Draft, batch: Batch) -> None:
-        """Change messages in place, delay them by a later `intended`, or add some at the end."""
+    def after(self, draft: Draft, encoded: Encoded, batch: Batch) -> None:
+        """Do to the messages what was chosen for their rows."""
 
-    def acts(self, devices: Sequence[Device], start: int, end: int) -> list[Act]:
-        """Give what happens to these devices' connections from `start` until before `end` (ns), by time."""
+    def acts(self, began: int, start: int, end: int) -> list[Act]:
+        """Give what happens to connections from `start` until before `end` (ns) of the run that `began`, by time."""

@@ -54,7 +54,7 @@ class Plan:
         while self.load.endless or number * seconds < self.load.seconds:
             number += 1
             yield [
-                self._batch(part, devices, turns, due)
+                self._batch(part, began, devices, turns, due)
                 for part, mine in zip(self.parts, all_turns, strict=True)
                 for devices, turns, due in mine.until(number * seconds)
             ]
@@ -69,13 +69,15 @@ class Plan:
         draft = Draft(list(devices), [-1] * len(devices), [at] * len(devices), [at] * len(devices), {}, [], [])
         return self._finish(draft, part.format.closing(devices))
 
-    def _batch(self, part: Part, devices: list[Device], turns: list[int], due: Int64s) -> Batch:
+    def _batch(self, part: Part, began: int, devices: list[Device], turns: list[int], due: Int64s) -> Batch:
         draft = self._draft(part, devices, turns, due)
         if part.injector is not None:
+            draft.began = began
             part.injector.before(draft)
-        batch = self._finish(draft, part.format.encode(_rows(draft, part)))
+        encoded = part.format.encode(_rows(draft, part))
+        batch = self._finish(draft, encoded)
         if part.injector is not None:
-            part.injector.after(draft, batch)
+            part.injector.after(draft, encoded, batch)
             self._numbers = batch.first + len(batch)
         return batch
 
@@ -108,9 +110,11 @@ class Plan:
         if not draft.columns or not draft.devices:
             return []
         times = self._times(draft)
-        whole = encoded.rows is None and encoded.metrics is None
         named = self._stored[draft.devices[0].number].metrics  # those of a part are alike
-        if whole and not draft.bad:
+        for row, metric in draft.bad:
+            draft.columns[metric][row] = None
+        whole = encoded.rows is None and encoded.metrics is None
+        if whole and not draft.void and not (draft.bad and encoded.said):
             columns: dict[str, Sequence[Value | None]] = {n: draft.columns[m] for m, n in named.items()}
             numbers = [device.number for device in draft.devices]
             return [Block(range(len(numbers)), numbers, times, {**columns, **encoded.said})]
@@ -118,7 +122,8 @@ class Plan:
         carried = encoded.metrics if encoded.metrics is not None else [tuple(named)] * len(rows)
         by_metrics: dict[tuple[str, ...], list[int]] = {}
         for place, metrics in enumerate(carried):
-            by_metrics.setdefault(metrics, []).append(place)
+            if rows[place] not in draft.void:
+                by_metrics.setdefault(metrics, []).append(place)
         added, blocks = encoded.said.keys() - named.values(), []
         for metrics, places in by_metrics.items():
             if metrics:
@@ -127,8 +132,7 @@ class Plan:
                     if (name := named.get(metric)) is not None:
                         said, values = encoded.said.get(name), draft.columns[metric]
                         columns[name] = [
-                            None if (rows[n], metric) in draft.bad else said[n] if said else values[rows[n]]
-                            for n in places
+                            said[n] if said and values[rows[n]] is not None else values[rows[n]] for n in places
                         ]
                 numbers = [draft.devices[rows[place]].number for place in places]
                 blocks.append(Block(places, numbers, [times[rows[place]] for place in places], columns))

@@ -126,7 +126,7 @@ class Sender:
         self._queue.add(batches, end)
         for part in self._plan.parts:
             if part.injector is not None:
-                self._acts += part.injector.acts(part.devices, start, end)
+                self._acts += part.injector.acts(self.progress.began, start, end)
         self._acts.sort()
         return end
 

@@ -1,4 +1,3 @@
-from collections.abc import Sequence
 from itertools import islice, pairwise
 from typing import Any
 
@@ -6,8 +5,8 @@ import numpy as np
 
 from simulators.faults.injector import Act, Draft
 from simulators.formats.json import Json
+from simulators.formats.wire import Encoded
 from simulators.plan.batch import ARRIVAL, RETAIN, Batch, Expect
-from simulators.plan.devices import Device
 from simulators.plan.load import SECOND, Load, Phase
 from simulators.plan.plan import Part, Plan
 from tests.unit.simulators.fleet_of_fakes import BEGAN, Numbers, devices
@@ -35,15 +34,16 @@ class Spoiler:
                 draft.arrival.add(row)
                 draft.bad.add((row, "level"))
 
-    def after(self, draft: Draft, batch: Batch) -> None:
+    def after(self, draft: Draft, encoded: Encoded, batch: Batch) -> None:
+        del encoded
         for row in [row for row, turn in enumerate(draft.turns) if turn == 2]:
             columns: list[list[Any]] = [batch.devices, batch.topics, batch.payloads, batch.flags]
             for column in [*columns, batch.faults, batch.expects]:
                 column.append(column[row])
             batch.intended.append(batch.intended[row] + SECOND)
 
-    def acts(self, devices: Sequence[Device], start: int, end: int) -> list[Act]:
-        del devices, start, end
+    def acts(self, began: int, start: int, end: int) -> list[Act]:
+        del began, start, end
         return []
 
 

@@ -1,17 +1,16 @@
 """The sender, over outlets in memory, with a clock that moves when it rests."""
 
 import asyncio
-from collections.abc import Sequence
 
 from simulators.faults.injector import Act, Draft
 from simulators.formats.json import Json
+from simulators.formats.wire import Encoded
 from simulators.metrics import Metrics
 from simulators.plan.batch import Batch
-from simulators.plan.devices import Device
 from simulators.plan.load import SECOND, Load, Phase
 from simulators.plan.plan import Part, Plan
 from simulators.running.sender import Sender
-from tests.unit.simulators.fleet_of_fakes import BEGAN, Clock, Kept, Numbers, Wire, devices
+from tests.unit.simulators.fleet_of_fakes import Clock, Kept, Numbers, Wire, devices
 
 
 class Late:
@@ -20,14 +19,15 @@ class Late:
     def before(self, draft: Draft) -> None:
         """Change nothing."""
 
-    def after(self, draft: Draft, batch: Batch) -> None:
+    def after(self, draft: Draft, encoded: Encoded, batch: Batch) -> None:
+        del encoded
         for row, turn in enumerate(draft.turns):
             if turn == 1:
                 batch.intended[row] += SECOND
 
-    def acts(self, devices: Sequence[Device], start: int, end: int) -> list[Act]:
-        if start <= BEGAN + 50_000_000 < end:
-            return [Act(start, devices[0].number, "flap", 0.2), Act(start + 1, devices[1].number, "drop")]
+    def acts(self, began: int, start: int, end: int) -> list[Act]:
+        if start <= began + 50_000_000 < end:
+            return [Act(start, 0, "flap", 0.2), Act(start + 1, 1, "drop")]
         return []
 
 

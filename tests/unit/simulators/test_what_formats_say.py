@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pytest
 
@@ -16,6 +16,7 @@ BEGAN = 1_767_225_600_000_000_000
 
 class Tank:
     name, prefix = "tank", "t"
+    children = None
     metrics: Mapping[str, Metric] = {"level": Metric("number", "m"), "open": Metric("boolean")}
 
     def values(self, seed: int, devices: Int64s, ts: Int64s) -> dict[str, list[float | bool | str]]:
@@ -63,11 +64,11 @@ class Spoiler:
     def before(self, draft: Draft) -> None:
         draft.bad.update((row, "level") for row in range(len(draft.devices)))
 
-    def after(self, draft: Draft, batch: Batch) -> None:
+    def after(self, draft: Draft, encoded: Encoded, batch: Batch) -> None:
         """Change nothing."""
 
-    def acts(self, devices: Sequence[Device], start: int, end: int) -> list[Act]:
-        del devices, start, end
+    def acts(self, began: int, start: int, end: int) -> list[Act]:
+        del began, start, end
         return []
 
 
