@@ -14,6 +14,7 @@ from ingest.outcomes import Decoded
 from ingest.routes import Routes
 from simulators.faults.injector import Act, Draft
 from simulators.formats import FORMATS, format_named
+from simulators.formats.wire import Encoded
 from simulators.models.model import Children, Event, Int64s, Metric
 from simulators.plan.batch import ARRIVAL, Batch
 from simulators.plan.devices import Device
@@ -93,11 +94,11 @@ class Gaps:
             if row % 5 == 4:
                 draft.ts[row] = None
 
-    def after(self, draft: Draft, batch: Batch) -> None:
-        del draft, batch
+    def after(self, draft: Draft, encoded: Encoded, batch: Batch) -> None:
+        del draft, encoded, batch
 
-    def acts(self, devices: object, start: int, end: int) -> list[Act]:
-        del devices, start, end
+    def acts(self, began: int, start: int, end: int) -> list[Act]:
+        del began, start, end
         return []
 
 

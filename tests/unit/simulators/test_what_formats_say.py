@@ -5,7 +5,7 @@ import pytest
 from simulators.faults.injector import Act, Draft
 from simulators.formats.json import Json
 from simulators.formats.wire import Encoded, Rows, Stored
-from simulators.models.model import Event, Int64s, Metric
+from simulators.models.model import Children, Event, Int64s, Metric
 from simulators.plan.batch import Batch
 from simulators.plan.devices import Device
 from simulators.plan.load import Load, Phase
@@ -16,7 +16,7 @@ BEGAN = 1_767_225_600_000_000_000
 
 class Tank:
     name, prefix = "tank", "t"
-    children = None
+    children: Children | None = None
     metrics: Mapping[str, Metric] = {"level": Metric("number", "m"), "open": Metric("boolean")}
 
     def values(self, seed: int, devices: Int64s, ts: Int64s) -> dict[str, list[float | bool | str]]:
