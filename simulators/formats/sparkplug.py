@@ -94,7 +94,7 @@ class Sparkplug:
         payloads = [_timestamp(None)] * len(behind) + [self._node_death(devices[row].via) for row in gateways]
         return said(topics, payloads, behind + gateways)
 
-    def will(self, device: Device) -> Will | None:
+    def will(self, device: Device) -> Will:
         """Give the node's death, numbered as the birth that follows will be: so it is asked for once a connection."""
         self._connections[device.via] = (self._connections.get(device.via, -1) + 1) % _NUMBERS
         return Will(_topic("NDEATH", device.via), self._node_death(device.via), retain=False)

@@ -5,7 +5,7 @@ the bridge has listed last.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from simulators.formats.plain import Plain, said
 from simulators.formats.texts import joined, objects
@@ -51,10 +51,20 @@ class Zigbee2Mqtt(Plain):
             }
             for device in rows.devices
         ]
-        count = len(rows.devices)
-        topics = [f"zigbee2mqtt/{_address(device)}/availability".encode() for device in rows.devices]
-        payloads = [json.dumps(listed).encode(), *[b'{"state":"online"}'] * count]
-        return said([b"zigbee2mqtt/bridge/devices", *topics], payloads, [0, *range(count)], retain=True)
+        there = _availability(rows.devices, "online")
+        topics = [b"zigbee2mqtt/bridge/devices", *there.topics]
+        payloads = [json.dumps(listed).encode(), *there.payloads]
+        return said(topics, payloads, [0, *range(len(rows.devices))], retain=True)
+
+    def closing(self, devices: Sequence[Device]) -> Encoded:
+        """Say `offline`."""
+        return _availability(devices, "offline")
+
+
+def _availability(devices: Sequence[Device], state: str) -> Encoded:
+    count = len(devices)
+    topics = [f"zigbee2mqtt/{_address(device)}/availability".encode() for device in devices]
+    return said(topics, [b'{"state":"%b"}' % state.encode()] * count, [*range(count)], retain=True)
 
 
 def _expose(name: str, metric: Metric) -> dict[str, object]:

@@ -179,6 +179,29 @@ def test_readings_with_gaps_and_without_a_clock_are_stored_as_planned(name: str)
 
 
 @pytest.mark.parametrize("name", FORMATS)
+def test_whoever_has_said_that_it_is_online_says_when_it_leaves(name: str) -> None:
+    plan, part = fleet(name, MODELS[0])
+    pipeline = Pipeline(plan, part)
+    opened = pipeline.take(plan.opening(part.devices, BEGAN, part))
+    closed = pipeline.take(plan.closing(part.devices, BEGAN + SECOND, part))
+    online = {state.device for decoded in opened for state in decoded.states if state.online}
+    assert {state.device for decoded in closed for state in decoded.states if not state.online} >= online
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_will_says_that_its_device_is_gone(name: str) -> None:
+    plan, part = fleet(name, MODELS[0])
+    pipeline = Pipeline(plan, part)
+    alone = part.devices[-1]
+    will = part.format.will(alone)
+    if will is None:
+        pytest.skip(f"{name} has no will")
+    pipeline.take(plan.opening([alone], BEGAN, part))
+    gone = pipeline.ingest.decode(will.topic.decode(), will.payload, at=BEGAN + SECOND)
+    assert plan.stored(alone.number).device in {state.device for state in gone.states if not state.online}
+
+
+@pytest.mark.parametrize("name", FORMATS)
 def test_the_same_seed_gives_the_same_bytes(name: str) -> None:
     first, second = (list(sent(*fleet(name, MODELS[0]))) for _ in range(2))
     assert first == second
