@@ -15,7 +15,8 @@ from ingest.routes import Routes
 from simulators.faults.injector import Act, Draft
 from simulators.formats import FORMATS, format_named
 from simulators.formats.wire import Encoded
-from simulators.models.model import Children, Event, Int64s, Metric
+from simulators.models.library import model
+from simulators.models.model import Children, Event, Int64s, Metric, Model
 from simulators.plan.batch import ARRIVAL, Batch
 from simulators.plan.devices import Device
 from simulators.plan.load import SECOND, Load, Phase
@@ -76,10 +77,12 @@ class Fake:
         )
 
 
-MODELS = [
+MODELS: list[Model] = [
     Fake("numbers", temperature="number", humidity="number", supply_pressure="number"),
     Fake("mixed", running="boolean", state="text", flow_rate="number", battery="number", open="boolean"),
     Fake("one", temperature="number"),
+    model("environment"),
+    model("vehicle"),
 ]
 
 
@@ -145,12 +148,23 @@ def exact(value: Value) -> tuple[str, object]:
     return type(value).__name__, struct.pack("<d", value) if type(value) is float else value
 
 
-def fleet(name: str, model: Fake, *, gaps: bool = False) -> tuple[Plan, Part]:
-    part = Part(model, format_named(name), DEVICES, 0.25, Gaps() if gaps else None)
+def carries(name: str, model: Model) -> bool:
     try:
-        return Plan(5, [part], Load([Phase(40.0)])), part
+        format_named(name).stored(DEVICES[0], model.metrics)
     except ValueError:
-        pytest.skip(f"{name} does not carry the model {model.name}")
+        return False
+    return True
+
+
+CARRIED = [
+    pytest.param(name, model, id=f"{name}-{model.name}") for name in FORMATS for model in MODELS if carries(name, model)
+]
+AT_LEAST_ONE = [pytest.param(name, next(m for m in MODELS if carries(name, m)), id=name) for name in FORMATS]
+
+
+def fleet(name: str, model: Model, *, gaps: bool = False) -> tuple[Plan, Part]:
+    part = Part(model, format_named(name), DEVICES, 0.25, Gaps() if gaps else None)
+    return Plan(5, [part], Load([Phase(40.0)])), part
 
 
 def sent(plan: Plan, part: Part) -> Iterator[Batch]:
@@ -159,9 +173,8 @@ def sent(plan: Plan, part: Part) -> Iterator[Batch]:
         yield from batches
 
 
-@pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
-def test_what_a_format_writes_is_stored_exactly_as_planned(name: str, model: Fake) -> None:
+@pytest.mark.parametrize(("name", "model"), CARRIED)
+def test_what_a_format_writes_is_stored_exactly_as_planned(name: str, model: Model) -> None:
     plan, part = fleet(name, model)
     pipeline = Pipeline(plan, part)
     batches = list(sent(plan, part))
@@ -170,17 +183,17 @@ def test_what_a_format_writes_is_stored_exactly_as_planned(name: str, model: Fak
     assert sum(len(batch.blocks) for batch in batches) > 0
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_readings_with_gaps_and_without_a_clock_are_stored_as_planned(name: str) -> None:
-    plan, part = fleet(name, MODELS[1], gaps=True)
+@pytest.mark.parametrize(("name", "model"), CARRIED)
+def test_readings_with_gaps_and_without_a_clock_are_stored_as_planned(name: str, model: Model) -> None:
+    plan, part = fleet(name, model, gaps=True)
     pipeline = Pipeline(plan, part)
     for batch in sent(plan, part):
         pipeline.take(batch)
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_whoever_has_said_that_it_is_online_says_when_it_leaves(name: str) -> None:
-    plan, part = fleet(name, MODELS[0])
+@pytest.mark.parametrize(("name", "model"), AT_LEAST_ONE)
+def test_whoever_has_said_that_it_is_online_says_when_it_leaves(name: str, model: Model) -> None:
+    plan, part = fleet(name, model)
     pipeline = Pipeline(plan, part)
     opened = pipeline.take(plan.opening(part.devices, BEGAN, part))
     closed = pipeline.take(plan.closing(part.devices, BEGAN + SECOND, part))
@@ -188,22 +201,23 @@ def test_whoever_has_said_that_it_is_online_says_when_it_leaves(name: str) -> No
     assert {state.device for decoded in closed for state in decoded.states if not state.online} >= online
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_a_will_says_that_its_device_is_gone(name: str) -> None:
-    plan, part = fleet(name, MODELS[0])
+@pytest.mark.parametrize(("name", "model"), AT_LEAST_ONE)
+def test_a_will_says_that_its_device_or_the_gateway_that_it_is_is_gone(name: str, model: Model) -> None:
+    plan, part = fleet(name, model)
     pipeline = Pipeline(plan, part)
     alone = part.devices[-1]
     will = part.format.will(alone)
     if will is None:
         pytest.skip(f"{name} has no will")
-    pipeline.take(plan.opening([alone], BEGAN, part))
+    opened = pipeline.take(plan.opening([alone], BEGAN, part))
     gone = pipeline.ingest.decode(will.topic.decode(), will.payload, at=BEGAN + SECOND)
-    assert plan.stored(alone.number).device in {state.device for state in gone.states if not state.online}
+    somebody = {plan.stored(alone.number).device, *(state.device for decoded in opened for state in decoded.states)}
+    assert somebody & {state.device for state in gone.states if not state.online}
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_the_same_seed_gives_the_same_bytes(name: str) -> None:
-    first, second = (list(sent(*fleet(name, MODELS[0]))) for _ in range(2))
+@pytest.mark.parametrize(("name", "model"), AT_LEAST_ONE)
+def test_the_same_seed_gives_the_same_bytes(name: str, model: Model) -> None:
+    first, second = (list(sent(*fleet(name, model))) for _ in range(2))
     assert first == second
 
 
@@ -215,3 +229,9 @@ def test_a_format_has_the_name_it_is_registered_by(name: str) -> None:
 def test_a_format_that_there_is_not_is_told_with_those_that_there_are() -> None:
     with pytest.raises(ValueError, match=r"'jsonn'.*senml-cbor"):
         format_named("jsonn")
+
+
+@pytest.mark.parametrize("name", ["owntracks", "ruuvi", "teslamate"])
+def test_a_convention_with_words_of_its_own_refuses_a_model_that_it_has_none_for(name: str) -> None:
+    with pytest.raises(ValueError, match="and the model has n"):
+        fleet(name, MODELS[1])
