@@ -33,12 +33,6 @@ def in_order(spec: ModelSpec) -> list[str]:
     return list(TopologicalSorter({name: needs(metric) for name, metric in spec.metrics.items()}).static_order())
 
 
-def states(spec: ModelSpec) -> set[str]:
-    """Name every state that the machine knows."""
-    steps = {step.state for step in spec.states.steps} if spec.states else set()
-    return steps | {event.state for event in spec.events.values() if event.state}
-
-
 def problems(spec: ModelSpec) -> Iterator[str]:
     """Say what is wrong, each with its key."""
     for name, metric in spec.metrics.items():
@@ -54,6 +48,7 @@ def problems(spec: ModelSpec) -> Iterator[str]:
     yield from _round(spec)
 
 
+_SHORTEST = 1_000_000_000
 _SUMMED = "it may have neither swing nor factors, and never be below 0"
 
 
@@ -91,12 +86,14 @@ def _numbers(spec: ModelSpec, metric: Derived) -> Iterator[tuple[str, str]]:
 
 
 def _named(spec: ModelSpec, metric: MetricSpec) -> Iterator[str]:
-    known = states(spec)
-    wanted = metric.factors if isinstance(metric, Signal) else getattr(metric, "states", None) or ()
-    key = "factors" if isinstance(metric, Signal) else "states"
-    yield from (f".{key}: there is no state {name!r}" for name in wanted if name not in known)
-    if isinstance(metric, Signal) and None not in (metric.least, metric.most) and metric.least > metric.most:  # type: ignore[operator]  # neither is None
-        yield ".least: is more than most"
+    steps = {step.state for step in spec.states.steps} if spec.states else set()
+    states = steps | {event.state for event in spec.events.values()}
+    if isinstance(metric, Signal):
+        yield from (f".factors.{name}: there is no step of this state" for name in metric.factors if name not in steps)
+        if metric.least is not None and metric.most is not None and metric.least > metric.most:
+            yield ".least: is more than most"
+    if isinstance(metric, Boolean):
+        yield from (f".states: there is no state {name!r}" for name in metric.states or () if name not in states)
 
 
 def _machine(spec: ModelSpec) -> Iterator[str]:
@@ -133,6 +130,8 @@ def _event(spec: ModelSpec, name: str) -> Iterator[str]:
 
 
 def _times(event: EventSpec) -> Iterator[str]:
+    if event.every < _SHORTEST:
+        yield ".every: has to be 1s or more"
     if event.length[1] + (event.vary or 0) > event.every:
         yield ".every: is shorter than length and vary together"
     if 2 * event.ramp > event.length[0]:

@@ -27,12 +27,20 @@ def read_spec(text: str, file: str) -> ModelSpec:
 
 
 def _told(error: ValidationError) -> str:
-    first, *more = error.errors(include_url=False, include_context=False)
-    message = first["msg"].removeprefix("Value error, ")
+    mistakes: list[tuple[tuple[int | str, ...], str]] = []
+    for one in error.errors(include_url=False, include_context=False):
+        loc, message = one["loc"], one["msg"].removeprefix("Value error, ")
+        if mistakes and loc[-1] == 1 and mistakes[-1] == ((*loc[:-1], 0), message):
+            mistakes.pop()  # a single number is both ends of its range, and wrong at both
+            loc = loc[:-1]
+        mistakes.append((loc, message))
+    (loc, message), *more = mistakes
     rest = f" (and {len(more)} more mistakes)" if more else ""
-    return f"{_path(first['loc'])}: {message[:1].lower()}{message[1:]}{rest}"
+    return f"{_path(loc)}: {message[:1].lower()}{message[1:]}{rest}"
 
 
+nds of its range, and wrong at both
+        mistakes[both if loc[-1] == 1 and mistakes.pop((*loc[:-1], 0), message) else (loc, message)] = 1
 def _path(loc: Sequence[int | str]) -> str:
     parts = list(loc)
     if len(parts) > 2 and parts[0] == "metrics":  # noqa: PLR2004 - pydantic puts the kind behind the metric's name
