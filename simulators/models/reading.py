@@ -39,8 +39,6 @@ def _told(error: ValidationError) -> str:
     return f"{_path(loc)}: {message[:1].lower()}{message[1:]}{rest}"
 
 
-nds of its range, and wrong at both
-        mistakes[both if loc[-1] == 1 and mistakes.pop((*loc[:-1], 0), message) else (loc, message)] = 1
 def _path(loc: Sequence[int | str]) -> str:
     parts = list(loc)
     if len(parts) > 2 and parts[0] == "metrics":  # noqa: PLR2004 - pydantic puts the kind behind the metric's name

@@ -12,6 +12,13 @@ HEAD = 'name = "made"\nprefix = "made"\n'
 CURVE = '[metrics.t]\nkind = "curve"\nbase = 20\n'
 STATES = '[states]\ncycle = "1m"\nsteps = [{ state = "off", lasts = "10s" }, { state = "on" }]\n'
 EVENT = '[events.hot]\nmetric = "t"\nevery = "1m"\nlength = "10s"\npeak = 90\n'
+NO_DURATION = "is no duration: write whole numbers with d, h, m, s or ms, like 0s, 30s or 1h30m"
+NO_SUM = "is no curve that can be summed up: it may have neither swing nor factors, and never be below 0"
+NO_TAG = (
+    "does not match any of the expected tags: "
+    "'curve', 'derived', 'decay', 'counter', 'track', 'state', 'boolean', 'text'"
+)
+NAME = "'^[a-z][a-z0-9_]{0,63}$'"
 MISTAKES = [
     ("name = \n", "Invalid value (at line 1, column 8)"),
     ('prefix = "a"\n' + CURVE, "name: field required"),
@@ -28,12 +35,14 @@ MISTAKES = [
     (HEAD + CURVE + "factors = { off = 0 }\n", "metrics.t.factors.off: there is no step of this state"),
     (
         HEAD + CURVE + 'drift = { size = 1, period = "1 hour" }\n',
-        "metrics.t.drift.period: '1 hour' is no duration: write whole numbers with d, h, m, s or ms, "
-        "like 0s, 30s or 1h30m",
+        f"metrics.t.drift.period: '1 hour' {NO_DURATION}",
     ),
-    (HEAD + CURVE + "drift = { size = 1, period = 60 }\n", "metrics.t.drift.period: write a duration, like '30s' or '5m'"),
+    (
+        HEAD + CURVE + "drift = { size = 1, period = 60 }\n",
+        "metrics.t.drift.period: write a duration, like '30s' or '5m'",
+    ),
     (HEAD + CURVE + 'drift = { size = 1, period = "0s" }\n', "metrics.t.drift.period: has to be more than 0s"),
-    (HEAD + CURVE.replace("[metrics.t]", "[metrics.T]"), "metrics.T: string should match pattern '^[a-z][a-z0-9_]{0,63}$'"),
+    (HEAD + CURVE.replace("[metrics.t]", "[metrics.T]"), f"metrics.T: string should match pattern {NAME}"),
     (HEAD + '[metrics.h]\nkind = "derived"\nterms = { t = 1 }\n', "metrics.h.terms: there is no number 't'"),
     (HEAD + CURVE + '[metrics.h]\nkind = "derived"\nover = "u"\n', "metrics.h.over: there is no number 'u'"),
     (
@@ -42,7 +51,7 @@ MISTAKES = [
     ),
     (
         HEAD + CURVE + 'swing = 1\n[metrics.n]\nkind = "counter"\nof = "t"\nper = "1h"\n',
-        "metrics.n.of: 't' is no curve that can be summed up: it may have neither swing nor factors, and never be below 0",
+        f"metrics.n.of: 't' {NO_SUM}",
     ),
     (HEAD + '[metrics.s]\nkind = "state"\n', "metrics.s: there is no [states] in this model"),
     (HEAD + '[metrics.x]\nkind = "track"\ngives = "heading"\n', "metrics.x: there is no [track] in this model"),
@@ -55,15 +64,20 @@ MISTAKES = [
         HEAD + STATES + CURVE + '[metrics.b]\nkind = "boolean"\nstates = ["on"]\nabove = { metric = "t", value = 1 }\n',
         "metrics.b: give one of states, above and below",
     ),
-    (HEAD + CURVE.replace("curve", "curv"), "metrics.t: input tag 'curv' found using 'kind' does not match any of the expected tags: "
-     "'curve', 'derived', 'decay', 'counter', 'track', 'state', 'boolean', 'text'"),
+    (HEAD + CURVE.replace("curve", "curv"), f"metrics.t: input tag 'curv' found using 'kind' {NO_TAG}"),
     (HEAD + STATES.replace("10s", "2m") + CURVE, "states.cycle: is shorter than its steps may be together"),
-    (HEAD + STATES.replace(', lasts = "10s"', "") + CURVE, "states.steps.0.lasts: only the last step has the rest of the cycle"),
+    (
+        HEAD + STATES.replace(', lasts = "10s"', "") + CURVE,
+        "states.steps.0.lasts: only the last step has the rest of the cycle",
+    ),
     (
         HEAD + STATES.replace('"on"', '"on", lasts = "1s"') + CURVE,
         "states.steps.1.lasts: the last step has the rest of the cycle",
     ),
-    (HEAD + CURVE + EVENT.replace('"t"', '"u"'), "events.hot.metric: 'u' is no curve, derived, decay or boolean metric"),
+    (
+        HEAD + CURVE + EVENT.replace('"t"', '"u"'),
+        "events.hot.metric: 'u' is no curve, derived, decay or boolean metric",
+    ),
     (HEAD + CURVE + EVENT.replace("peak = 90\n", ""), "events.hot.peak: is missing"),
     (HEAD + CURVE + EVENT.replace("10s", "2m"), "events.hot.every: is shorter than length and vary together"),
     (HEAD + CURVE + EVENT.replace("1m", "100ms"), "events.hot.every: has to be 1s or more"),
@@ -75,11 +89,12 @@ MISTAKES = [
         HEAD + CURVE + EVENT + EVENT.replace("hot", "cold"),
         "events.hot.metric: 't' is changed by 'cold' too, so neither could be told from the other",
     ),
-    (HEAD + '[track]\ncenter = [91, 0]\naround = 1\nradius = 1\nspeed = "t"\n' + CURVE,
-     "track.center.0: input should be less than or equal to 80"),
-    (HEAD + '[track]\ncenter = [50, 0]\naround = 1\nradius = 1\nspeed = "v"\n' + CURVE,
-     "track.speed: 'v' is no curve that can be summed up: it may have neither swing nor factors, and never be below 0"),
-]  # fmt: skip
+    (
+        HEAD + '[track]\ncenter = [91, 0]\naround = 1\nradius = 1\nspeed = "t"\n' + CURVE,
+        "track.center.0: input should be less than or equal to 80",
+    ),
+    (HEAD + '[track]\ncenter = [50, 0]\naround = 1\nradius = 1\nspeed = "v"\n' + CURVE, f"track.speed: 'v' {NO_SUM}"),
+]
 
 
 @pytest.mark.parametrize(("text", "told"), MISTAKES)
