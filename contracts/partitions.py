@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from random import Random
 from typing import Protocol
@@ -16,14 +16,13 @@ from contracts.consumers import OvertakenError, consumers_of, delete_consumers, 
 from contracts.jetstream import ConsumerGoneError, Link, OrderedReader
 from contracts.logs import Log
 from contracts.streams import Stream, partition_and_epoch
+from contracts.waiting import Waiting
 
 _READ_S = 1.0
 """Longest wait for a message: a new connection is noticed after it."""
 _RETRY_S = 0.5
 _AHEAD, _LEAST_AHEAD = 256, 8
 """Messages that may wait here of all partitions, and of each: batches of ingest, most of them below 100 kB."""
-_MUCH = 256 << 10
-"""Bytes read at once from which on a partition lags: several full batches, more than live devices send in a rest."""
 _SHARE = 64 << 10
 """Bytes of a partition that lags for one write, while others do not lag and wait for it: about one full batch."""
 
@@ -74,8 +73,9 @@ class Place:
 class Reader:
     """Reads `stream`, by its consumer `consumer`, for the partitions that are owned at the moment.
 
-    Of each it asks for its part of 256 messages; as many more may wait to be handed out, and as many be in hand. A
-    partition that lags, because of a backfill for instance, is handed out little by little unless all of them lag.
+    Of each it asks for its part of 256 messages; twice as many more may wait to be handed out, and as many be in hand.
+    What comes while nobody reads waits together. A partition that lags, because of a backfill for instance, is handed
+    out little by little unless all of them lag.
     """
 
     def __init__(self, link: Link, stream: Stream, consumer: str, me: str, rng: Random, log: Log) -> None:
@@ -93,8 +93,8 @@ class Reader:
 
     @property
     def more(self) -> bool:
-        """Whether there is more of a partition from which `read` did not hand out everything."""
-        return any(part.waiting for part in self._parts.values())
+        """Whether there is so much more that a partition lags, or has so many messages that no more are asked for."""
+        return any(part.waiting.much for part in self._parts.values())
 
     def wake(self) -> None:
         """Let `read` return, so that its next call sees what is owned now."""
@@ -106,7 +106,7 @@ class Reader:
         `settle` has to be called for each. Raises nats errors and TimeoutError if the server or the stream is away.
         """
         self._follow(owned)
-        if self.more:
+        if any(part.waiting for part in self._parts.values()):
             await asyncio.sleep(0)  # what others have sent meanwhile comes in
         else:
             with contextlib.suppress(TimeoutError):
@@ -118,7 +118,7 @@ class Reader:
             raise failure
         epochs = owned.epochs
         parts = [part for partition, part in self._parts.items() if epochs.get(partition) == part.epoch]
-        live = not all(part.lags for part in parts)
+        live = not all(part.waiting.lags for part in parts)
         deliveries = [delivery for part in parts if (delivery := part.take(_SHARE if live else None)) is not None]
         for delivery in deliveries:
             self._in_hand[delivery.partition] = self._in_hand.get(delivery.partition, 0) + 1
@@ -240,9 +240,9 @@ class _Part:
         self.partition, self.epoch = partition, epoch
         self.task: asyncio.Task[None] | None = None
         self._reader: OrderedReader | None = None
-        self._waiting: Delivery | None = None
+        self._resets = 0  # when what waits was read
         self._free = asyncio.Event()
-        self.lags = False
+        self.waiting = Waiting(ahead)
 
     @property
     def attached(self) -> bool:
@@ -250,39 +250,35 @@ class _Part:
         return self._reader is not None
 
     @property
-    def waiting(self) -> bool:
-        """Whether anything waits to be handed out."""
-        return self._waiting is not None
-
-    @property
     def resets(self) -> int:
         """How often reading has begun again."""
         return 0 if self._reader is None else self._reader.resets
 
     async def read(self, arrived: Callable[[], None]) -> None:
-        """Read the next messages, and wait until they have been taken; for ever. Raises as OrderedReader, take_over."""
+        """Read what comes, as long as not too much waits; for ever. Raises as OrderedReader, take_over."""
         if self._reader is None:
             name = await take_over(self._link.js, self._stream, self._consumer, self.partition, self.epoch, self._me)
             self._reader = OrderedReader(self._link, self._stream.name, name, ahead=self._ahead)
         while True:
-            if self._waiting is not None:
-                await self._free.wait()
+            while self.waiting.much:
+                await self._taken()
             messages = await self._reader.read(_READ_S)
             if messages:
-                self._free.clear()
-                self.lags = sum(len(message.data) for message in messages) > _MUCH
-                self._waiting = Delivery(self.partition, self.epoch, messages, self._reader.resets, self)
+                while self.waiting and self._resets != self.resets:
+                    await self._taken()  # what waits is from before a new beginning: it is a delivery of its own
+                self.waiting.add(messages)
+                self._resets = self.resets
                 arrived()
 
+    async def _taken(self) -> None:
+        self._free.clear()
+        await self._free.wait()
+
     def take(self, most: int | None) -> Delivery | None:
-        """Hand out what waits; if it lags, about `most` bytes of that."""
-        delivery, self._waiting = self._waiting, None
-        if delivery is not None and self.lags and most is not None:
-            first, rest = divide_bytes(delivery.messages, most)
-            delivery = replace(delivery, messages=first)
-            if rest:
-                self._waiting = replace(delivery, messages=rest)
-                return delivery
+        """Hand out what waits, if anything does; if it lags, about `most` bytes of that."""
+        if not self.waiting:
+            return None
+        delivery = Delivery(self.partition, self.epoch, self.waiting.take(most), self._resets, self)
         self._free.set()
         return delivery
 
@@ -290,13 +286,3 @@ class _Part:
         """Stop reading."""
         if self._reader is not None:
             await self._reader.close()
-
-
-def divide_bytes(messages: list[Msg], most: int) -> tuple[list[Msg], list[Msg]]:
-    """Divide where the first part, of at least one message, would become larger than `most` bytes."""
-    size = 0
-    for number, message in enumerate(messages):
-        size += len(message.data)
-        if number and size > most:
-            return messages[:number], messages[number:]
-    return messages, []
