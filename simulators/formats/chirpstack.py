@@ -15,7 +15,7 @@ _PORT, _RATE, _GATEWAY = 2, 5, "0016c001f1b80001"
 
 
 class ChirpStack(Plain):
-    """`application/{uuid}/device/{eui}/event/up`; an event has an id of its own, by which repetitions are known."""
+    """`application/{uuid}/device/{eui}/event/up`, without ids of events: what is sent twice is to arrive twice."""
 
     name = "chirpstack"
 
@@ -29,20 +29,15 @@ class ChirpStack(Plain):
         return Encoded(
             [f"application/{_APPLICATION}/device/{_eui(device)}/event/up".encode() for device in rows.devices],
             [
-                b'{%b%b"object":%b}' % (_event(device, ts), _about(device), values)
+                b'{%b%b"object":%b}' % (_time(ts), _about(device), values)
                 for device, ts, values in zip(rows.devices, rows.ts, found, strict=True)
             ],
             said=radio_of(rows.devices, fCnt=0, fPort=_PORT, dr=_RATE, gateway=_GATEWAY),
         )
 
 
-def _event(device: Device, ts: int | None) -> bytes:
-    """Write the event's id and time; without a time there is nothing that an id could be made of."""
-    if ts is None:
-        return b""
-    digits = f"{device.number & 0xFFFFFFFF:08x}{ts & (1 << 96) - 1:024x}"
-    name = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
-    return b'"deduplicationId":"%b","time":"%b+00:00",' % (name.encode(), iso(ts))
+def _time(ts: int | None) -> bytes:
+    return b"" if ts is None else b'"time":"%b+00:00",' % iso(ts)
 
 
 @lru_cache(maxsize=65_536)

@@ -105,6 +105,16 @@ class Gaps:
         return []
 
 
+class WrongClocks(Gaps):
+    """An injector that lets clocks begin in 1970, an hour ahead, or a day back; the first two cannot be true."""
+
+    def before(self, draft: Draft) -> None:
+        for row, due in enumerate(draft.due):
+            draft.ts[row] = [due - BEGAN, due + 3_600 * SECOND, due - 86_400 * SECOND][row % 3]
+            if row % 3 != 2:
+                draft.arrival.add(row)
+
+
 class Pipeline:
     """Ingest with a fleet's routing table, that takes batches as they are sent."""
 
@@ -162,8 +172,8 @@ CARRIED = [
 AT_LEAST_ONE = [pytest.param(name, next(m for m in MODELS if carries(name, m)), id=name) for name in FORMATS]
 
 
-def fleet(name: str, model: Model, *, gaps: bool = False) -> tuple[Plan, Part]:
-    part = Part(model, format_named(name), DEVICES, 0.25, Gaps() if gaps else None)
+def fleet(name: str, model: Model, injector: Gaps | None = None) -> tuple[Plan, Part]:
+    part = Part(model, format_named(name), DEVICES, 0.25, injector)
     return Plan(5, [part], Load([Phase(40.0)])), part
 
 
@@ -184,8 +194,11 @@ def test_what_a_format_writes_is_stored_exactly_as_planned(name: str, model: Mod
 
 
 @pytest.mark.parametrize(("name", "model"), CARRIED)
-def test_readings_with_gaps_and_without_a_clock_are_stored_as_planned(name: str, model: Model) -> None:
-    plan, part = fleet(name, model, gaps=True)
+@pytest.mark.parametrize("injector", [Gaps(), WrongClocks()], ids=["gaps", "wrong-clocks"])
+def test_readings_with_gaps_or_with_clocks_that_are_wrong_are_stored_as_planned(
+    name: str, model: Model, injector: Gaps
+) -> None:
+    plan, part = fleet(name, model, injector)
     pipeline = Pipeline(plan, part)
     for batch in sent(plan, part):
         pipeline.take(batch)
