@@ -248,3 +248,8 @@ def test_a_format_that_there_is_not_is_told_with_those_that_there_are() -> None:
 def test_a_convention_with_words_of_its_own_refuses_a_model_that_it_has_none_for(name: str) -> None:
     with pytest.raises(ValueError, match="and the model has n"):
         fleet(name, MODELS[1])
+
+
+def test_the_readme_says_what_each_format_is() -> None:
+    text = (Path(str(resources.files("simulators"))) / "README.md").read_text()
+    assert [name for name in FORMATS if f"`{name}`" not in text] == []
