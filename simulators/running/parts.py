@@ -1,9 +1,9 @@
 """The parts of a fleet as the plan takes them, from how a scenario describes them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from simulators.connections.outlet import Connect, Line
+from simulators.connections.outlet import Line
 from simulators.faults.injector import Injector
 from simulators.formats.wire import Format
 from simulators.models.model import Model
@@ -27,11 +27,11 @@ class Group:
     format: Format
     count: int
     rate: float
-    connect: Connect
+    client: str = "native"
     first: int = 0
     prefix: str = ""
     connections: int | None = None
-    injector: Callable[[Sequence[Device]], Injector | None] = lambda _: None
+    injector: Injector | None = None
 
 
 def parts_of(groups: Sequence[Group]) -> list[Part]:
@@ -43,7 +43,7 @@ def parts_of(groups: Sequence[Group]) -> list[Part]:
         gateways = [
             Device(base + n, f"{prefix}-{group.first + n + 1:03d}", len(found), base + n) for n in range(group.count)
         ]
-        found.append(Part(group.model, group.format, gateways, group.rate, group.injector(gateways)))
+        found.append(Part(group.model, group.format, gateways, group.rate, group.injector))
         children = group.model.children
         if children is not None:
             base = len(found) * _NUMBERS + group.first * children.count
@@ -57,13 +57,13 @@ def parts_of(groups: Sequence[Group]) -> list[Part]:
                 for n, gateway in enumerate(gateways)
                 for k in range(children.count)
             ]
-            found.append(Part(children.model, group.format, behind, group.rate, group.injector(behind)))
+            found.append(Part(children.model, group.format, behind, group.rate, group.injector))
     return found
 
 
-def lines_of(groups: Sequence[Group], parts: Sequence[Part]) -> list[tuple[Connect, Line]]:
-    """Say which connections there are, which devices publish by each, and how it is made."""
-    lines: list[tuple[Connect, Line]] = []
+def lines_of(groups: Sequence[Group], parts: Sequence[Part]) -> list[tuple[str, Line]]:
+    """Say which connections there are, which devices publish by each, and by which client."""
+    lines: list[tuple[str, Line]] = []
     left = list(parts)
     for group in groups:
         own = left.pop(0)
@@ -76,7 +76,7 @@ def lines_of(groups: Sequence[Group], parts: Sequence[Part]) -> list[tuple[Conne
         for share in shares:
             mine = {device.number for device in share}
             children = [device for device in behind.devices if device.via in mine] if behind is not None else []
-            lines.append((group.connect, _line(own.format, [*share, *children], alone=len(share) == 1)))
+            lines.append((group.client, _line(own.format, [*share, *children], alone=len(share) == 1)))
     return lines
 
 
