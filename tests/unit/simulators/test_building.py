@@ -42,7 +42,7 @@ def test_numbers_of_devices_are_their_own() -> None:
 def test_what_is_behind_a_gateway_publishes_by_its_connection(connections: int | str, lines: int) -> None:
     blueprint = Blueprint(gateways(connections))
     assert len(blueprint.lines) == lines
-    behind = [device for device in blueprint.parts[1].devices]
+    behind = list(blueprint.parts[1].devices)
     assert len(behind) % 3 == 0
     for _, line in blueprint.lines:
         numbers = {device.number for device in line.devices}
