@@ -9,17 +9,10 @@ from contracts.backoff import delays, end, set_within
 from contracts.logs import Log
 from simulators.connections import packets
 from simulators.connections.outlet import Connect, Line, Listener, Outgoing
-from simulators.connections.parties import Broker, Login
+from simulators.connections.parties import Broker, Login, Options
 from simulators.connections.wire import Wire
 from simulators.plan.batch import DUP
 
-WINDOW = 1000
-"""Most messages of one connection that are sent and not acknowledged."""
-
-AT_ONCE = 64
-"""Most connections that are being made at the same time: a broker's queue for new ones is short."""
-
-KEEPALIVE_S = 30
 CONNECT_S = 10.0
 _LAST_ID = 65_000
 _SUBSCRIBE_ID = 65_535
@@ -28,6 +21,7 @@ _CHUNK = 256
 
 _GOODBYE_S = 1.0
 _CAP_S = 2.0
+_USUAL = Options()
 
 Dial = Callable[[Wire], Awaitable[object]]
 """Gives a wire its connection. Raises OSError."""
@@ -50,14 +44,13 @@ def connecting(
     now: Callable[[], int],
     rng: Random,
     log: Log,
-    window: int = WINDOW,
-    at_once: int = AT_ONCE,
+    options: Options = _USUAL,
 ) -> Connect:
-    """Give what makes connections to `broker`, of which `at_once` try to connect at the same time."""
-    gate, dial = asyncio.Semaphore(at_once), tcp(broker)
+    """Give what makes connections to `broker`; `login` is asked for each."""
+    gate, dial = asyncio.Semaphore(options.at_once), tcp(broker)
 
     def connect(line: Line, listener: Listener) -> Connection:
-        return Connection(line, listener, login(line), dial=dial, gate=gate, now=now, rng=rng, log=log, window=window)
+        return Connection(line, listener, login(line), options, dial=dial, gate=gate, now=now, rng=rng, log=log)
 
     return connect
 
@@ -74,16 +67,17 @@ class Connection:
         line: Line,
         listener: Listener,
         login: Login | None,
+        options: Options,
         *,
         dial: Dial,
         gate: asyncio.Semaphore,
         now: Callable[[], int],
         rng: Random,
         log: Log,
-        window: int = WINDOW,
     ) -> None:
         self._line, self._login, self._dial, self._listener, self._gate = line, login, dial, listener, gate
-        self._now, self._rng, self._log, self._window = now, rng, log, window
+        self._now, self._rng, self._log = now, rng, log
+        self._window, self._keepalive = options.window, options.keepalive
         self._flying: dict[int, Outgoing] = {}  # by packet id, in the order in which they were first sent
         self._again: list[int] = []  # packet ids of those that are yet to be sent on this connection
         self._first: deque[Outgoing] = deque()  # given while the listener heard of the connection
@@ -205,7 +199,7 @@ class Connection:
             if self._back_at > loop.time():
                 await set_within(self._stopping, self._back_at - loop.time())
                 continue
-            wire = Wire(self._hello(wrong=self._wrong_until > loop.time()), KEEPALIVE_S, self)
+            wire = Wire(self._hello(wrong=self._wrong_until > loop.time()), self._keepalive, self)
             try:
                 self.trouble = await self._connect(wire)
                 if not self.trouble:
@@ -240,7 +234,7 @@ class Connection:
         login = self._login
         if wrong:
             login = Login(login.username if login else self._line.client_id, "wrong")
-        return packets.connect(self._line.client_id, KEEPALIVE_S, login, self._line.will)
+        return packets.connect(self._line.client_id, self._keepalive, login, self._line.will)
 
     def _pump(self) -> None:
         wire, flying = self._wire, self._flying

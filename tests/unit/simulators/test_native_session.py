@@ -10,7 +10,7 @@ import pytest
 from contracts import logs
 from simulators.connections.native import Connection
 from simulators.connections.outlet import Line, Outgoing, Outlet
-from simulators.connections.parties import Login
+from simulators.connections.parties import Login, Options
 from tests.unit.simulators.memory_broker import MemoryBroker
 
 
@@ -79,12 +79,12 @@ def connection(
         Line("pump-1", [], subscriptions=subscriptions),
         ear,
         login,
+        Options(window=window),
         dial=broker.dial,
         gate=asyncio.Semaphore(1),
         now=itertools.count(1).__next__,
         rng=Random(1),
         log=logs.quiet(),
-        window=window,
     )
 
 
