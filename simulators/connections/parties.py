@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 MOST_WINDOW = 60_000
 
+
 @dataclass(frozen=True, slots=True)
 class Broker:
     """Where the broker is; with `tls`, its certificate is checked against `host` as that says."""
@@ -26,9 +27,9 @@ class Login:
 class Options:
     """How connections behave.
 
-    `window` is how many messages of one may be sent and not acknowledged, up to MOST_WINDOW. `keepalive` is in seconds: after half of it
-    without a message a connection asks for a sign of life, and it ends after another half without one. `at_once` is how
-    many of all connections try to connect at the same time: a broker's queue for new ones is short.
+    `window` is how many messages of one may be sent and not acknowledged, up to MOST_WINDOW. `keepalive` is in seconds:
+    after half of it without a message a connection asks for a sign of life, and it ends after another half without one.
+    `at_once` is how many of all connections try to connect at the same time: a broker's queue for new ones is short.
     """
 
     window: int = 1000
