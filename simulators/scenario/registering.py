@@ -1,0 +1,110 @@
+"""Makes a fleet known before it sends: its profiles, its devices, and the rules that are to find its events."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from simulators.plan.plan import Part
+from simulators.scenario.spec import Rule
+from simulators.scenario.stage import Addresses
+
+_POLL_S = 0.05
+_PROFILE_S = 1.0
+"""How long a profile may take to reach ingest when the devices have: they come by the same way, one after the other."""
+
+_PATIENCE_S = 60.0
+_ENDED = frozenset({"succeeded", "failed", "cancelled"})
+
+
+class RegistrationError(Exception):
+    """A profile, a device or a rule was not taken; the message says which and why."""
+
+
+class Registering:
+    """Asks the APIs at `addresses`. `rest` waits for seconds."""
+
+    def __init__(
+        self, client: httpx.AsyncClient, addresses: Addresses, rest: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._client, self._addresses, self._rest = client, addresses, rest
+
+    async def fleet(self, parts: Sequence[Part]) -> None:
+        """Register every device with the profile of its part, and wait until ingest knows them."""
+        profiles: dict[str, Mapping[str, Any]] = {}
+        devices: dict[str, str] = {}
+        for part in parts:
+            for device in part.devices:
+                stored = part.format.stored(device, part.model.metrics)
+                name = f"{part.model.name}-{part.format.name}"
+                profiles.setdefault(name, profile(part, stored.metrics))
+                devices[stored.device] = name
+        for name, body in profiles.items():
+            await self._ask("PUT", f"{self._addresses.devices_api}/api/v1/profiles/{name}", json=body)
+        await self._devices(devices)
+        await self._known(len(devices))
+
+    async def rules(self, rules: Iterable[Rule]) -> dict[str, str]:
+        """Make the rules; returns the id of each by its name. One of that name that is there already is replaced."""
+        found = {}
+        for rule in rules:
+            body = {"name": rule.name, **rule.body}
+            answer = await self._ask("POST", f"{self._addresses.alerting}/api/v1/rules", json=body)
+            found[rule.name] = str(answer["id"])
+        return found
+
+    async def unrule(self, rules: Iterable[str]) -> None:
+        """Delete rules by their ids, where they still are."""
+        for rule in rules:
+            await self._client.delete(f"{self._addresses.alerting}/api/v1/rules/{rule}")
+
+    async def _devices(self, devices: Mapping[str, str]) -> None:
+        rows = [json.dumps({"id": id_, "name": id_, "profile": name}) for id_, name in devices.items()]
+        url = f"{self._addresses.devices_api}/api/v1/jobs"
+        query = {"format": "jsonl", "mode": "upsert"}
+        job = await self._ask("POST", f"{url}/import/devices", params=query, content="\n".join(rows))
+        async with asyncio.timeout(_PATIENCE_S + len(devices) / 100):
+            while job["state"] not in _ENDED:
+                await self._rest(_POLL_S)
+                job = await self._ask("GET", f"{url}/{job['id']}")
+        if job["state"] != "succeeded" or job["rejected"]:
+            report = await self._ask("GET", f"{url}/{job['id']}/report", params={"limit": 1})
+            why = report["items"][0] if report["items"] else job["error"]
+            raise RegistrationError(f"{job['rejected']} of {len(devices)} devices could not be registered: {why}")
+
+    async def _known(self, devices: int) -> None:
+        url = self._addresses.metrics.get("ingest")
+        if url:
+            async with asyncio.timeout(_PATIENCE_S):
+                while await self._directory(url) < devices:
+                    await self._rest(_POLL_S)
+        await self._rest(_PROFILE_S)
+
+    async def _directory(self, url: str) -> float:
+        try:
+            answer = await self._client.get(f"{url}/metrics")
+        except httpx.TransportError:
+            return 0.0
+        families = text_string_to_metric_families(answer.text)
+        return next((f.samples[0].value for f in families if f.name == "ingest_directory_devices"), 0.0)
+
+    async def _ask(self, method: str, url: str, **more: Any) -> Any:  # noqa: ANN401 - any JSON
+        try:
+            answer = await self._client.request(method, url, **more)
+        except httpx.HTTPError as error:
+            raise RegistrationError(f"{url} does not answer: {error!r}") from None
+        if not answer.is_success:
+            raise RegistrationError(f"{method} {url} was refused: {answer.text[:500]}")
+        return answer.json()
+
+
+def profile(part: Part, stored: Mapping[str, str]) -> dict[str, Any]:
+    """Describe the metrics of a part as they are stored. `stored` maps those of the model to their names there."""
+    metrics = {}
+    for name, stored_as in stored.items():
+        metric = part.model.metrics[name]
+        metrics[stored_as] = {"type": metric.type} | ({"unit": metric.unit} if metric.unit else {})
+    return {"metrics": metrics, "interval": 0.0}
