@@ -8,10 +8,12 @@ from collections.abc import Callable
 from simulators.formats.aws_shadow import AwsShadow
 from simulators.formats.chirpstack import ChirpStack
 from simulators.formats.esphome import EspHome
+from simulators.formats.home_assistant import HomeAssistant
 from simulators.formats.homie import Homie
 from simulators.formats.hono import Hono
 from simulators.formats.json import ArrayJson, FlatJson, IsoJson, Json
 from simulators.formats.line_protocol import LineProtocol
+from simulators.formats.meshtastic import Meshtastic
 from simulators.formats.neuron import Neuron
 from simulators.formats.openmqttgateway import OpenMqttGateway
 from simulators.formats.owntracks import OwnTracks
@@ -22,6 +24,7 @@ from simulators.formats.shelly import Shelly
 from simulators.formats.shelly_gen1 import ShellyGen1
 from simulators.formats.smartrest import SmartRest
 from simulators.formats.sparkplug import Sparkplug
+from simulators.formats.statestream import Statestream
 from simulators.formats.tasmota import Tasmota
 from simulators.formats.teslamate import TeslaMate
 from simulators.formats.things_stack import ThingsStack
@@ -35,6 +38,7 @@ FORMATS: dict[str, Callable[[], Format]] = {
     "aws-shadow": AwsShadow,
     "chirpstack": ChirpStack,
     "esphome": EspHome,
+    "home-assistant": HomeAssistant,
     "homie": Homie,
     "hono": Hono,
     "json": Json,
@@ -42,6 +46,7 @@ FORMATS: dict[str, Callable[[], Format]] = {
     "json-flat": FlatJson,
     "json-iso": IsoJson,
     "line-protocol": LineProtocol,
+    "meshtastic": Meshtastic,
     "neuron": Neuron,
     "openmqttgateway": OpenMqttGateway,
     "owntracks": OwnTracks,
@@ -53,6 +58,7 @@ FORMATS: dict[str, Callable[[], Format]] = {
     "shelly-gen1": ShellyGen1,
     "smartrest": SmartRest,
     "sparkplug": Sparkplug,
+    "statestream": Statestream,
     "tasmota": Tasmota,
     "teslamate": TeslaMate,
     "things-stack": ThingsStack,
