@@ -1,6 +1,5 @@
 """Where faults take hold: before readings are encoded, after that, and on connections."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -38,13 +37,19 @@ class Draft:
     picks: "list[tuple[Fault, list[int]]]" = field(default_factory=list)
     """What was chosen before the rows were encoded and has to be done to their messages."""
 
+    publishers: dict[int, int] = field(default_factory=dict)
+    """Rows that another device than theirs publishes, with its number."""
+
+    held: dict[int, int] = field(default_factory=dict)
+    """Rows that are held back, until when (ns)."""
+
     began: int = 0
 
 
 class Fault(Protocol):
     """What does something to the messages of chosen rows."""
 
-    def after(self, rows: Sequence[int], draft: Draft, encoded: Encoded, batch: Batch) -> None:
+    def after(self, rows: list[int], draft: Draft, encoded: Encoded, batch: Batch) -> None:
         """Change the messages of these rows in place, delay them by a later `intended`, or add some at the end."""
 
 

@@ -52,8 +52,15 @@ def _bytes(value: object) -> object:
     return int(parse(value, Kind.BYTES)) if isinstance(value, str) else value
 
 
+def _share(value: object) -> object:
+    return parse(value, Kind.SHARE) if isinstance(value, str) else value
+
+
 Seconds = Annotated[float, BeforeValidator(_seconds)]
 """A duration: a number of seconds, or text with a unit."""
 
 Bytes = Annotated[int, BeforeValidator(_bytes)]
 """A size: a number of bytes, or text with a unit."""
+
+Share = Annotated[float, BeforeValidator(_share)]
+"""A share of a whole: 0.015, or text such as `1.5 %`."""
