@@ -121,4 +121,4 @@ def _sensor(device: Device) -> str:
 
 
 def _gateway(device: Device) -> str:
-    return mac(device.via, 0xD1075A)
+    return mac(device.via, 0xD107)

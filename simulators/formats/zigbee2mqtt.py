@@ -14,6 +14,9 @@ from simulators.models.model import Metric
 from simulators.plan.devices import Device
 
 _MS = 1_000_000
+_MOST_LISTED = 1_000
+"""Most devices in one list, so that it does not become larger than anybody takes."""
+
 _KINDS = {"boolean": "binary", "text": "text", "number": "numeric"}
 
 
@@ -49,7 +52,7 @@ class Zigbee2Mqtt(Plain):
                 "type": "EndDevice",
                 "definition": {"model": "FLEET-1", "vendor": "Sensorium", "description": device.id, "exposes": exposes},
             }
-            for device in rows.devices
+            for device in rows.devices[:_MOST_LISTED]
         ]
         there = _availability(rows.devices, "online")
         topics = [b"zigbee2mqtt/bridge/devices", *there.topics]

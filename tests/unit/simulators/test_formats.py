@@ -15,20 +15,21 @@ from ingest.routes import Routes
 from simulators.faults.injector import Act, Draft
 from simulators.formats import FORMATS, format_named
 from simulators.formats.wire import Encoded
-from simulators.models.library import model
+from simulators.models.library import model, shipped
 from simulators.models.model import Children, Event, Int64s, Metric, Model
 from simulators.plan.batch import ARRIVAL, Batch
 from simulators.plan.devices import Device
 from simulators.plan.load import SECOND, Load, Phase
 from simulators.plan.plan import Part, Plan
+from simulators.running.parts import Group, parts_of
 from tests.unit.ingest.decoding import AHEAD, Ingest
 
 BEGAN = 1_767_225_600_123_456_789
 ROUTES = Path(str(resources.files("simulators.formats").joinpath("routes.toml")))
 DEVICES = [
-    Device(40, "gw-001", 0, 40),
-    Device(41, "env-001", 0, 40),
-    Device(42, "env-002", 0, 40),
+    Device(2_000_000_040, "gw-001", 0, 2_000_000_040),
+    Device(2_000_000_041, "env-001", 0, 2_000_000_040),
+    Device(2_000_000_042, "env-002", 0, 2_000_000_040),
     Device(7, "p-9", 0, 7),
 ]
 
@@ -118,11 +119,11 @@ class WrongClocks(Gaps):
 class Pipeline:
     """Ingest with a fleet's routing table, that takes batches as they are sent."""
 
-    def __init__(self, plan: Plan, part: Part) -> None:
+    def __init__(self, plan: Plan, *parts: Part) -> None:
         self.ingest = Ingest()
         self.ingest.routes = Routes(table.read(ROUTES), AHEAD)
-        self.plan, self.format = plan, part.format
-        self.devices = {device.number: device for device in part.devices}
+        self.plan, self.format = plan, parts[0].format
+        self.devices = {device.number: device for part in parts for device in part.devices}
 
     def take(self, batch: Batch) -> list[Decoded]:
         """Send a batch, and check that what is made of it is what it says."""
@@ -248,6 +249,25 @@ def test_a_format_that_there_is_not_is_told_with_those_that_there_are() -> None:
 def test_a_convention_with_words_of_its_own_refuses_a_model_that_it_has_none_for(name: str) -> None:
     with pytest.raises(ValueError, match="and the model has n"):
         fleet(name, MODELS[1])
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_shipped_models_are_stored_as_planned(name: str) -> None:
+    carried = 0
+    for shape in map(model, shipped()):
+        parts = parts_of([Group(shape, format_named(name), 2, 0.25)])
+        try:
+            plan = Plan(5, parts, Load([Phase(8.0)]))
+        except ValueError:
+            continue  # it has nothing that this format has words for
+        carried += 1
+        pipeline = Pipeline(plan, *parts)
+        for part in parts:
+            pipeline.take(plan.opening(part.devices, BEGAN - SECOND, part))
+        for batches in plan.slices(BEGAN, 8.0):
+            for batch in batches:
+                pipeline.take(batch)
+    assert carried
 
 
 def test_the_readme_says_what_each_format_is() -> None:
