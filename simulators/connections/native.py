@@ -231,10 +231,10 @@ class Connection:
             self._listener.lost(self, self.trouble)
 
     def _hello(self, *, wrong: bool) -> bytes:
-        login = self._login
+        line, login = self._line, self._login
         if wrong:
-            login = Login(login.username if login else self._line.client_id, "wrong")
-        return packets.connect(self._line.client_id, self._keepalive, login, self._line.will)
+            login = Login(login.username if login else line.client_id, "wrong")
+        return packets.connect(line.client_id, self._keepalive, login, line.will, kept=line.kept)
 
     def _pump(self) -> None:
         wire, flying = self._wire, self._flying

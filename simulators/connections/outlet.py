@@ -66,13 +66,14 @@ class Line:
     """What a connection is for: whose it is, and what it tells the broker when it is made.
 
     `devices` publish by it; the first is the one whose credentials it uses. The session is kept by the broker under
-    `client_id`.
+    `client_id`, unless it is not `kept`.
     """
 
     client_id: str
     devices: Sequence[Device]
     will: Will | None = None
     subscriptions: Sequence[str] = ()
+    kept: bool = True
 
 
 Connect = Callable[[Line, Listener], Outlet]

@@ -43,9 +43,9 @@ class Control(NamedTuple):
     body: bytes
 
 
-def connect(client_id: str, keepalive: int, login: Login | None, will: Will | None) -> bytes:
-    """Begin a session that the broker keeps, with a `login` where there is one; the will has QoS 1."""
-    flags, body = 0, _field(client_id.encode())
+def connect(client_id: str, keepalive: int, login: Login | None, will: Will | None, *, kept: bool = True) -> bytes:
+    """Begin a session, which the broker keeps if it is to be `kept`; the will has QoS 1."""
+    flags, body = 0 if kept else 0x02, _field(client_id.encode())
     if will is not None:
         flags |= 0x04 | 0x08 | (0x20 if will.retain else 0)
         body += _field(will.topic) + _field(will.payload)

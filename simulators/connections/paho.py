@@ -83,7 +83,7 @@ class PahoConnection:
 
     def _make(self) -> Client:
         line, broker = self._line, self._broker
-        client = Client(CallbackAPIVersion.VERSION2, line.client_id, clean_session=False)
+        client = Client(CallbackAPIVersion.VERSION2, line.client_id, clean_session=not line.kept)
         client.max_inflight_messages = 0  # the window is kept here; paho's costs a walk over it for each PUBACK
         client.connect_timeout = CONNECT_S
         if broker.tls is not None:

@@ -1,60 +1,21 @@
 """Devices' connections, of both kinds, with real brokers: order, what is sent again, and what goes wrong on purpose."""
 
 import asyncio
-import json
-import random
 import subprocess
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from contracts import logs
-from simulators.connections import native, paho
 from simulators.connections.limits import allow_connections
 from simulators.connections.outlet import Connect, Line, Listener, Outgoing, Outlet
-from simulators.connections.parties import Broker, Login, Options
+from simulators.connections.parties import Broker, Login
 from simulators.formats.wire import Will
 from simulators.plan.batch import RETAIN
 from tests.conftest import Server, mosquitto_broker, need
+from tests.integration.device_ear import KINDS, Ear, connecting
 from tests.integration.registry_service import until
-
-KINDS: dict[str, Callable[..., Connect]] = {"native": native.connecting, "paho": paho.connecting}
-
-
-class Ear:
-    """Notes what it is told."""
-
-    def __init__(self) -> None:
-        self.connections, self.losses = Counter[Outlet](), list[str]()
-        self.sent_at, self.acked_at = dict[int, int](), dict[int, int]()
-        self.heard = list[tuple[str, bytes]]()
-
-    def connected(self, outlet: Outlet) -> None:
-        self.connections[outlet] += 1
-
-    def lost(self, outlet: Outlet, reason: str) -> None:
-        del outlet
-        self.losses.append(reason)
-
-    def sent(self, numbers: Sequence[int], at: int) -> None:
-        assert self.sent_at.keys().isdisjoint(numbers)
-        self.sent_at.update(dict.fromkeys(numbers, at))
-
-    def acked(self, numbers: Sequence[int], at: int) -> None:
-        assert self.sent_at.keys() >= set(numbers)
-        assert self.acked_at.keys().isdisjoint(numbers)
-        self.acked_at.update(dict.fromkeys(numbers, at))
-
-    def received(self, outlet: Outlet, topic: str, payload: bytes) -> None:
-        del outlet
-        self.heard.append((topic, payload))
-
-    def numbers(self) -> list[int]:
-        """Give what was heard, each at its first time."""
-        return list(dict.fromkeys(json.loads(payload) for _, payload in self.heard))
 
 
 class Place:
@@ -79,22 +40,10 @@ class Place:
         return outlet
 
 
-def connect_to(server: Server, kind: str, login: Login | None = None, options: Options | None = None) -> Connect:
-    return KINDS[kind](
-        Broker("127.0.0.1", server.port),
-        login=lambda _: login,
-        now=time.time_ns,  # noqa: TID251 - as the composition root does
-        rng=random.Random(1),
-        log=logs.quiet(),
-        options=options or Options(),
-    )
-
-
 @pytest.fixture(params=list(KINDS))
 async def place(request: pytest.FixtureRequest, broker: Server) -> AsyncIterator[Place]:
-    place = Place(
-        connect_to(broker, request.param, options=Options(window=50, keepalive=2)), connect_to(broker, "native")
-    )
+    there = Broker("127.0.0.1", broker.port)
+    place = Place(connecting(there, request.param, window=50, keepalive=2), connecting(there))
     yield place
     await asyncio.gather(*(outlet.stop(1) for outlet in place.made))
 
@@ -183,7 +132,7 @@ async def test_who_shows_a_wrong_password_is_refused_until_it_is_right(kind: str
         broker.configure("allow_anonymous true", f"allow_anonymous false\npassword_file {passwords}")
         broker.kill()
         broker.start()
-        ear, connect = Ear(), connect_to(broker, kind, Login("pump", "a-right-one"))
+        ear, connect = Ear(), connecting(Broker("127.0.0.1", broker.port), kind, lambda _: Login("pump", "a-right-one"))
         device = connect(Line("pump-1", []), ear)
         device.start()
         await until(lambda: device.up, "that it is let in")
@@ -199,7 +148,7 @@ async def test_who_shows_a_wrong_password_is_refused_until_it_is_right(kind: str
 async def test_thousands_of_devices_have_their_own_connections(count: int, tmp_path: Path) -> None:
     allow_connections(count)
     with mosquitto_broker(tmp_path) as broker:
-        ear, connect = Ear(), connect_to(broker, "native")
+        ear, connect = Ear(), connecting(Broker("127.0.0.1", broker.port))
         devices = [connect(Line(f"pump-{n}", []), ear) for n in range(count)]
         for device in devices:
             device.start()

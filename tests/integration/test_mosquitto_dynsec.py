@@ -1,50 +1,23 @@
 """Devices' credentials on Mosquitto, by its dynamic-security plugin."""
 
 import asyncio
-import contextlib
-import getpass
-import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from devices_api.credentials.dynsec import PLUGIN
-from tests.conftest import Server, free_port, need
+from tests.conftest import Server
+from tests.integration.dynsec_broker import ADMIN_PASSWORD, api, dynsec_broker
 from tests.integration.mqtt_devices import connected, lets_in
-from tests.integration.registry_service import Service, running, until
-from tests.integration.snippets import snippet
-
-ADMIN_PASSWORD = "a-password-for-the-plugin"
+from tests.integration.registry_service import Service, until
 
 
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[Server]:
-    """Give Mosquitto with the plugin as README.md sets it up."""
-    program, control = need("mosquitto", "mosquitto"), need("mosquitto_ctrl", "mosquitto")
-    (plugin,) = Path("/usr/lib").glob("*/mosquitto_dynamic_security.so")
-    kept, config, port = tmp_path / "dynsec.json", tmp_path / "mosquitto.conf", free_port()
-    subprocess.run([control, "dynsec", "init", str(kept), "admin", ADMIN_PASSWORD], check=True, capture_output=True)
-    places = {
-        "1883": str(port),
-        "/usr/lib/x86_64-linux-gnu/mosquitto_dynamic_security.so": str(plugin),
-        "/var/lib/mosquitto/dynsec.json": str(kept),
-    }
-    config.write_text(f"{snippet('mosquitto.conf', places)}user {getpass.getuser()}\n")
-    server = Server([program, "-c", str(config)], port)
-    server.start()
-    yield server
-    server.kill()
-
-
-@contextlib.asynccontextmanager
-async def api(stream: Server, mosquitto: Server, directory: Path) -> AsyncIterator[Service]:
-    given = {"mqtt_host": "127.0.0.1", "mqtt_port": mosquitto.port, "mqtt_username": "admin"}
-    plugin = {"dynsec_username": "admin", "dynsec_password": ADMIN_PASSWORD, "mqtt_password": ADMIN_PASSWORD}
-    async with running(stream, directory, **given, **plugin) as service:
-        await service.ready()
-        yield service
+    with dynsec_broker(tmp_path) as server:
+        yield server
 
 
 async def make(service: Service, device: str, **body: Any) -> dict[str, str]:  # noqa: ANN401 - any field
