@@ -20,6 +20,10 @@ class _OfConnections(Schedule):
             raise ValueError(f"{self.kind}: it needs length")
         return self
 
+    def concerns(self, target: Target) -> bool:
+        """Whether devices like these have connections: those behind a gateway have not."""
+        return target.devices[0].via == target.devices[0].number
+
     def fit(self, target: Target) -> Self:
         """Raise ValueError where devices share connections."""
         if not target.own:

@@ -59,6 +59,16 @@ class Schedule(BaseModel):
             raise ValueError(f"{self.kind}: length has to be below every")
         return self
 
+    def stretched(self, factor: float) -> Self:
+        """Give it with its times stretched or cut."""
+        times = {name: getattr(self, name) for name in ("begin", "until", "every", "length")}
+        return self.model_copy(update={name: time and time * factor for name, time in times.items()})
+
+    def concerns(self, target: Target) -> bool:
+        """Whether it is about devices like these, of a gateway and of those behind it."""
+        del target
+        return True
+
     def fit(self, target: Target) -> Self:
         """Give it as devices like these have it. Raises ValueError if they cannot."""
         del target

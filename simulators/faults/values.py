@@ -11,7 +11,7 @@ from simulators.faults import dialects
 from simulators.faults.injector import Draft
 from simulators.faults.messages import messages, token
 from simulators.faults.payloads import void
-from simulators.faults.schedule import Family, Hit, Lasting, OfReadings
+from simulators.faults.schedule import Family, Hit, Lasting, OfReadings, Schedule
 from simulators.faults.target import Target
 from simulators.formats.wire import Encoded
 from simulators.plan.batch import Batch, Expect
@@ -20,12 +20,26 @@ _HOUR = 3_600_000_000_000
 _DECIMALS = 4
 
 
-class Stuck(Lasting):
-    """A sensor says what it said when this began. `metric`: which one; none: all that are numbers."""
+class _OfNumbers(Schedule):
+    """`metric`: which one; none: the first number of the model."""
 
     family: ClassVar[Family] = "values"
-    kind: Literal["stuck"]
     metric: str = ""
+
+    def concerns(self, target: Target) -> bool:
+        """Whether devices like these measure it."""
+        numbers = [name for name, metric in target.model.metrics.items() if metric.type == "number"]
+        return self.metric in numbers if self.metric else bool(numbers)
+
+    def fit(self, target: Target) -> Self:
+        """Choose the metric. Raises ValueError for one that the devices do not send."""
+        return self.model_copy(update={"metric": target.metric(self.metric, self.kind)})
+
+
+class Stuck(_OfNumbers, Lasting):
+    """A sensor says what it said when this began. `metric`: which one; none: all that are numbers."""
+
+    kind: Literal["stuck"]
 
     def fit(self, target: Target) -> Self:
         """Raise ValueError for a metric that the devices do not send."""
@@ -44,18 +58,12 @@ class Stuck(Lasting):
                     column[row] = value
 
 
-class Spike(OfReadings):
+class Spike(_OfNumbers, OfReadings):
     """A number is off by `amount`. `profile`: the devices' profile does not allow such numbers; ingest rejects it."""
 
-    family: ClassVar[Family] = "values"
     kind: Literal["spike"]
-    metric: str = ""
     amount: float = Field(default=1000.0, allow_inf_nan=False)
     profile: bool = False
-
-    def fit(self, target: Target) -> Self:
-        """Choose the metric. Raises ValueError for one that the devices do not send."""
-        return self.model_copy(update={"metric": target.metric(self.metric, self.kind)})
 
     def before(self, hit: Hit) -> None:
         """Add the amount."""
@@ -73,17 +81,11 @@ class Spike(OfReadings):
             spoilt(rows, draft, encoded, batch)
 
 
-class Drift(Lasting):
+class Drift(_OfNumbers, Lasting):
     """A number is off by ever more: `amount` an hour."""
 
-    family: ClassVar[Family] = "values"
     kind: Literal["drift"]
-    metric: str = ""
     amount: float = Field(allow_inf_nan=False)
-
-    def fit(self, target: Target) -> Self:
-        """Choose the metric. Raises ValueError for one that the devices do not send."""
-        return self.model_copy(update={"metric": target.metric(self.metric, self.kind)})
 
     def before(self, hit: Hit) -> None:
         """Add what has come together since it began."""
@@ -94,18 +96,16 @@ class Drift(Lasting):
                 column[row] = round(value + self.amount * (hit.draft.due[row] - started) / _HOUR, _DECIMALS)
 
 
-class NotANumber(OfReadings):
+class NotANumber(_OfNumbers, OfReadings):
     """A number is NaN or infinite, as the format writes that: it alone is rejected, and its neighbours are stored."""
 
-    family: ClassVar[Family] = "values"
     kind: Literal["nan"]
-    metric: str = ""
     values: list[Literal["nan", "inf", "-inf"]] = Field(default=["nan", "inf", "-inf"], min_length=1)
 
     def fit(self, target: Target) -> Self:
         """Choose metric and values. Raises ValueError where the devices do not send, or the format cannot say them."""
         values = dialects.possible(self.kind, self.values, target)
-        return self.model_copy(update={"metric": target.metric(self.metric, self.kind), "values": values})
+        return super().fit(target).model_copy(update={"values": values})
 
     def before(self, hit: Hit) -> None:
         """Put it in place of the number."""
@@ -122,18 +122,16 @@ class NotANumber(OfReadings):
         spoilt(rows, draft, encoded, batch)
 
 
-class WrongType(OfReadings):
+class WrongType(_OfNumbers, OfReadings):
     """A number is text. `profile`: the devices' profile says number, and ingest rejects it; else text is stored."""
 
-    family: ClassVar[Family] = "values"
     kind: Literal["wrong_type"]
-    metric: str = ""
     profile: bool = True
 
     def fit(self, target: Target) -> Self:
         """Choose the metric. Raises ValueError for one that the devices do not send."""
         dialects.dialect(target)
-        return self.model_copy(update={"metric": target.metric(self.metric, self.kind)})
+        return super().fit(target)
 
     def before(self, hit: Hit) -> None:
         """Put text in place of the number."""

@@ -38,10 +38,11 @@ class Blueprint:
                 first=spec.first,
                 prefix=spec.prefix,
                 connections=None if spec.connections == "own" else spec.connections,
+                faults=spec.faults,
             )
             for spec in scenario.fleet
         ]
-        self.parts = parts_of(groups)
+        self.parts = parts_of(groups, scenario.seed)
         self.plan = Plan(scenario.seed, self.parts, Load(scenario.phases))
         self.lines = lines_of(groups, self.parts)
 

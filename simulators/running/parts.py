@@ -1,10 +1,11 @@
 """The parts of a fleet as the plan takes them, from how a scenario describes them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simulators.connections.outlet import Line
-from simulators.faults.injector import Injector
+from simulators.faults.inject import Fault, Faults
+from simulators.faults.target import Target
 from simulators.formats.wire import Format
 from simulators.models.model import Model
 from simulators.plan.devices import Device
@@ -31,11 +32,14 @@ class Group:
     first: int = 0
     prefix: str = ""
     connections: int | None = None
-    injector: Injector | None = None
+    faults: Sequence[Fault] = ()
 
 
-def parts_of(groups: Sequence[Group]) -> list[Part]:
-    """Make the parts of a fleet. Those that are behind gateways are parts of their own, after their gateways'."""
+def parts_of(groups: Sequence[Group], seed: int) -> list[Part]:
+    """Make the parts of a fleet. Those that are behind gateways are parts of their own, after their gateways'.
+
+    Raises ValueError for a fault that nobody can have.
+    """
     found: list[Part] = []
     for group in groups:
         base = len(found) * _NUMBERS + group.first
@@ -43,7 +47,7 @@ def parts_of(groups: Sequence[Group]) -> list[Part]:
         gateways = [
             Device(base + n, f"{prefix}-{group.first + n + 1:03d}", len(found), base + n) for n in range(group.count)
         ]
-        found.append(Part(group.model, group.format, gateways, group.rate, group.injector))
+        found.append(Part(group.model, group.format, gateways, group.rate))
         children = group.model.children
         if children is not None:
             base = len(found) * _NUMBERS + group.first * children.count
@@ -57,7 +61,23 @@ def parts_of(groups: Sequence[Group]) -> list[Part]:
                 for n, gateway in enumerate(gateways)
                 for k in range(children.count)
             ]
-            found.append(Part(children.model, group.format, behind, group.rate, group.injector))
+            found.append(Part(children.model, group.format, behind, group.rate))
+        if group.faults:
+            count = 1 if children is None else 2
+            found[-count:] = _with_faults(group, found[-count:], seed)
+    return found
+
+
+def _with_faults(group: Group, parts: Sequence[Part], seed: int) -> list[Part]:
+    """Give the parts of a group their faults; one that is not about gateways is about what is behind them."""
+    targets = [
+        Target(seed, part.model, part.format, part.devices, own=group.connections is None and at == 0)
+        for at, part in enumerate(parts)
+    ]
+    found = []
+    for part, target in zip(parts, targets, strict=True):
+        faults = [fault for fault in group.faults if fault.concerns(target) or not any(map(fault.concerns, targets))]
+        found.append(replace(part, injector=Faults(faults, target)))
     return found
 
 

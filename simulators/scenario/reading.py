@@ -1,10 +1,10 @@
 """Reading scenarios: the shipped ones by their names, others by their paths."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -84,13 +84,19 @@ def _key(loc: Sequence[int | str]) -> str:
 def _allowed(loc: Sequence[int | str]) -> list[str]:
     """Give the keys that are allowed beside the one at `loc`."""
     model: type[BaseModel] = Scenario
+    choices: list[type[BaseModel]] = []
     for step in loc[:-1]:
         if isinstance(step, str) and step in model.model_fields:
-            model = _inner(model.model_fields[step].annotation)
+            choices = list(_inner(model.model_fields[step].annotation))
+        elif isinstance(step, str):  # the kind of a fault
+            choices = [one for one in choices if step in get_args(one.model_fields["kind"].annotation)]
+        model = choices[0] if choices else model
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _inner(annotation: Any) -> type[BaseModel]:  # noqa: ANN401 - whatever pydantic was given
-    """Find the table's model in `list[Model]` or `Model | None`."""
-    choices = [annotation, *getattr(annotation, "__args__", ())]
-    return next(choice for choice in choices if isinstance(choice, type) and issubclass(choice, BaseModel))
+def _inner(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - whatever pydantic was given
+    """Give the models in `list[Model]`, `Model | None` and the like."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _inner(part)

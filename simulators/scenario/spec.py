@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from simulators.faults.inject import Fault
 from simulators.plan import load
 from simulators.scenario import expectations, failures
 from simulators.scenario.expectations import Expectation
@@ -39,7 +40,7 @@ class Fleet(_Strict):
     connections: Literal["own"] | Annotated[int, Field(ge=1, le=1000)] = "own"
     client: Literal["native", "paho"] = "native"
     credentials: Literal["none", "registry", "provisioned"] = "none"
-    faults: list[dict[str, Any]] = Field(default=[], max_length=100)
+    faults: list[Fault] = Field(default=[], max_length=100)
 
 
 class Phase(_Strict):
@@ -196,7 +197,8 @@ class Scenario(_Strict):
         factor = seconds / self.seconds if self.seconds else 1.0
         phases = [_update(phase, seconds=(phase.seconds or seconds) * factor) for phase in self.phase]
         failing = [_update(one, at=one.at * factor, lasts=one.lasts and one.lasts * factor) for one in self.failure]
-        return _update(self, phase=phases, failure=failing)
+        fleet = [_update(part, faults=[fault.stretched(factor) for fault in part.faults]) for part in self.fleet]
+        return _update(self, phase=phases, failure=failing, fleet=fleet)
 
     def scaled(self, factor: float) -> Self:
         """Give the same scenario with so many times as many devices, at least one of each part."""

@@ -66,3 +66,31 @@ def test_a_model_or_format_that_is_not_there_is_said_in_one_line() -> None:
         Blueprint(build({"name": "x", "fleet": [part], "phase": [{"seconds": 1}]}, "a test"))
     with pytest.raises(ValueError, match="no format 'morse'"):
         Blueprint(build({"name": "x", "fleet": [part | {"model": "pump", "format": "morse"}], "phase": [{}]}, "t"))
+
+
+def test_faults_are_of_those_whom_they_concern() -> None:
+    faults = [
+        {"kind": "spike", "rate": 1, "metric": "cpu"},
+        {"kind": "reconnect_storm", "from": 1},
+        {"kind": "duplicate", "rate": 0.5},
+    ]
+    part = {"model": "gateway", "devices": 3, "faults": faults}
+    blueprint = Blueprint(build({"name": "x", "fleet": [part], "phase": [{"seconds": 3}]}, "a test"))
+    gateway, behind = blueprint.parts
+    assert gateway.injector is not None
+    assert behind.injector is not None
+    assert len(gateway.injector.acts(0, 0, 2 * 10**9)) == 3
+    assert behind.injector.acts(0, 0, 2 * 10**9) == []
+    names: dict[int, set[str]] = {0: set(), 1: set()}
+    parts = {device.number: device.part for part in blueprint.parts for device in part.devices}
+    for batches in blueprint.plan.slices(BEGAN, 1.0):
+        for batch in batches:
+            for device, name in zip(batch.devices, batch.faults, strict=True):
+                names[parts[device]].add(name)
+    assert names == {0: {"spike"}, 1: {"", "duplicate"}}
+
+
+def test_a_fault_that_devices_cannot_have_is_said() -> None:
+    part = {"model": "pump", "devices": 1, "faults": [{"kind": "drift", "amount": 1, "metric": "colour"}]}
+    with pytest.raises(ValueError, match="drift: 'colour' is no number of model pump in format json"):
+        Blueprint(build({"name": "x", "fleet": [part], "phase": [{"seconds": 3}]}, "a test"))

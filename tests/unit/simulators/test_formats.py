@@ -255,7 +255,7 @@ def test_a_convention_with_words_of_its_own_refuses_a_model_that_it_has_none_for
 def test_the_shipped_models_are_stored_as_planned(name: str) -> None:
     carried = 0
     for shape in map(model, shipped()):
-        parts = parts_of([Group(shape, format_named(name), 2, 0.25)])
+        parts = parts_of([Group(shape, format_named(name), 2, 0.25)], 5)
         try:
             plan = Plan(5, parts, Load([Phase(8.0)]))
         except ValueError:

@@ -26,7 +26,7 @@ model = "environment"
 devices = 10
 format = "tasmota"
 prefix = "hall"
-faults = [{ kind = "spike", share = 0.01 }]
+faults = [{ kind = "spike", rate = 0.01, from = 10, until = "1 min" }]
 
 [[phase]]
 name = "ramp"
@@ -96,6 +96,7 @@ def test_a_scenario_is_shortened_and_shrunk_as_a_whole(tmp_path: Path) -> None:
     assert [phase.seconds for phase in short.phase] == [6.0, 3.0]
     assert [(failure.at, failure.lasts) for failure in short.failure] == [(3.0, 2.0), (7.0, None)]
     assert [part.devices for part in short.fleet] == [4, 1]
+    assert [(fault.begin, fault.until) for fault in short.fleet[1].faults] == [(1.0, 6.0)]
 
 
 def test_the_last_phase_may_be_without_end() -> None:
@@ -116,6 +117,14 @@ def test_the_last_phase_may_be_without_end() -> None:
         (
             {"fleet": [{"model": "pump", "devices": 1, "colour": "red"}]},
             "bad.toml: fleet 1, colour: there is no such key; there are model, devices, format",
+        ),
+        (
+            {"fleet": [{"model": "pump", "devices": 1, "faults": [{"kind": "spike", "share": 0.1, "rate": 0.2}]}]},
+            "bad.toml: fleet 1, faults 1, spike, share: there is no such key; there are ",
+        ),
+        (
+            {"fleet": [{"model": "pump", "devices": 1, "faults": [{"kind": "offline"}]}]},
+            "bad.toml: fleet 1, faults 1, offline: offline: it needs length",
         ),
         (
             {"phase": [{"seconds": 5}, {"seconds": "5 parsecs"}]},
