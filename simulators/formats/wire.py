@@ -71,7 +71,7 @@ class Format(Protocol):
 
     name: str
     session: bool
-    """Whether `stamp` has to see every message when it is sent."""
+    """Whether `stamp` has to see every message when it is sent, but for those that are to be rejected."""
 
     def stored(self, device: Device, metrics: Mapping[str, Metric]) -> Stored:
         """Say what the pipeline is to store. Raises ValueError for a model that the format cannot carry at all."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from simulators.connections.outlet import Outgoing, Outlet
 from simulators.faults.injector import Act
 from simulators.metrics import Metrics
-from simulators.plan.batch import Batch
+from simulators.plan.batch import Batch, Expect
 from simulators.plan.devices import Device
 from simulators.plan.plan import Part, Plan
 from simulators.running.progress import Progress
@@ -49,6 +49,9 @@ class Sender:
         self._devices: dict[Outlet, list[tuple[Part, list[Device]]]] = {}
         self._parts = {device.number: (part, device) for part in plan.parts for device in part.devices}
         self._stamped = {number for number, (part, _) in self._parts.items() if part.format.session}
+        self._unstamped: set[int] = set()
+        """Messages that are to be rejected: sent as the ledger has them, so that their dead letters are known by it."""
+
         self._parked: dict[Outlet, list[tuple[Outgoing, int]]] = {}
         self._greetings: set[int] = set()
         self._greeted: set[Outlet] = set()
@@ -117,6 +120,10 @@ class Sender:
         for batch in batches:
             if self._ledger is not None:
                 self._ledger.batch(batch)
+            if self._stamped.intersection(batch.devices):
+                self._unstamped.update(
+                    batch.first + place for place, expect in enumerate(batch.expects) if expect is not Expect.STORED
+                )
             self.progress.planned += len(batch)
             faulty = len(batch) - batch.faults.count("")
             self.progress.faulty += faulty
@@ -168,6 +175,9 @@ class Sender:
     def _stamp(self, message: Outgoing, device: int) -> Outgoing:
         part, who = self._parts[device]
         number, topic, payload, flags = message
+        if number in self._unstamped:
+            self._unstamped.discard(number)
+            return message
         return number, topic, part.format.stamp(who, payload), flags
 
     def _perform(self, now: int) -> None:

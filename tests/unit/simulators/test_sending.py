@@ -6,7 +6,8 @@ from simulators.faults.injector import Act, Draft
 from simulators.formats.json import Json
 from simulators.formats.wire import Encoded
 from simulators.metrics import Metrics
-from simulators.plan.batch import Batch
+from simulators.plan.batch import Batch, Expect
+from simulators.plan.devices import Device
 from simulators.plan.load import SECOND, Load, Phase
 from simulators.plan.plan import Part, Plan
 from simulators.running.sender import Sender
@@ -31,10 +32,32 @@ class Late:
         return []
 
 
+class Spoilt(Late):
+    """Has every third reading rejected."""
+
+    def after(self, draft: Draft, encoded: Encoded, batch: Batch) -> None:
+        del draft, encoded
+        batch.expects[::3] = [Expect.REJECTED] * len(batch.expects[::3])
+
+    def acts(self, began: int, start: int, end: int) -> list[Act]:
+        del began, start, end
+        return []
+
+
+class Stamped(Json):
+    """Puts a mark behind what it sends."""
+
+    session = True
+
+    def stamp(self, device: Device, payload: bytes) -> bytes:
+        del device
+        return payload + b"!"
+
+
 class World:
-    def __init__(self, injector: Late | None = None, seconds: float = 1.0) -> None:
+    def __init__(self, injector: Late | None = None, seconds: float = 1.0, spoken: Json | None = None) -> None:
         self.clock, self.kept = Clock(), Kept()
-        plan = Plan(1, [Part(Numbers(), Json(), devices(4), 5.0, injector)], Load([Phase(seconds)]))
+        plan = Plan(1, [Part(Numbers(), spoken or Json(), devices(4), 5.0, injector)], Load([Phase(seconds)]))
         self.sender = Sender(plan=plan, ledger=self.kept, metrics=Metrics(), now=self.clock.now, rest=self.clock.rest)
         self.wires = [Wire(self.sender, self.clock) for _ in range(2)]
         self.sender.use({n: self.wires[n % 2] for n in range(4)})
@@ -78,6 +101,19 @@ async def test_a_message_that_is_delayed_keeps_its_time_and_leaves_later() -> No
     sent = [m[2] for m in world.wires[0].given if b"n-000/telemetry" in m[1]]
     times = [int(payload[6:25]) for payload in sent]
     assert times[-1] == sorted(times)[1]  # the second has become the last
+
+
+async def test_what_is_to_be_rejected_is_sent_as_the_ledger_has_it_and_all_else_is_stamped() -> None:
+    world = World(Spoilt(), spoken=Stamped())
+    await world.run()
+    rejected = {
+        batch.payloads[place]
+        for batch in world.kept.batches
+        for place, expect in enumerate(batch.expects)
+        if expect is Expect.REJECTED
+    }
+    assert len(rejected) in range(5, 20)
+    assert {payload for payload in world.readings() if not payload.endswith(b"!")} == rejected
 
 
 async def test_a_device_that_flaps_says_that_it_is_away_and_back_and_one_whose_connection_drops_does_not() -> None:

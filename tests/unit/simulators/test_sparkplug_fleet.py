@@ -114,6 +114,18 @@ def test_after_a_message_is_lost_the_rebirth_that_is_asked_for_makes_aliases_goo
             assert not one.requests
 
 
+def test_a_message_without_a_number_is_translated_and_leaves_the_session_as_it_is() -> None:
+    fleet = Fleet()
+    for batch in fleet.births(list(fleet.devices.values())):
+        fleet.take(fleet.stamped(batch))
+    bare = [(batch.topics[0].decode(), batch.payloads[0]) for batch in fleet.data()]
+    numbered = [message for batch in fleet.data() for message in fleet.stamped(batch)]
+    for decoded in fleet.take([*bare, *numbered]):
+        assert decoded.readings
+        assert decoded.problems is None
+        assert not decoded.requests
+
+
 def test_a_command_that_asks_for_no_rebirth_is_none() -> None:
     device_format, topic = Sparkplug(), "spBv1.0/fleet/NCMD/edge-10"
     assert not device_format.asks(GATEWAY, topic, b"")
