@@ -7,6 +7,7 @@ from contracts import topics
 from simulators.formats.plain import Plain, said
 from simulators.formats.texts import iso, joined, objects
 from simulators.formats.wire import Encoded, Rows, Stored, Will
+from simulators.formats.words import without
 from simulators.models.model import Metric
 from simulators.plan.devices import Device
 
@@ -67,8 +68,12 @@ class FlatJson(Json):
     name = "json-flat"
     resolution = _MS
 
+    def stored(self, device: Device, metrics: Mapping[str, Metric]) -> Stored:
+        """Store everything as it is, but a metric that is called `ts`."""
+        return super().stored(device, without(metrics, {"ts"}))
+
     def _payloads(self, rows: Rows) -> list[bytes]:
-        found = objects(rows.columns, len(rows.devices))
+        found = objects(without(rows.columns, {"ts"}), len(rows.devices))
         return [
             values if ts is None else joined(b'"ts":%d' % (ts // _MS), values)
             for ts, values in zip(rows.ts, found, strict=True)

@@ -125,7 +125,7 @@ def _identity(ts: int | None, number: int) -> bytes:
 
 
 def _number(number: int) -> int:
-    return 0x5E000000 | number
+    return 0x80000000 | number
 
 
 def _node(number: int) -> str:

@@ -15,9 +15,7 @@ _POSITION = ("lat", "lon")
 _WORDS = Words(
     "OwnTracks",
     {
-        "lat": ("lat", "deg"),
         "latitude": ("lat", "deg"),
-        "lon": ("lon", "deg"),
         "longitude": ("lon", "deg"),
         "accuracy": ("acc", "m"),
         "altitude": ("alt", "m"),

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from simulators.formats.announcing import Announcing
 from simulators.formats.texts import joined, objects
 from simulators.formats.wire import Encoded, Rows, Stored
+from simulators.formats.words import without
 from simulators.models.model import Metric
 from simulators.plan.devices import Device
 
 _COMPONENT = "sensor:0"
 _MS = 1_000_000
+_MEANT_OTHERWISE = {"id", "mac", "errors", "ts", "time", "unixtime", "by_minute", "minute_ts"}
 
 
 class Shelly(Announcing):
@@ -25,11 +27,13 @@ class Shelly(Announcing):
 
     def stored(self, device: Device, metrics: Mapping[str, Metric]) -> Stored:
         """Store the component's fields; times have three decimals of a second."""
-        return Stored(device.id, {metric: f"{_COMPONENT}.{metric}" for metric in metrics}, _MS)
+        return Stored(
+            device.id, {metric: f"{_COMPONENT}.{metric}" for metric in without(metrics, _MEANT_OTHERWISE)}, _MS
+        )
 
     def encode(self, rows: Rows) -> Encoded:
         """Write readings."""
-        found = objects(rows.columns, len(rows.devices))
+        found = objects(without(rows.columns, _MEANT_OTHERWISE), len(rows.devices))
         return Encoded(
             [f"{device.id}/events/rpc".encode() for device in rows.devices],
             [

@@ -14,6 +14,8 @@ from simulators.formats.wire import Encoded, Rows, Stored
 from simulators.models.model import Metric
 from simulators.plan.devices import Device
 
+_MEANT_OTHERWISE = {"state", "min", "max", "step", "supported_features"}
+
 
 class Statestream(Plain):
     """Each value is stored when it arrives."""
@@ -55,7 +57,7 @@ def _fields(metrics: Mapping[str, Metric]) -> dict[str, str]:
     return {
         name: "state" if name == first else name
         for name, metric in metrics.items()
-        if name == first or (metric.type == "number" and name != "state")
+        if name == first or (metric.type == "number" and name not in _MEANT_OTHERWISE)
     }
 
 

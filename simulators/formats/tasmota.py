@@ -9,12 +9,15 @@ from functools import lru_cache
 from simulators.formats.plain import Plain, said
 from simulators.formats.texts import iso, objects
 from simulators.formats.wire import Encoded, Rows, Stored, Will
+from simulators.formats.words import without
 from simulators.models.model import Metric
 from simulators.plan.devices import Device
 from simulators.plan.load import SECOND
 
 _SENSOR = "Sensor"
 _ONLINE, _OFFLINE = b"Online", b"Offline"
+
+_MEANT_OTHERWISE = {"id", "time", "total_start_time", "temp_unit", "pressure_unit", "speed_unit"}
 
 
 class Tasmota(Plain):
@@ -24,11 +27,13 @@ class Tasmota(Plain):
 
     def stored(self, device: Device, metrics: Mapping[str, Metric]) -> Stored:
         """Store what the sensor says."""
-        return Stored(device.id, {metric: f"{_SENSOR}.{_camel(metric)}" for metric in metrics}, SECOND)
+        return Stored(
+            device.id, {metric: f"{_SENSOR}.{_camel(metric)}" for metric in without(metrics, _MEANT_OTHERWISE)}, SECOND
+        )
 
     def encode(self, rows: Rows) -> Encoded:
         """Write readings."""
-        columns = {_camel(metric): column for metric, column in rows.columns.items()}
+        columns = {_camel(metric): column for metric, column in without(rows.columns, _MEANT_OTHERWISE).items()}
         units = b',"TempUnit":"C"' if any(metric.unit == "degC" for metric in rows.metrics.values()) else b""
         return Encoded(
             [_topic(device.id, "SENSOR") for device in rows.devices],

@@ -12,9 +12,7 @@ from simulators.plan.devices import Device
 _WORDS = Words(
     "TeslaMate",
     {
-        "lat": ("latitude", "deg"),
         "latitude": ("latitude", "deg"),
-        "lon": ("longitude", "deg"),
         "longitude": ("longitude", "deg"),
         "altitude": ("elevation", "m"),
         "speed": ("speed", "km/h"),

@@ -6,8 +6,14 @@ from simulators.formats.plain import Plain, said
 from simulators.formats.singly import singly
 from simulators.formats.texts import written
 from simulators.formats.wire import Encoded, Rows, Stored, Will
+from simulators.formats.words import without
 from simulators.models.model import Metric
 from simulators.plan.devices import Device
+
+_MEANT_OTHERWISE = (
+    {"product_id", "product_name", "custom_name", "firmware_version", "hardware_version", "serial"}
+    | {"device_instance", "mgmt"}
+)  # fmt: skip
 
 
 class Victron(Plain):
@@ -17,13 +23,17 @@ class Victron(Plain):
 
     def stored(self, device: Device, metrics: Mapping[str, Metric]) -> Stored:
         """Store each path of the portal's one service."""
-        return Stored(f"{device.id}:system:0", {metric: _path(metric) for metric in metrics}, resolution=0)
+        return Stored(
+            f"{device.id}:system:0",
+            {metric: _path(metric) for metric in without(metrics, _MEANT_OTHERWISE)},
+            resolution=0,
+        )
 
     def encode(self, rows: Rows) -> Encoded:
         """Write readings."""
         texts = {
             metric: (_path(metric).encode(), [text and b'{"value":%b}' % text for text in written(column)])
-            for metric, column in rows.columns.items()
+            for metric, column in without(rows.columns, _MEANT_OTHERWISE).items()
         }
         return singly(rows.devices, lambda device: f"N/{device.id}/system/0/".encode(), texts)
 

@@ -1,15 +1,23 @@
-"""Conventions with a fixed vocabulary: which of a model's metrics they have a word for."""
+"""Which of a model's metrics a convention has a word for, or no other meaning."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from contracts.units import canonical
 from simulators.models.model import Metric
 
+T = TypeVar("T")
+
+
+def without(by_metric: Mapping[str, T], meant_otherwise: Collection[str]) -> dict[str, T]:
+    """Leave out metrics whose names mean something else in a convention."""
+    return {metric: found for metric, found in by_metric.items() if metric not in meant_otherwise}
+
 
 @dataclass(frozen=True)
 class Words:
-    """`words` gives for a model's metric the convention's own word and its unit there, empty where it has none."""
+    """A fixed vocabulary: for a model's metric the convention's own word and its unit there, empty for none."""
 
     convention: str
     words: Mapping[str, tuple[str, str]]

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from simulators.formats.plain import Plain, said
 from simulators.formats.texts import joined, objects
 from simulators.formats.wire import Encoded, Rows, Stored
+from simulators.formats.words import without
 from simulators.models.model import Metric
 from simulators.plan.devices import Device
 
@@ -19,6 +20,8 @@ _MOST_LISTED = 1_000
 
 _KINDS = {"boolean": "binary", "text": "text", "number": "numeric"}
 
+_MEANT_OTHERWISE = {"last_seen", "update", "update_available", "device"}
+
 
 class Zigbee2Mqtt(Plain):
     """`bridge/devices` lists those whose connection is new, and what they measure; `availability` says `online`."""
@@ -27,11 +30,11 @@ class Zigbee2Mqtt(Plain):
 
     def stored(self, device: Device, metrics: Mapping[str, Metric]) -> Stored:
         """Store everything under the device's address."""
-        return Stored(_address(device), {metric: metric for metric in metrics}, _MS)
+        return Stored(_address(device), {metric: metric for metric in without(metrics, _MEANT_OTHERWISE)}, _MS)
 
     def encode(self, rows: Rows) -> Encoded:
         """Write readings."""
-        found = objects(rows.columns, len(rows.devices))
+        found = objects(without(rows.columns, _MEANT_OTHERWISE), len(rows.devices))
         return Encoded(
             [b"zigbee2mqtt/" + _address(device).encode() for device in rows.devices],
             [

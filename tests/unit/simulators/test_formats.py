@@ -42,7 +42,7 @@ class Fake:
     prefix = "fake"
     children: Children | None = None
 
-    def __init__(self, name: str, **types: str) -> None:
+    def __init__(self, name: str, /, **types: str) -> None:
         self.name = name
         self.metrics: Mapping[str, Metric] = {metric: Metric(kind) for metric, kind in types.items()}  # type: ignore[arg-type]  # they are
 
@@ -85,6 +85,16 @@ MODELS: list[Model] = [
     model("environment"),
     model("vehicle"),
 ]
+
+MEANT_OTHERWISE = [
+    "id", "type", "time", "set", "info", "min", "max", "status", "state", "name", "model", "ts", "mac", "unit",
+    "errors", "gateway", "packet", "serial", "device", "values", "value", "update", "action", "command", "config",
+    "error", "timestamp", "channel", "frequency", "rssi", "snr", "online", "location", "firmware", "settings",
+    "product_name", "firmware_version", "device_instance", "friendly_name", "last_seen", "tst", "sequence",
+    "sequence_num", "temp_unit", "announce",
+]  # fmt: skip
+ODD_NAMES = Fake("odd names", **dict.fromkeys(MEANT_OTHERWISE, "number"))
+"""A model whose metrics have names that some conventions use for something else."""
 
 
 class Gaps:
@@ -192,6 +202,15 @@ def test_what_a_format_writes_is_stored_exactly_as_planned(name: str, model: Mod
     for batch in batches:
         pipeline.take(batch)
     assert sum(len(batch.blocks) for batch in batches) > 0
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if carries(name, ODD_NAMES)])
+def test_a_metric_whose_name_means_something_else_is_carried_or_left_out(name: str) -> None:
+    plan, part = fleet(name, ODD_NAMES)
+    pipeline = Pipeline(plan, part)
+    for batch in sent(plan, part):
+        pipeline.take(batch)
+    assert len(plan.stored(part.devices[0].number).metrics) > len(MEANT_OTHERWISE) // 2
 
 
 @pytest.mark.parametrize(("name", "model"), CARRIED)
