@@ -15,9 +15,11 @@ from deploy.local.ports import PortInUseError
 from deploy.local.stack import STORE_TOKEN, Options, Stack, StackError
 from ingest.cli import decode
 from simulators.cli import simulate
+from simulators.truth.command import verify
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(simulate)
+app.command()(verify)
 app.command()(decode)
 app.add_typer(devices.app, name="devices")
 app.add_typer(telemetry.app, name="telemetry")

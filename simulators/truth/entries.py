@@ -92,12 +92,12 @@ class Moments(msgspec.Struct, array_like=True, frozen=True):
 
 def run_frame(run: Run) -> bytes:
     """Write how a run begins."""
-    return frame(Kind.RUN, len(run.devices), _encode(run))
+    return frame(Kind.RUN, _encode(run), len(run.devices))
 
 
 def event_frame(event: Event) -> bytes:
     """Write what happened."""
-    return frame(Kind.EVENT, 1, _encode(event))
+    return frame(Kind.EVENT, _encode(event), 1)
 
 
 def moments_frame(kind: Kind, entries: Sequence[tuple[Int64s, int]]) -> bytes:
@@ -105,11 +105,11 @@ def moments_frame(kind: Kind, entries: Sequence[tuple[Int64s, int]]) -> bytes:
     numbers = np.concatenate([some for some, _ in entries])
     counts = np.fromiter((len(some) for some, _ in entries), dtype=np.int64, count=len(entries))
     ats = np.fromiter((at for _, at in entries), dtype=np.int64, count=len(entries))
-    return frame(kind, len(numbers), _encode(Moments(pack_ints(numbers), pack_ints(counts), pack_ints(ats))))
+    return frame(kind, _encode(Moments(pack_ints(numbers), pack_ints(counts), pack_ints(ats))), len(numbers))
 
 
 def batch_frame(batch: Batch) -> bytes:
-    """Write a batch; the frame's rows are its points."""
+    """Write a batch."""
     devices, intended = _ints(batch.devices), _ints(batch.intended)
     kept: dict[int, bytes] = {}
     expects = bytes(batch.expects)
@@ -131,7 +131,7 @@ def batch_frame(batch: Batch) -> bytes:
         [_block(block, devices, intended) for block in batch.blocks],
     )
     points = sum(len(block.ts) * len(block.columns) for block in batch.blocks)
-    return frame(Kind.BATCH, points, _encode(packed))
+    return frame(Kind.BATCH, _encode(packed), points, batch.first + len(batch))
 
 
 def _block(block: Block, devices: Int64s, intended: Int64s) -> PackedBlock:

@@ -18,7 +18,7 @@ from simulators.truth.keeping import LedgerError
 MAGIC = b"sensorium ledger 1\n"
 """How a file begins; the number is that of this layout."""
 
-_HEAD = Struct("<BIII")
+_HEAD = Struct("<BIQII")
 _SUM = Struct("<I")
 _MOST = 1 << 30
 _ZSTD = pa.Codec("zstd", 1)  # a third of the time of zlib's first level, and no larger: see decision 0038
@@ -35,10 +35,14 @@ class Kind(IntEnum):
 
 
 class Frame(NamedTuple):
-    """A frame that was read. `rows` is for whoever wants to know of how much it tells without reading it."""
+    """A frame that was read. `rows` and `until` tell of how much it tells, to who does not read it.
+
+    Of a batch `rows` is its points, and `until` the number after its last message.
+    """
 
     kind: int
     rows: int
+    until: int
     size: int
     packed: bytes
 
@@ -47,10 +51,10 @@ class Frame(NamedTuple):
         return bytes(_ZSTD.decompress(self.packed, self.size, asbytes=True))
 
 
-def frame(kind: Kind, rows: int, body: bytes) -> bytes:
+def frame(kind: Kind, body: bytes, rows: int, until: int = 0) -> bytes:
     """Make the bytes of a frame."""
     packed: bytes = _ZSTD.compress(body, asbytes=True)
-    head = _HEAD.pack(kind, rows, len(body), len(packed))
+    head = _HEAD.pack(kind, rows, until, len(body), len(packed))
     return head + packed + _SUM.pack(crc32(packed, crc32(head)))
 
 
@@ -76,12 +80,12 @@ class Frames:
                 head = file.read(_HEAD.size)
                 if len(head) < _HEAD.size:
                     break
-                kind, rows, size, length = _HEAD.unpack(head)
+                kind, rows, until, size, length = _HEAD.unpack(head)
                 if max(size, length) > _MOST or at + _HEAD.size + length + _SUM.size > self.end:
                     break
                 packed, check = file.read(length), file.read(_SUM.size)
                 if check != _SUM.pack(crc32(packed, crc32(head))):
                     break
                 at += _HEAD.size + length + _SUM.size
-                yield Frame(kind, rows, size, packed)
+                yield Frame(kind, rows, until, size, packed)
         self.end = at

@@ -13,7 +13,7 @@ from simulators.models.model import Int64s
 from simulators.plan.batch import ARRIVAL
 from simulators.truth.columns import unpack_ints, unpack_values
 from simulators.truth.entries import Event, Moments, PackedBatch, PackedBlock, Run
-from simulators.truth.frames import Frames, Kind
+from simulators.truth.frames import Frame, Frames, Kind
 from simulators.truth.keeping import LedgerError
 
 Column = NDArray[np.float64] | list[Value | None]
@@ -71,21 +71,27 @@ class Acked(Sent):
 Entry = Run | Entered | Sent | Acked | Event
 
 
-def read(path: Path, frames: Frames | None = None) -> Iterator[Entry]:
+def read(path: Path) -> Iterator[Entry]:
     """Give what was entered, in order; with each Run, numbers begin anew. Raises LedgerError if there is no ledger."""
-    for frame in frames if frames is not None else Frames(path):
-        try:
-            body = frame.body()
-            if frame.kind == Kind.BATCH:
-                yield unpacked(_batches(body))
-            elif frame.kind in {Kind.SENT, Kind.ACKED}:
-                yield moments(body, Sent if frame.kind == Kind.SENT else Acked)
-            elif frame.kind == Kind.RUN:
-                yield _runs(body)
-            elif frame.kind == Kind.EVENT:
-                yield _events(body)
-        except (msgspec.DecodeError, ValueError) as error:
-            raise LedgerError(f"cannot read {path} as ledger: a frame of kind {frame.kind}: {error}") from error
+    for frame in Frames(path):
+        entry = opened(path, frame)
+        if entry is not None:
+            yield entry
+
+
+def opened(path: Path, frame: Frame) -> Entry | None:
+    """Read a frame; None for a kind that is not known here. Raises LedgerError if it holds something else."""
+    try:
+        body = frame.body()
+        if frame.kind == Kind.BATCH:
+            return unpacked(_batches(body))
+        if frame.kind in {Kind.SENT, Kind.ACKED}:
+            return moments(body, Sent if frame.kind == Kind.SENT else Acked)
+        if frame.kind == Kind.RUN:
+            return _runs(body)
+        return _events(body) if frame.kind == Kind.EVENT else None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise LedgerError(f"cannot read {path} as ledger: a frame of kind {frame.kind}: {error}") from error
 
 
 def moments(body: bytes, kind: type[Sent]) -> Sent:

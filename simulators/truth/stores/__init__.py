@@ -1,0 +1,1 @@
+"""Where points are looked up: the query API, or a store itself."""
