@@ -90,6 +90,10 @@ bench-alerting: $(VENV)/dev.stamp ## What a reading costs alerting, how soon a w
 bench-api: $(VENV)/dev.stamp ## How fast devices_api answers, with 100,000 devices and 100 million points
 	@$(BIN)/python -m tests.bench.api $(ARGS)
 
+.PHONY: bench-generator
+bench-generator: $(VENV)/dev.stamp ## How many messages simulated devices send from one core, and what one costs them
+	@$(BIN)/python -m tests.bench.generator $(ARGS)
+
 .PHONY: lock
 lock: $(VENV)/dev.stamp ## Compile the lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile -q pyproject.toml --extra build --universal --generate-hashes --no-emit-index-url --no-header -o requirements.lock
