@@ -10,7 +10,6 @@ import gc
 import json
 import os
 import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -46,7 +45,6 @@ def main() -> None:
     parser.add_argument("--model", default="environment")
     parser.add_argument("--client", choices=list(CLIENTS), default="native")
     parser.add_argument("--core", type=int)
-    parser.add_argument("--profile", help="file for the figures of cProfile")
     given = parser.parse_args()
     if given.core is not None:
         os.sched_setaffinity(0, {given.core})
@@ -105,4 +103,4 @@ async def measured(given: argparse.Namespace, directory: Path) -> dict[str, floa
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -2,7 +2,8 @@
 
 The fleet is a process of its own, kept to one core, and does what it does in any run: the environment's model, JSON,
 the ledger on disk, QoS 1, an open loop. Mosquitto has another core, and nobody subscribes. A row holds where as much
-is acknowledged as is due, nothing is lost, and no message leaves later than a second after it was due. CPU is user and system time of the fleet's process, all threads, without the first three seconds.
+is acknowledged as is due, nothing is lost, and no message leaves later than a second after it was due. CPU is user and
+system time of the fleet's process, all threads, without the first three seconds.
 """
 
 import argparse
