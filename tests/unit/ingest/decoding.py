@@ -25,14 +25,19 @@ AHEAD = 300_000_000_000
 class Ingest:
     """The routing table and the decoders; what they remember stays from message to message.
 
-    `rows` come before the built-in ones, all of which are switched on. `records` is the registry.
+    `rows` come before the built-in ones, all of which are switched on; `whole` is a table in place of all these.
+    `records` is the registry.
     """
 
     def __init__(
-        self, rows: Sequence[Row] = (), records: Mapping[str, DeviceRecord] | None = None, limits: Limits | None = None
+        self,
+        rows: Sequence[Row] = (),
+        records: Mapping[str, DeviceRecord] | None = None,
+        limits: Limits | None = None,
+        whole: Sequence[Row] = (),
     ) -> None:
         self.context = Context(limits or Limits(), (records or {}).get)
-        self.routes = Routes([*rows, *(_on(row) for row in table.built_in())], AHEAD)
+        self.routes = Routes(whole or [*rows, *(_on(row) for row in table.built_in())], AHEAD)
         self.written: dict[str, bytes] = {}
 
     def decode(
