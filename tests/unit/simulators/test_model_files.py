@@ -1,11 +1,13 @@
 """Files of models: what is wrong with one is said in one line, with its key."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from simulators.models.library import model
+from simulators.models.declared import DeclaredModel
+from simulators.models.library import model, shipped
 from simulators.models.reading import SpecError, read_spec
 
 HEAD = 'name = "made"\nprefix = "made"\n'
@@ -110,6 +112,26 @@ def test_a_file_of_ones_own_is_a_model(tmp_path: Path) -> None:
     assert mine.name == "made"
     assert mine.values(1, np.array([3]), np.array([0])) == {"t": [20.0]}
     assert mine.children is None
+
+
+def test_the_example_of_the_readme_is_a_model() -> None:
+    readme = (Path(__file__).parents[3] / "simulators" / "README.md").read_text()
+    [example] = [block.partition("```")[0] for block in readme.split("```toml\n")[1:] if "[metrics." in block]
+    tank = DeclaredModel(read_spec(example, "README.md"))
+    now, day = 1_795_000_000_000_000_000, 86_400_000_000_000
+    found = tank.values(1, np.full(1000, 1), now + np.arange(1000) * day // 1000)
+    assert set(found["state"]) == {"draining", "filling"}
+    assert set(found["high"]) == {False, True}
+    assert {event.name for event in tank.events(1, np.arange(9), now, now + day)} == {"overflow"}
+
+
+def test_the_readme_says_what_each_shipped_model_has() -> None:
+    readme = (Path(__file__).parents[3] / "simulators" / "README.md").read_text()
+    for name in shipped():
+        one = model(name)
+        [row] = [line for line in readme.splitlines() if line.startswith(f"| `{name}` | `{one.prefix}-001`")]
+        cells = row.split(" | ")
+        assert [word for word in re.findall(r"[a-z_0-9]+", cells[2]) if word in one.metrics] == list(one.metrics)
 
 
 def test_a_gateway_has_children_of_another_model(tmp_path: Path) -> None:
