@@ -29,7 +29,7 @@ from simulators.running.parts import Group, lines_of, parts_of
 from simulators.truth.entries import Run
 from simulators.truth.ledger import LedgerFile
 
-WARM_UP_S = 3.0
+SEED, WARM_UP_S = 1, 3.0
 now = time.time_ns  # noqa: TID251 - as the composition root does
 CLIENTS = {"native": native.connecting, "paho": paho.connecting}
 
@@ -65,13 +65,13 @@ async def measured(given: argparse.Namespace, directory: Path) -> dict[str, floa
             connections=given.connections,
         )
     ]
-    parts = parts_of(groups)
+    parts = parts_of(groups, SEED)
     lines = [(connect, line) for _, line in lines_of(groups, parts)]
     allow_connections(len(lines))
     fleet = Fleet(
-        plan=Plan(1, parts, Load([Phase(WARM_UP_S + given.seconds)])),
+        plan=Plan(SEED, parts, Load([Phase(WARM_UP_S + given.seconds)])),
         lines=lines,
-        ledger=LedgerFile(directory / "ledger", Run(1, now(), [], []), log),
+        ledger=LedgerFile(directory / "ledger", Run(SEED, now(), [], []), log),
         metrics=Metrics(),
         now=now,
         log=log,
