@@ -40,5 +40,8 @@ def _model(name: str, folder: Path, *, child: bool) -> Model:
     if spec.children is None:
         return DeclaredModel(spec)
     if child:
-        raise SpecError(f"{path}: children: it is behind a gateway, and can be none itself")
-    return DeclaredModel(spec, _model(spec.children.model, path.parent, child=True))
+        raise SpecError(f"{path}: it is behind a gateway, and can be none itself")
+    try:
+        return DeclaredModel(spec, _model(spec.children.model, path.parent, child=True))
+    except SpecError as error:
+        raise SpecError(f"{path}: children.model: {error}") from None

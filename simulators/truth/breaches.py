@@ -86,11 +86,12 @@ class Breaches:
                 self._waiting.clear()  # numbers begin anew
 
     def _look(self, entry: Entered, points: Points, metric: str) -> None:
-        rows = np.isin(points.devices, self._numbers)
-        rows &= np.isin(entry.expects[points.messages], (Expect.STORED, Expect.PARTLY))
-        if self._condition is not None and rows.any():
-            rows &= self._condition.bad(points.columns[metric])
-        for row in np.nonzero(rows)[0].tolist():
+        column = points.columns[metric]
+        bad = np.ones(len(points.ts), dtype=np.bool_) if self._condition is None else self._condition.bad(column)
+        rows = np.nonzero(bad)[0]
+        rows = rows[np.isin(points.devices[rows], self._numbers)]
+        rows = rows[np.isin(entry.expects[points.messages[rows]], (Expect.STORED, Expect.PARTLY))]
+        for row in rows.tolist():
             message, device = int(points.messages[row]), int(points.devices[row])
             ts = int(points.ts[row])
             event = self._at(device, int(entry.intended[message]) if ts == ARRIVAL else ts)

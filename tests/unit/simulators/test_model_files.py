@@ -145,10 +145,15 @@ def test_a_gateway_has_children_of_another_model(tmp_path: Path) -> None:
     assert list(mine.model.metrics) == ["t"]
 
 
-def test_a_gateway_is_behind_no_gateway(tmp_path: Path) -> None:
+def test_what_is_wrong_with_the_children_is_told_of_both_files(tmp_path: Path) -> None:
     (tmp_path / "loop.toml").write_text(HEAD + '[children]\nmodel = "loop.toml"\ncount = 3\n' + CURVE)
-    with pytest.raises(SpecError, match=r"loop\.toml: children: it is behind a gateway, and can be none itself"):
+    with pytest.raises(
+        SpecError, match=r"loop\.toml: children\.model: .*loop\.toml: it is behind a gateway, and can be"
+    ):
         model("loop.toml", tmp_path)
+    (tmp_path / "lone.toml").write_text(HEAD + '[children]\nmodel = "nobody"\ncount = 3\n' + CURVE)
+    with pytest.raises(SpecError, match=r"lone\.toml: children\.model: there is no model 'nobody': write coldchain, "):
+        model("lone.toml", tmp_path)
 
 
 def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
