@@ -26,7 +26,7 @@ _WORDS = {
     ("moisture", "%"): "moi",
     ("illuminance", "lx"): "lux",
 }
-_NO_METRICS = (
+_MEANT_OTHERWISE = (
     {"id", "mac", "mac_type", "adv_type", "model_id", "type", "device", "UTCtime", "unixtime", "uuid", "major", "minor"}
     | {"servicedata", "servicedatauuid", "manufacturerdata", "mfid", "acts", "cont", "track", "encr", "cidc", "rdy"}
     | {"prmac", "name", "model", "brand", "rssi", "snr", "noise", "distance", "gateway", "txpower", "tempf", _NUMBER}
@@ -72,5 +72,5 @@ def _named(metrics: Mapping[str, Metric]) -> dict[str, str]:
     return {
         name: _WORDS.get((name, canonical(metric.unit)), name)
         for name, metric in metrics.items()
-        if name not in _NO_METRICS
+        if name not in _MEANT_OTHERWISE
     }

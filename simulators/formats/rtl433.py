@@ -34,7 +34,7 @@ _ENDS = {
     "km": "_km",
     "lx": "_lux",
 }
-_NO_METRICS = {"model", "subtype", "channel", "id", "time", "type", "mic", "mod"}
+_MEANT_OTHERWISE = {"model", "subtype", "channel", "id", "time", "type", "mic", "mod", "rssi", "snr", "noise", _NUMBER}
 
 
 class Rtl433(Plain):
@@ -66,7 +66,7 @@ def _named(metrics: Mapping[str, Metric]) -> dict[str, str]:
     return {
         name: name + _ENDS.get(canonical(metric.unit), "")
         for name, metric in metrics.items()
-        if name not in _NO_METRICS and not name.startswith("freq")
+        if name not in _MEANT_OTHERWISE and not name.startswith("freq")
     }
 
 

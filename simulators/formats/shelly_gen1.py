@@ -9,7 +9,8 @@ from simulators.formats.words import without
 from simulators.models.model import Metric
 from simulators.plan.devices import Device
 
-_MEANT_OTHERWISE = {"announce", "info", "settings", "command", "set", "temperature_f", "act_reasons"}
+_MEANT_OTHERWISE = {"announce", "info", "settings", "command", "set", "temperature_f", "act_reasons", "energy"}
+"""Energy is in watt-minutes there."""
 
 
 class ShellyGen1(Announcing):
