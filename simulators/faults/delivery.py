@@ -28,6 +28,11 @@ class Duplicate(OfReadings):
     times: int = Field(default=1, ge=1, le=100)
     gap: Seconds = Field(default=0.0, ge=0, le=3600)
 
+    def fit(self, target: Target) -> Self:
+        """Take any but those of a format whose repetitions ingest forgets some time."""
+        dialects.check(self.kind, target)
+        return self
+
     def after(self, rows: list[int], draft: Draft, encoded: Encoded, batch: Batch) -> None:
         """Add the copies."""
         copies = []

@@ -7,7 +7,7 @@ from simulators.faults.target import Target
 
 
 class Dialect(NamedTuple):
-    """One format: what it cannot say, and why.
+    """One format: what it cannot say, and why: a kind of fault, or a kind and how it is to be.
 
     `whole`: a message with a bad value is rejected, all of it. `most` is the largest payload that ingest takes.
     """
@@ -22,30 +22,50 @@ _BARE = "what is left is text, and text is a value"
 _JSON = Dialect()
 _NANOSECONDS = Dialect({"clock_unset 1970": "a small number of ns is taken for s"})
 _BELIEVING = {"clock_unset 2000": "ingest believes times from 1978 on"}
+_NO_VALUE = {"nan nan": "it says that there is no value"}
+_VALUES = Dialect(_NO_VALUE | {"malformed cut": _BARE, "malformed words": _BARE})
+_TYPED = Dialect({**_VALUES.cannot, "wrong_type stored": "it says itself which metrics are numbers"})
+_PACKED = "its numbers are integers of few bits"
+_POSITION = "its numbers are a position"
+_ATTRIBUTES = "what is not a number may be text or an attribute"
 
-DIALECTS: Mapping[str, Dialect] = {
+DIALECTS: dict[str, Dialect] = {
+    "aws-shadow": _JSON,
     "chirpstack": _JSON,
+    "esphome": _TYPED,
+    "home-assistant": _JSON,
+    "homie": _TYPED,
+    "hono": _NANOSECONDS,
     "json": _NANOSECONDS,
     "json-array": _NANOSECONDS,
     "json-flat": _JSON,
     "json-iso": _JSON,
     "line-protocol": Dialect(whole=True),
+    "meshtastic": _JSON,
+    "neuron": _JSON,
+    "openmqttgateway": Dialect({"duplicate": "what several gateways have heard is stored once"}),
+    "owntracks": Dialect(dict.fromkeys(("nan", "wrong_type", "spike"), _POSITION)),
+    "rtl433": _JSON,
+    "ruuvi": Dialect(dict.fromkeys(("nan", "wrong_type", "spike rejected"), _PACKED)),
     "senml-cbor": Dialect(
-        _BELIEVING
-        | {
-            "malformed cut": "records before the cut are whole",
-            "malformed encoding": "it is no text",
-        }
+        _BELIEVING | {"malformed cut": "records before the cut are whole", "malformed encoding": "it is no text"}
     ),
     "senml-json": Dialect(_BELIEVING),
+    "shelly": _JSON,
+    "shelly-gen1": _VALUES,
+    "smartrest": Dialect({"nan": "it is left out", "malformed cut": "columns before the cut are whole"}),
     "sparkplug": Dialect({"malformed cut": _NUMBERED, "malformed encoding": _NUMBERED}),
+    "statestream": Dialect(dict.fromkeys(("nan", "malformed"), _ATTRIBUTES)),
     "tasmota": _JSON,
+    "teslamate": _VALUES,
     "things-stack": _JSON,
     "thingsboard": _JSON,
     "thingsboard-gateway": _JSON,
-    "value": Dialect({"nan nan": "it says that there is no value", "malformed cut": _BARE, "malformed words": _BARE}),
+    "value": _VALUES,
+    "victron": _JSON,
     "zigbee2mqtt": Dialect(most=4 << 20),
 }
+"""What is known of each format, by its name."""
 
 
 def dialect(target: Target) -> Dialect:
@@ -56,13 +76,18 @@ def dialect(target: Target) -> Dialect:
     return DIALECTS[name]
 
 
+def check(what: str, target: Target) -> None:
+    """Raise ValueError for what the format cannot say: a kind of fault, or a kind and how it is to be."""
+    cannot = dialect(target).cannot
+    why = cannot.get(what) or cannot.get(what.split(" ", maxsplit=1)[0])
+    if why:
+        raise ValueError(f"{what}: not in format {target.format.name}: {why}")
+
+
 def possible(what: str, choices: Sequence[str], target: Target) -> list[str]:
     """Give those of the choices that the format can say. Raises ValueError if it can say none."""
-    cannot = dialect(target).cannot
-    found = [choice for choice in choices if f"{what} {choice}" not in cannot]
-    if not found:
-        why = cannot[f"{what} {choices[0]}"]
-        raise ValueError(f"{what}: not {choices[0]} in format {target.format.name}: {why}")
+    found = [choice for choice in choices if f"{what} {choice}" not in dialect(target).cannot]
+    check(what if found else f"{what} {choices[0]}", target)
     return found
 
 

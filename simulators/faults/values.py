@@ -65,6 +65,11 @@ class Spike(_OfNumbers, OfReadings):
     amount: float = Field(default=1000.0, allow_inf_nan=False)
     profile: bool = False
 
+    def fit(self, target: Target) -> Self:
+        """Choose the metric. Raises ValueError for one that the devices do not send, or a format that cannot say it."""
+        dialects.check(f"{self.kind} {'rejected' if self.profile else 'stored'}", target)
+        return super().fit(target)
+
     def before(self, hit: Hit) -> None:
         """Add the amount."""
         column = hit.draft.columns[self.metric]
@@ -129,8 +134,8 @@ class WrongType(_OfNumbers, OfReadings):
     profile: bool = True
 
     def fit(self, target: Target) -> Self:
-        """Choose the metric. Raises ValueError for one that the devices do not send."""
-        dialects.dialect(target)
+        """Choose the metric. Raises ValueError for one that the devices do not send, or a format that cannot say it."""
+        dialects.check(f"{self.kind} {'rejected' if self.profile else 'stored'}", target)
         return super().fit(target)
 
     def before(self, hit: Hit) -> None:

@@ -68,6 +68,21 @@ class Numbers(Boiler):
         return {name: column for name, column in super().values(seed, devices, ts).items() if name in self.metrics}
 
 
+class Van(Boiler):
+    """What a vehicle measures."""
+
+    name = "van"
+    metrics: Mapping[str, Metric] = {
+        "latitude": Metric("number", "deg"),
+        "longitude": Metric("number", "deg"),
+        "speed": Metric("number", "km/h"),
+        "battery": Metric("number", "%"),
+    }
+
+    def values(self, seed: int, devices: Int64s, ts: Int64s) -> dict[str, list[Value]]:
+        return {name: uniform(seed, stream(name), devices, ts).round(2).tolist() for name in self.metrics}
+
+
 def fleet(
     faults: Sequence[dict[str, Any]],
     *,
@@ -105,14 +120,15 @@ def points(plan: Plan, batch: Batch, arrived: Mapping[int, int]) -> dict[tuple[s
 
 
 class Pipeline:
-    """Ingest's decoders and admission. With `profile`, temperatures are numbers up to HIGHEST."""
+    """Ingest's decoders and admission. With `profile`, the first metric is a number up to HIGHEST."""
 
     def __init__(self, plan: Plan, *, profile: bool = False) -> None:
         self.plan, self.part = plan, plan.parts[0]
         records = {}
         for device in self.part.devices:
             stored = plan.stored(device.number)
-            rules = {stored.metrics["temperature"]: Rule("number", max=HIGHEST)} if profile else {}
+            number = next(stored.metrics[name] for name in self.part.model.metrics if name in stored.metrics)
+            rules = {number: Rule("number", max=HIGHEST)} if profile else {}
             records[stored.device] = DeviceRecord(1, stored.device, enabled=True, profile="boiler", metrics=rules)
         self.ingest = Ingest(records=records)
         self.ingest.routes = Routes(table.read(_ROUTES), AHEAD)
