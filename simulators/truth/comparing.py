@@ -51,6 +51,11 @@ class Outcome:
     unsent: Rows
     missing: Rows
 
+    @property
+    def fine(self) -> bool:
+        """Whether there is nothing to tell."""
+        return not any(map(len, (self.wrong, self.forbidden, self.doubled, self.unsent, self.missing)))
+
 
 class Rule(NamedTuple):
     """How a store keeps points: times less `ts % resolution`, and so many digits of numbers.
@@ -76,6 +81,9 @@ def compare(sent: Rows, there: There, rule: Rule, one: Rows) -> Outcome:
     `sent` is in order of ts. A point that was sent several times for the same moment may be there with any of the
     values. Points that are stored when they arrive are matched by value, in order of time.
     """
+    if _all_there(sent, there, rule):
+        none = sent[:0]
+        return Outcome(int((sent["role"] == MUST).sum()), none, none, none, none, none, none, none)
     arrives = sent["role"] & ARRIVES != 0
     timed = _Timed(sent[~arrives], there, rule)
     late = _Late(sent[arrives], there, timed.rest, rule)
@@ -100,6 +108,16 @@ def compare(sent: Rows, there: There, rule: Rule, one: Rows) -> Outcome:
         there.rows(unsent, one),
         np.concatenate([timed.missing, late.lost]),
     )
+
+
+def _all_there(sent: Rows, there: There, rule: Rule) -> bool:
+    """Whether exactly what was sent is there, once, and nothing is special about it: nearly always."""
+    if len(sent) != len(there.ts) or sent["role"].max(initial=0) > MAY:
+        return False
+    moments = sent["ts"] - sent["ts"] % rule.resolution
+    if not (moments == there.ts).all() or not (np.diff(there.ts) > 0).all():
+        return False
+    return bool(_same(sent, there, slice(None), rule).all())
 
 
 class _Timed:
@@ -239,7 +257,7 @@ def _first_of(wanted: _Mask, starts: NDArray[np.intp], counts: NDArray[np.intp])
     return np.where(least < counts, least, 0)
 
 
-def _same(sent: Rows, there: There, places: NDArray[Any], rule: Rule) -> _Mask:
+def _same(sent: Rows, there: There, places: NDArray[Any] | slice, rule: Rule) -> _Mask:
     kinds, bits = there.kinds[places], there.bits[places]
     same: _Mask = (sent["kind"] == kinds) & (sent["bits"] == bits)
     if rule.digits < _ALL_DIGITS:

@@ -34,6 +34,10 @@ class Judge:
     def take(self, outcome: Outcome) -> None:
         """Take in what became of the points of one metric of one device."""
         verdict, points = self._verdict, self._verdict.points
+        if outcome.fine:
+            points.sent += outcome.stored
+            points.stored += outcome.stored
+            return
         points.sent += outcome.stored + len(outcome.lost) + len(outcome.wrong)
         points.stored += outcome.stored
         points.wrong += len(outcome.wrong)

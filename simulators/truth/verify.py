@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contracts.timeseries import HOUR
 from simulators.truth.comparing import SKEW, Outcome, Rule, There, compare
@@ -116,11 +117,12 @@ class _Check:
         """Compare devices of one file, and judge those of which nothing is missing, or all; gives the others."""
         rows = self._ledger.bucket(number)
         slots, waiting = asyncio.Semaphore(CONCURRENCY), []
+        places = _stretches(rows["device"])
 
         async def one(device: int) -> None:
-            start, end = np.searchsorted(rows["device"], [device, device + 1]).tolist()
+            start, count = places.get(device, (0, 0))
             async with slots:
-                outcomes = await self._compare(device, rows[start:end])
+                outcomes = await self._compare(device, rows[start : start + count])
             if any(len(outcome.missing) for outcome in outcomes) and not last:
                 waiting.append(device)
             else:
@@ -144,12 +146,12 @@ class _Check:
         async for found in self._store.points(self._ledger.devices[device], start, end):
             there.setdefault(self._ledger.metric(found.metric), []).append(found)
         outcomes = []
-        metrics = np.union1d(sent["metric"], np.array(list(there), dtype=np.uint32))
-        for metric in metrics.tolist():
-            first, until = np.searchsorted(sent["metric"], [metric, metric + 1]).tolist()
+        places = _stretches(sent["metric"])
+        for metric in sorted(places.keys() | there.keys()):
+            first, count = places.get(metric, (0, 0))
             one: Rows = np.zeros(1, dtype=POINT)
             one["device"], one["metric"] = device, metric
-            outcomes.append(compare(sent[first:until], self._joined(there.get(metric, [])), self._rule, one))
+            outcomes.append(compare(sent[first : first + count], self._joined(there.get(metric, [])), self._rule, one))
         return outcomes
 
     def _joined(self, parts: list[Found]) -> There:
@@ -161,3 +163,9 @@ class _Check:
         order = np.argsort(ts, kind="stable")
         order = order[kind[order] != NOTHING]
         return There(ts[order], kind[order], bit[order])
+
+
+def _stretches(column: NDArray[np.uint32]) -> dict[int, tuple[int, int]]:
+    """Give where each value begins in a column in order, and how often it is there."""
+    values, starts, counts = np.unique(column, return_index=True, return_counts=True)
+    return dict(zip(values.tolist(), zip(starts.tolist(), counts.tolist(), strict=True), strict=True))
