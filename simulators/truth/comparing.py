@@ -14,7 +14,7 @@ from simulators.truth.values import NUMBER, Bits, Kinds
 SKEW = 1_000_000_000
 """How much earlier than it was due (ns) a point may seem to have arrived, by the clock of another machine."""
 
-_ALL_DIGITS = 17
+ALL_DIGITS = 17
 _Mask = NDArray[np.bool_]
 
 
@@ -65,7 +65,7 @@ class Rule(NamedTuple):
 
     windows: Sequence[tuple[int, int]]
     resolution: int = 1
-    digits: int = _ALL_DIGITS
+    digits: int = ALL_DIGITS
 
     def inside(self, ts: Int64s) -> _Mask:
         """Say which moments are in a window."""
@@ -260,7 +260,7 @@ def _first_of(wanted: _Mask, starts: NDArray[np.intp], counts: NDArray[np.intp])
 def _same(sent: Rows, there: There, places: NDArray[Any] | slice, rule: Rule) -> _Mask:
     kinds, bits = there.kinds[places], there.bits[places]
     same: _Mask = (sent["kind"] == kinds) & (sent["bits"] == bits)
-    if rule.digits < _ALL_DIGITS:
+    if rule.digits < ALL_DIGITS:
         one, other = np.ascontiguousarray(sent["bits"]).view(np.float64), bits.view(np.float64)
         size = np.maximum(np.abs(one), np.abs(other))
         near = np.abs(one - other) <= size * 10.0 ** (1 - rule.digits)
@@ -269,7 +269,7 @@ def _same(sent: Rows, there: There, places: NDArray[Any] | slice, rule: Rule) ->
 
 
 def _rounded(kinds: Kinds, bits: Bits, digits: int) -> Bits:
-    if digits >= _ALL_DIGITS:
+    if digits >= ALL_DIGITS:
         return bits
     numbers = np.ascontiguousarray(bits).view(np.float64)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):

@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contracts.timeseries import HOUR
-from simulators.truth.comparing import SKEW, Outcome, Rule, There, compare
+from simulators.truth.comparing import ALL_DIGITS, SKEW, Outcome, Rule, There, compare
 from simulators.truth.judging import Judge
 from simulators.truth.letters import Letters, Match, Pile
 from simulators.truth.sorting import POINT, Rows, Sorted
@@ -91,7 +91,20 @@ class _Check:
         if match is not None:
             match.mark()
         await self._look_elsewhere()
-        return self._judge.verdict(match)
+        verdict = self._judge.verdict(match)
+        verdict.notes = list(self._notes())
+        return verdict
+
+    def _notes(self) -> Iterator[str]:
+        if self._rule.resolution > 1:
+            yield (
+                f"the store keeps times to {self._rule.resolution} ns, and one of several points within that; "
+                "what is there more often than it was sent cannot be seen"
+            )
+        if self._rule.digits < ALL_DIGITS:
+            yield f"the store keeps {self._rule.digits} digits of numbers"
+        if self._letters is None:
+            yield "dead letters were not asked for: what had to be rejected counts as such if none of it is there"
 
     async def _look_elsewhere(self) -> None:
         """Look for lost points under devices that the ledger does not know."""
