@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.models.model import Int64s
-from simulators.truth.sorting import ARRIVES, MAY, MUST, MUST_NOT, POINT, Rows
+from simulators.truth.points import ARRIVES, MAY, MUST, MUST_NOT, POINT, Rows
 from simulators.truth.values import NUMBER, Bits, Kinds
 
 SKEW = 1_000_000_000

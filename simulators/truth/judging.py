@@ -9,7 +9,8 @@ from simulators.models.model import Int64s
 from simulators.plan.batch import Expect
 from simulators.truth.comparing import Outcome
 from simulators.truth.letters import Match
-from simulators.truth.sorting import ACKED, ARRIVES, EXPECTED, FORBIDDEN, LETTER, MISSING, POINT, Rows, Sorted
+from simulators.truth.points import ACKED, ARRIVES, EXPECTED, FORBIDDEN, LETTER, MISSING, POINT, Rows
+from simulators.truth.sorting import Sorted
 from simulators.truth.values import Coder
 from simulators.truth.verdict import MAX_EXAMPLES, FaultCounts, Verdict
 

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from simulators.models.model import Int64s
 from simulators.plan.batch import Expect
-from simulators.truth.sorting import ACKED, LETTER, Sorted
+from simulators.truth.points import ACKED, LETTER
+from simulators.truth.sorting import Sorted
 
 _PIECE = 1 << 18
 
 
 class Letter(NamedTuple):
-    """A dead letter: the checksum and the length of its payload as `sorting.key_of` joins them, and why it is one."""
+    """A dead letter: the checksum and the length of its payload as `points.key_of` joins them, and why it is one."""
 
     key: int
     reason: str

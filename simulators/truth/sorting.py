@@ -14,35 +14,9 @@ from simulators.truth.dense import Dense
 from simulators.truth.entries import Event, Run
 from simulators.truth.frames import Frames, Kind
 from simulators.truth.histogram import Histogram
+from simulators.truth.points import ACKED, ARRIVES, ENTERED, EXPECTED, MAY, MUST, MUST_NOT, POINT, Rows, key_of
 from simulators.truth.reading import Acked, Entered, Points, Sent, opened
 from simulators.truth.values import NOTHING, Bits, Coder, Kinds
-
-POINT = np.dtype(
-    [
-        ("device", "<u4"),
-        ("metric", "<u4"),
-        ("ts", "<i8"),
-        ("bits", "<u8"),
-        ("message", "<i8"),
-        ("kind", "u1"),
-        ("role", "u1"),
-    ]
-)
-"""A point that was sent: `device` and `metric` are places in the ledger's names, `message` its number in the file.
-
-`ts` of one that is stored when it arrives is the moment when its message was due.
-"""
-Rows = NDArray[np.void]
-"""An array of POINT."""
-
-MUST, MAY, MUST_NOT, ARRIVES = 1, 2, 4, 8
-"""Roles: it has to be there, it may be (its message was not acknowledged), or it must not; and when it is stored."""
-
-ACKED, ENTERED, MISSING, FORBIDDEN, LETTER = 0x04, 0x08, 0x10, 0x20, 0x40
-"""What is noted of messages: besides these, a point of it is missing, or is there and must not be, or a dead letter."""
-
-EXPECTED = 0x03
-"""The bits of their Expect."""
 
 _POINTS_A_FILE = 1_000_000
 _MOST_FILES = 256
@@ -247,8 +221,3 @@ class Sorted:
         """Give what is noted of messages, with the number of the first, a piece at a time."""
         for start in range(0, self.summary.messages, size):
             yield start, self.messages.get(start, min(start + size, self.summary.messages))
-
-
-def key_of(sums: NDArray[np.uint32], lengths: Int64s) -> NDArray[np.uint64]:
-    """Join the checksum and the length of payloads, by which they are known again."""
-    return (sums.astype(np.uint64) << np.uint64(32)) | lengths.astype(np.uint64)

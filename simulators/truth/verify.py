@@ -13,7 +13,8 @@ from contracts.timeseries import HOUR
 from simulators.truth.comparing import ALL_DIGITS, SKEW, Outcome, Rule, There, compare
 from simulators.truth.judging import Judge
 from simulators.truth.letters import Letters, Match, Pile
-from simulators.truth.sorting import POINT, Rows, Sorted
+from simulators.truth.points import POINT, Rows
+from simulators.truth.sorting import Sorted
 from simulators.truth.stores.store import Found, Store
 from simulators.truth.values import NOTHING, Coder
 from simulators.truth.verdict import Verdict
