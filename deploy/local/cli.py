@@ -4,7 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 from random import SystemRandom
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,11 +14,9 @@ from deploy.cli.errors import ApiError
 from deploy.local.ports import PortInUseError
 from deploy.local.stack import STORE_TOKEN, Options, Stack, StackError
 from ingest.cli import decode
-from simulators.cli import simulate
 from simulators.truth.command import verify
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.command()(simulate)
 app.command()(verify)
 app.command()(decode)
 app.add_typer(devices.app, name="devices")
@@ -41,6 +39,7 @@ Store = Annotated[
         show_default="timeseries.sqlite3 in the data directory",
     ),
 ]
+Client = Literal["native", "paho"]
 Port = typer.Option(min=1, max=65535)
 
 
@@ -62,6 +61,74 @@ def up(
     options = Options(data_dir, broker, mqtt_port, api_port, alerting_port, nats_port, store)
     console = Console(highlight=False, soft_wrap=True)
     asyncio.run(run_up(Stack(options), console, SystemRandom()))
+
+
+@app.command()
+def simulate(  # noqa: PLR0913 - one parameter an option
+    *,
+    scenario: Annotated[
+        str, typer.Argument(help="A scenario that is shipped, by its name, or the path of one of your own.")
+    ] = "",
+    shipped: Annotated[bool, typer.Option("--list", help="List the scenarios that are shipped.")] = False,
+    stack: Annotated[bool, typer.Option(help="Start a stack for it, as is done for a scenario by itself.")] = False,
+    data_dir: Annotated[Path | None, typer.Option(help="Use the stack that runs there.")] = None,
+    mqtt_host: Annotated[str, typer.Option(help="The broker's host.")] = "127.0.0.1",
+    mqtt_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="The broker's port.", show_default="1883")
+    ] = None,
+    url: Annotated[str, typer.Option(help="Base URL of the devices API; its key in SENSORIUM_KEY.")] = "",
+    alerting_url: Annotated[str, typer.Option(help="Base URL of the alerting API, with the same key.")] = "",
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for the report.", show_default="reports/NAME of a scenario")
+    ] = None,
+    ledger: Annotated[
+        Path | None, typer.Option(help="File that records what is sent.", show_default="beside the report")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0, help="How long; a scenario is stretched or cut to that. 0: until Ctrl-C.")
+    ] = None,
+    scale: Annotated[float, typer.Option(min=0.001, help="So many times as many devices of a scenario.")] = 1.0,
+    seed: Annotated[int | None, typer.Option(help="The same seed sends the same values.", show_default="1")] = None,
+    devices: Annotated[int, typer.Option(min=1, help="Without a scenario: how many, of three models in turn.")] = 50,
+    rate: Annotated[float, typer.Option(min=0.001, help="Without one: messages a second of each device.")] = 1.0,
+    malformed: Annotated[float, typer.Option(min=0, max=1, help="Without one: share that is malformed.")] = 0.0,
+    first: Annotated[int, typer.Option(min=0, help="Without one: index of the first device.")] = 0,
+    connections: Annotated[int, typer.Option(min=1, help="Without one: most connections, which are shared.")] = 64,
+    client: Annotated[Client, typer.Option(help="Without one: what connects.")] = "native",
+    window: Annotated[int, typer.Option(min=1, max=60_000, help="Most unacknowledged of one connection.")] = 1000,
+) -> None:
+    """Run a simulated fleet: a scenario, with what fails and what is expected, or a plain one from options.
+
+    The last line printed is one JSON object. Exits with 1 if something is not as expected, or was not acknowledged. A
+    broker's user name and password are taken from SIMULATORS_MQTT_USERNAME and SIMULATORS_MQTT_PASSWORD.
+    """
+    from deploy.local import simulate as simulating  # noqa: PLC0415 - `sensorium --help` does without
+
+    if shipped:
+        typer.echo(simulating.listed())
+        return
+    wanted = simulating.Options(
+        scenario=scenario,
+        devices=devices,
+        rate=rate,
+        seconds=seconds,
+        scale=scale,
+        seed=seed,
+        malformed=malformed,
+        first=first,
+        connections=connections,
+        client=client,
+        window=window,
+        mqtt_host=mqtt_host,
+        mqtt_port=mqtt_port,
+        url=url,
+        alerting_url=alerting_url,
+        data_dir=data_dir,
+        stack=stack,
+        ledger=ledger,
+        report=report,
+    )
+    raise typer.Exit(simulating.simulate(wanted))
 
 
 @app.command()

@@ -45,6 +45,12 @@ class Blueprint:
         self.parts = parts_of(groups, scenario.seed)
         self.plan = Plan(scenario.seed, self.parts, Load(scenario.phases))
         self.lines = lines_of(groups, self.parts)
+        self.credentials = [
+            spec.credentials
+            for spec, group in zip(scenario.fleet, groups, strict=True)
+            for _ in range(1 if group.model.children is None else 2)
+        ]
+        """What the devices of each part log in with."""
 
     def run(self, began: int, **about: float | str) -> Run:
         """Say what a ledger of it is of. `began` is ns since 1970."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from simulators.models.model import Int64s
+from simulators.plan.batch import Expect
 from simulators.scenario.report import Latency, Throughput
 from simulators.truth.entries import Run
 from simulators.truth.histogram import COARSE, Histogram
@@ -17,6 +18,7 @@ _MOST = 600
 """Stretches that a run is divided into; a longer run has longer ones, so that memory does not grow."""
 
 _SECOND = 1_000_000_000
+_REJECTED = {Expect.REJECTED, Expect.PARTLY}
 
 
 class OverTime:
@@ -120,6 +122,8 @@ class Measured:
         self._unacked = Unacked()
         self.puback = Delays("publish → PUBACK", began)
         self.faults: Counter[str] = Counter()
+        self.to_reject: Counter[str] = Counter()
+        """Of `faults`, those of which there has to be a dead letter."""
 
     def throughput(self) -> Throughput:
         """Give messages a second."""
@@ -133,7 +137,10 @@ class Measured:
         if isinstance(entry, Entered):
             self._unacked.entered(entry)
             self._count(self._due, entry.intended)
-            self.faults.update(fault for fault in entry.faults if fault)
+            for fault, expect in zip(entry.faults, entry.expects.tolist(), strict=False):
+                if fault:
+                    self.faults[fault] += 1
+                    self.to_reject[fault] += expect in _REJECTED
         elif isinstance(entry, Acked):
             self._count(self._acked, entry.ats)
             due = self._unacked.acked(entry.numbers)

@@ -16,7 +16,7 @@ from simulators.scenario.report import Latency, Report
 JSON, HTML = "report.json", "report.html"
 
 _MEANINGS = {
-    "published": "messages that the broker acknowledged",
+    "acked": "messages that the broker acknowledged",
     "stored": "every point of them is there, with its value and time",
     "dead_letters": "kept with the reason and the original bytes",
     "refused": "not let pass by the broker, as intended",

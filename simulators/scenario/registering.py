@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -32,23 +32,27 @@ class Registering:
     ) -> None:
         self._client, self._addresses, self._rest = client, addresses, rest
 
-    async def fleet(self, parts: Sequence[Part]) -> None:
-        """Register every device with the profile of its part, and wait until ingest knows them."""
+    async def fleet(self, parts: Sequence[Part], themselves: Collection[int] = ()) -> None:
+        """Register every device with the profile of its part, and wait until ingest knows them.
+
+        The devices of some parts, by number, register `themselves`.
+        """
         profiles: dict[str, Mapping[str, Any]] = {}
         devices: dict[str, str] = {}
         for part in parts:
             for device in part.devices:
                 stored = part.format.stored(device, part.model.metrics)
-                name = f"{part.model.name}-{part.format.name}"
+                name = profile_name(part)
                 profiles.setdefault(name, profile(part, stored.metrics))
-                devices[stored.device] = name
+                if device.part not in themselves:
+                    devices[stored.device] = name
         for name, body in profiles.items():
             await self._ask("PUT", f"{self._addresses.devices_api}/api/v1/profiles/{name}", json=body)
         await self._devices(devices)
         await self._known(len(devices))
 
     async def rules(self, rules: Iterable[Rule]) -> dict[str, str]:
-        """Make the rules; returns the id of each by its name. One of that name that is there already is replaced."""
+        """Make the rules; returns the id of each by its name."""
         found = {}
         for rule in rules:
             body = {"name": rule.name, **rule.body}
@@ -99,6 +103,11 @@ class Registering:
         if not answer.is_success:
             raise RegistrationError(f"{method} {url} was refused: {answer.text[:500]}")
         return answer.json()
+
+
+def profile_name(part: Part) -> str:
+    """Name the profile of a part's devices: what they measure, under the names that their format makes of that."""
+    return f"{part.model.name}-{part.format.name}"
 
 
 def profile(part: Part, stored: Mapping[str, str]) -> dict[str, Any]:

@@ -40,7 +40,11 @@ class Throughput:
 
 @dataclass(frozen=True)
 class Alerts:
-    """What a rule found of the events that it is for. `truth` is None where nobody knows; delays are in seconds."""
+    """What a rule found of the events that it is for. `truth` is None where nobody knows; delays are in seconds.
+
+    `recall` is the share of the events for which there was an alert, `precision` that of the alerts for which there was
+    an event.
+    """
 
     rule: str
     event: str
@@ -49,24 +53,11 @@ class Alerts:
     found: int = 0
     missed: int = 0
     false: int = 0
+    recall: float | None = None
+    precision: float | None = None
     delay_p50: float | None = None
     delay_max: float | None = None
     examples: list[str] = field(default_factory=list)
-
-    @property
-    def recall(self) -> float | None:
-        """Share of the events for which there was an alert."""
-        if self.truth is None:
-            return None
-        return self.found / self.truth if self.truth else 1.0
-
-    @property
-    def precision(self) -> float | None:
-        """Share of the alerts for which there was an event."""
-        if self.truth is None:
-            return None
-        told = self.found + self.false
-        return self.found / told if told else 1.0
 
 
 @dataclass(frozen=True)
@@ -81,12 +72,28 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class Fault:
+    """Messages that had a fault on purpose: how many, how many of them were to be rejected, and what they came to."""
+
+    name: str
+    messages: int
+    to_reject: int
+    stored: int = 0
+    dead_letters: int = 0
+    refused: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True)
 class Verdict:
-    """How many messages came to what; `reasons` are dead letters by reason, as found and as the faults intended."""
+    """How many messages came to what, the dead letters by reason, and what became of what was wrong on purpose.
+
+    Without `counts` nobody was asked.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
-    reasons: dict[str, tuple[int, int | None]] = field(default_factory=dict)
-    faults: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
 
 

@@ -23,10 +23,17 @@ _NANO = 1e9
 
 @dataclass
 class Sent:
-    """How the sending went. `troubles` is what kept it from being what was asked for."""
+    """How the sending went. `behind` is how many seconds late a message left at most.
+
+    `troubles` is what kept it from being what was asked for.
+    """
 
     began: int = 0
     seconds: float = 0.0
+    published: int = 0
+    acked: int = 0
+    reconnects: int = 0
+    behind: float = 0.0
     failures: list[Stretch] = field(default_factory=list)
     usage: list[Usage] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
@@ -130,6 +137,8 @@ class Sending:
         await self._fleet.settled(settle)
         self._costs.look(self._stage.pids())
         await self._fleet.stop(STOP_S)
+        sent.published, sent.acked = progress.published, progress.acked
+        sent.reconnects, sent.behind = progress.reconnects, progress.worst_behind_s
         if progress.began:
             sent.began, sent.seconds = progress.began, (progress.ended - progress.began) / _NANO
         sent.failures = list(self._failing.done)

@@ -11,7 +11,7 @@ import pytest
 from simulators.scenario import charts
 from simulators.scenario.charts import Band, Line
 from simulators.scenario.page import render, write
-from simulators.scenario.report import Alerts, Expected, Latency, Report, Stretch, Throughput, Usage, Verdict
+from simulators.scenario.report import Alerts, Expected, Fault, Latency, Report, Stretch, Throughput, Usage, Verdict
 
 _VOID = {"meta", "br", "link", "img", "input"}
 
@@ -27,7 +27,7 @@ def report(**changes: object) -> Report:
         versions={"sensorium": "0.1.0"},
         fleet=["4 x pump as json"],
         expected=[Expected("lost == 0", "0", passed=True)],
-        verdict=Verdict({"acked": 40, "lost": 0}, {"malformed": (2, 2)}, {"cut": 2}, ["an <example>"]),
+        verdict=Verdict({"acked": 40, "lost": 0}, {"malformed": 2}, [Fault("malformed", 2, 2)], ["an <example>"]),
         throughput=Throughput(1.0, [10, 10, 10, 10], [10, 10, 10, 10], [10, 0, 20, 10]),
         latencies=[Latency("publish → PUBACK", 40, {"p99": 0.02}, [(0, 0.01), (99, 0.02)], [(0.5, 0.01, 0.02, 0.03)])],
         phases=[Stretch("steady", 0, 4)],
