@@ -8,6 +8,7 @@ from contracts.readings import Value
 from simulators.models.model import Int64s
 from simulators.plan.batch import Expect
 from simulators.truth.comparing import Outcome
+from simulators.truth.histogram import Histogram
 from simulators.truth.letters import Match
 from simulators.truth.points import ACKED, ARRIVES, EXPECTED, FORBIDDEN, LETTER, MISSING, POINT, Rows
 from simulators.truth.sorting import Sorted
@@ -18,6 +19,7 @@ MOST_LOOKED_FOR = 2_000_000
 """Lost points, and points that nobody sent, of which it is looked whether the ones are the others, misrouted."""
 
 _PIECE = 1 << 18
+_PERCENTS = (50.0, 90.0, 99.0, 99.9, 100.0)
 
 
 class Judge:
@@ -83,7 +85,9 @@ class Judge:
             faults = self._ledger.fault_of.get(start, start + len(notes))
             for code, count in zip(*np.unique(notes.astype(np.int64) << 8 | faults, return_counts=True), strict=True):
                 self._messages(int(code) >> 8, self._ledger.faults[int(code) & 0xFF], int(count))
-        verdict.published = self._ledger.summary.acked
+        summary = self._ledger.summary
+        verdict.published = summary.acked
+        verdict.puback_ms = {"due": _percentiles(summary.from_due), "sent": _percentiles(summary.from_sent)}
         verdict.examples = [example for some in self._examples.values() for example in some]
         return verdict
 
@@ -156,6 +160,11 @@ class Judge:
     def _fault(self, message: int) -> str:
         fault = self._ledger.faults[int(self._ledger.fault_of.get(message, message + 1)[0])]
         return f" (fault: {fault})" if fault else ""
+
+
+def _percentiles(histogram: Histogram) -> dict[str, float]:
+    found = histogram.percentiles(_PERCENTS)
+    return {f"p{percent:g}": round(seconds * 1000, 3) for percent, seconds in zip(_PERCENTS, found, strict=True)}
 
 
 def _became(expect: Expect, *, missing: bool, forbidden: bool, letter: bool) -> str:

@@ -31,6 +31,8 @@ def lines(verdict: Verdict, asked: str) -> Iterator[str]:
     yield from _table(verdict, _MESSAGES)
     points = verdict.points
     yield f"  of {points.sent} points {points.stored} are stored, {points.lost} lost, {points.wrong} wrong"
+    due = verdict.puback_ms.get("due", {})
+    yield f"  publish → PUBACK, from when it was due: p50 {due.get('p50', 0)} ms, p99 {due.get('p99', 0)} ms"
     yield "Mistakes:"
     yield from _table(verdict, _MISTAKES)
     for why, count in sorted(verdict.accepted_why.items()):

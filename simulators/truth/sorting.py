@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from simulators.models.model import Int64s
 from simulators.plan.batch import ARRIVAL, Expect
 from simulators.truth.dense import Dense
-from simulators.truth.entries import Event, Run
+from simulators.truth.entries import Run
 from simulators.truth.frames import Frames, Kind
 from simulators.truth.histogram import Histogram
 from simulators.truth.points import ACKED, ARRIVES, ENTERED, EXPECTED, MAY, MUST, MUST_NOT, POINT, Rows, key_of
@@ -21,7 +21,6 @@ from simulators.truth.values import NOTHING, Bits, Coder, Kinds
 _POINTS_A_FILE = 1_000_000
 _MOST_FILES = 256
 _BUFFERED = 500_000
-_SECOND = 1_000_000_000
 
 
 @dataclass
@@ -40,15 +39,13 @@ class Window:
 
 @dataclass
 class Summary:
-    """What a ledger says by itself. `rates` maps a second since 1970 to how many were sent and acknowledged in it."""
+    """What a ledger says by itself."""
 
     messages: int = 0
     points: int = 0
     acked: int = 0
     runs: list[Run] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    rates: dict[int, list[int]] = field(default_factory=dict)
     from_due: Histogram = field(default_factory=Histogram)
     """From when messages were due until they were acknowledged."""
     from_sent: Histogram = field(default_factory=Histogram)
@@ -70,7 +67,6 @@ class Sorted:
         self.messages = Dense(directory / "messages", np.uint8)
         self.keys = Dense(directory / "keys", np.uint64)
         self.fault_of = Dense(directory / "faults", np.uint8)
-        self.publisher = Dense(directory / "publishers", np.uint32)
         self._acked = Dense(directory / "acked", np.int64)
         self._sent = Dense(directory / "sent", np.int64)
         self._metric_of: dict[str, int] = {}
@@ -89,7 +85,7 @@ class Sorted:
 
     def close(self) -> None:
         """Release the files."""
-        for dense in (self.messages, self.keys, self.fault_of, self.publisher, self._acked, self._sent):
+        for dense in (self.messages, self.keys, self.fault_of, self._acked, self._sent):
             dense.close()
 
     def bucket(self, number: int) -> Rows:
@@ -112,13 +108,9 @@ class Sorted:
                 self.summary.runs.append(entry)
                 self.summary.windows.append(Window(base, entry.began or 1 << 62, entry.began))
             elif isinstance(entry, Sent):
-                acked = isinstance(entry, Acked)
-                (self._acked if acked else self._sent).put(entry.numbers + base, entry.ats)
+                of = self._acked if isinstance(entry, Acked) else self._sent
+                of.put(entry.numbers + base, entry.ats)
                 self.summary.windows[-1].widen(entry.ats)
-                for second, some in zip(*np.unique(entry.ats // _SECOND, return_counts=True), strict=True):
-                    self.summary.rates.setdefault(int(second), [0, 0])[acked] += int(some)
-            elif isinstance(entry, Event):
-                self.summary.events.append(entry)
 
     def _points(self, frames: Frames) -> None:
         stored: dict[str, int] = {}
@@ -149,7 +141,6 @@ class Sorted:
         self.summary.from_sent.add((acked_at - sent_at)[acked & (sent_at > 0)])
         self.messages.put(numbers, (entry.expects | np.where(acked, ACKED, 0) | ENTERED).astype(np.uint8))
         self.keys.put(numbers, key_of(entry.sums, entry.lengths))
-        self.publisher.put(numbers, members[entry.devices])
         if entry.faults:
             self.fault_of.put(numbers, np.array([self._number(fault) for fault in entry.faults], dtype=np.uint8))
         good = np.isin(entry.expects, (Expect.STORED, Expect.PARTLY))

@@ -43,7 +43,9 @@ class Verdict:
     have been: points that nobody sent, messages that had to be rejected and have no dead letter, or of which a point
     is there. `rejected` counts messages that were fine and have a dead letter. `unacked` messages may be there or not.
 
-    `reasons` counts dead letters of this ledger's messages by their reason; `foreign_letters` are those of others.
+    `puback_ms` says how long the broker took to acknowledge: percentiles from when messages were due, and from when
+    they were sent. `reasons` counts dead letters of this ledger's messages by their reason; `foreign_letters` are those
+    of others.
     `letters_checked` is False where dead letters could not be asked for: who had to be rejected is taken for
     dead-lettered then. `notes` are for people.
     """
@@ -64,6 +66,7 @@ class Verdict:
     accepted_why: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     faults: dict[str, FaultCounts] = field(default_factory=dict)
+    puback_ms: dict[str, dict[str, float]] = field(default_factory=dict)
     foreign_letters: int = 0
     letters_checked: bool = True
     examples: list[str] = field(default_factory=list)

@@ -55,7 +55,10 @@ class Place:
 
 @dataclass
 class Message:
-    """A message as it was sent; `points` are those that it was to become, by metric, `at` where they are in time."""
+    """A message as it was sent; `points` are those that it was to become, by metric, `at` where they are in time.
+
+    `late`: it has no time, so that its points are stored when they arrive.
+    """
 
     number: int
     device: str
@@ -63,6 +66,7 @@ class Message:
     expect: Expect
     acked: bool
     at: int
+    late: bool
     points: dict[str, Value] = field(default_factory=dict)
 
     def fine(self) -> bool:
@@ -104,7 +108,7 @@ class Fleet:
             points = {metric: value for metric, column in columns.items() if (value := column[n]) is not None}
             at = intended[n] + rng.randrange(5) * MS // 10 if late[n] else intended[n]
             acked = not trouble or rng.random() < 0.9
-            message = Message(first + n, DEVICES[devices[n]], payloads[n], expects[n], acked, at, points)
+            message = Message(first + n, DEVICES[devices[n]], payloads[n], expects[n], acked, at, late[n], points)
             self.messages.append(message)
             if acked or rng.random() < 0.5:
                 self._arrive(message)

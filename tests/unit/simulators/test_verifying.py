@@ -13,7 +13,7 @@ from simulators.plan.batch import Expect
 from simulators.truth.keeping import LedgerError
 from simulators.truth.verdict import Verdict
 from simulators.truth.verify import verify
-from tests.unit.simulators.pipeline_in_memory import BEGAN, MS, Fleet, Message
+from tests.unit.simulators.pipeline_in_memory import BEGAN, Fleet, Message
 
 MISTAKES = ("lost", "duplicates", "wrong", "misrouted", "accepted", "rejected")
 
@@ -26,7 +26,7 @@ def fleet(tmp_path: Path) -> Fleet:
 @pytest.fixture
 def message(fleet: Fleet) -> Message:
     """Give a message that was fine, and is stored at a time of its own."""
-    return next(m for m in fleet.messages[50:] if m.fine() and m.at == BEGAN + m.number * MS)
+    return next(m for m in fleet.messages[50:] if m.fine() and not m.late)
 
 
 def of(fleet: Fleet, expect: Expect) -> Message:
@@ -136,6 +136,18 @@ async def test_a_good_message_that_was_rejected_is_found(
     assert verdict.reasons["out_of_range"] == 1
 
 
+async def test_points_that_are_stored_when_they_arrive_are_found_lost_doubled_and_wrong(
+    tmp_path: Path, fleet: Fleet
+) -> None:
+    one, two, three = [message for message in fleet.messages if message.fine() and message.late][:3]
+    fleet.lose(one)
+    fleet.place.there[two.device, "mode"].append((two.at + 5, two.points["mode"]))
+    fleet.lose(three, "mode")
+    fleet.store(three, "mode", "else")
+    verdict = await check(tmp_path, fleet)
+    assert mistakes(verdict) == {"lost": 2, "duplicates": 1, "wrong": 1}, verdict.examples
+
+
 async def test_dead_letters_of_others_are_not_this_ledgers(tmp_path: Path, fleet: Fleet) -> None:
     fleet.place.letters.append((b"of somebody else", "malformed"))
     verdict = await check(tmp_path, fleet)
@@ -229,7 +241,7 @@ async def test_whatever_is_wrong_is_counted_exactly(seed: int, plants: list[Call
     with TemporaryDirectory() as directory:
         path = Path(directory)
         fleet = Fleet(path / "ledger", rng, 120)
-        timed = [m for m in fleet.messages if m.fine() and (m.at == BEGAN + m.number * MS)]
+        timed = [m for m in fleet.messages if m.fine() and not m.late]
         wanted: dict[str, int] = {}
         for plant, message in zip(plants, rng.sample(timed, len(plants)), strict=True):
             plant(fleet, message)
