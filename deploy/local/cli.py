@@ -144,6 +144,53 @@ def demo(
     raise typer.Exit(asyncio.run(run_demo(seconds=seconds, devices=devices, seed=seed, broker=broker)))
 
 
+@app.command()
+def capacity(  # noqa: PLR0913 - options
+    *,
+    low: Annotated[float, typer.Option("--from", min=1, help="Messages a second to begin with.")] = 1000,
+    high: Annotated[float, typer.Option("--to", min=1, help="The highest rate that is tried.")] = 50_000,
+    seconds: Annotated[float, typer.Option(min=1, help="How long each rate is tried.")] = 30,
+    p99: Annotated[float, typer.Option(min=0.01, help="Longest publish → queryable of 99 %, in s.")] = 2.0,
+    within: Annotated[float, typer.Option(min=0.01, max=1, help="Stop when the rate is known to this share.")] = 0.1,
+    devices: Annotated[int, typer.Option(min=1, max=100_000, help="How many devices share the rate.")] = 1000,
+    connections: Annotated[int, typer.Option(min=1, max=1000, help="How many connections the devices share.")] = 8,
+    model: Annotated[str, typer.Option(help="A model of the simulators, or its file; three: three numbers.")] = "three",
+    format_: Annotated[str, typer.Option("--format", help="The format in which they publish.")] = "json",
+    broker: Annotated[str, typer.Option(help="mosquitto or nats.")] = "mosquitto",
+    store: Store = "",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same messages.")] = 1,
+    compare_command: Annotated[
+        str, typer.Option(help="Starts another subscriber; {mqtt_host} and {mqtt_port} are filled in.")
+    ] = "",
+    compare_query: Annotated[str, typer.Option(help="Prints how many points that has stored.")] = "",
+) -> None:
+    """Find the highest rate that a stack on this machine holds, and what a message costs each of its processes.
+
+    A rate holds if nothing is lost, 99 % can be queried in time, and nothing piles up. With --compare-command, another
+    subscriber gets the same load from a broker of its own. The last line is one JSON object.
+    """
+    from deploy.local.capacity import Search  # noqa: PLC0415 - as above
+    from deploy.local.capacity import capacity as run_capacity  # noqa: PLC0415 - as above
+
+    asked = Search(
+        low=low,
+        high=max(low, high),
+        seconds=seconds,
+        p99=p99,
+        within=within,
+        devices=devices,
+        connections=connections,
+        model=model,
+        format=format_,
+        broker=broker,
+        store=store,
+        seed=seed,
+        compare_command=compare_command,
+        compare_query=compare_query,
+    )
+    raise typer.Exit(asyncio.run(run_capacity(asked)))
+
+
 def main() -> None:
     """Run the command; what a person can mend is said in one line, and the status is 2."""
     try:
