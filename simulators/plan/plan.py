@@ -11,6 +11,7 @@ from simulators.faults.injector import Draft, Injector
 from simulators.formats.wire import Encoded, Format, Rows, Stored
 from simulators.models.model import Int64s, Model
 from simulators.plan.batch import ARRIVAL, RETAIN, Batch, Block, Expect
+from simulators.plan.columns import Columns
 from simulators.plan.devices import Device
 from simulators.plan.load import Load
 
@@ -61,8 +62,11 @@ class Plan:
 
     def opening(self, devices: Sequence[Device], at: int, part: Part) -> Batch:
         """Make what `devices` of `part` say on a new connection at `at` (ns)."""
-        draft = self._draft(part, list(devices), [-1] * len(devices), np.full(len(devices), at, dtype=np.int64))
-        return self._finish(draft, part.format.opening(_rows(draft, part)))
+        draft = Draft(list(devices), [-1] * len(devices), [at] * len(devices), [at] * len(devices), {}, [], [])
+        columns = Columns(lambda: self._values(part, devices, np.full(len(devices), at, dtype=np.int64)))
+        encoded = part.format.opening(Rows(draft.devices, draft.ts, columns, part.model.metrics))
+        draft.columns = columns.made
+        return self._finish(draft, encoded)
 
     def closing(self, devices: Sequence[Device], at: int, part: Part) -> Batch:
         """Make what `devices` of `part` say before they leave at `at` (ns)."""
@@ -82,10 +86,12 @@ class Plan:
         return batch
 
     def _draft(self, part: Part, devices: list[Device], turns: list[int], due: Int64s) -> Draft:
-        numbers = np.array([device.number for device in devices], dtype=np.int64)
-        columns: dict[str, list[Value | None]] = dict(part.model.values(self.seed, numbers, due))  # type: ignore[arg-type]  # they are changed in place
-        times = due.tolist()
+        columns, times = self._values(part, devices, due), due.tolist()
         return Draft(devices, turns, times, list(times), columns, [""] * len(devices), [Expect.STORED] * len(devices))
+
+    def _values(self, part: Part, devices: Sequence[Device], due: Int64s) -> dict[str, list[Value | None]]:
+        numbers = np.array([device.number for device in devices], dtype=np.int64)
+        return dict(part.model.values(self.seed, numbers, due))  # type: ignore[arg-type]  # they are changed in place
 
     def _finish(self, draft: Draft, encoded: Encoded) -> Batch:
         rows = encoded.rows if encoded.rows is not None else range(len(encoded.topics))
