@@ -100,7 +100,8 @@ def simulate(  # noqa: PLR0913 - one parameter an option
     """Run a simulated fleet: a scenario, with what fails and what is expected, or a plain one from options.
 
     The last line printed is one JSON object. Exits with 1 if something is not as expected, or was not acknowledged. A
-    broker's user name and password are taken from SIMULATORS_MQTT_USERNAME and SIMULATORS_MQTT_PASSWORD.
+    broker's user name and password are taken from SIMULATORS_MQTT_USERNAME and SIMULATORS_MQTT_PASSWORD; with
+    SIMULATORS_MQTT_TLS=true devices speak TLS, and trust the authorities in SIMULATORS_MQTT_TLS_CA.
     """
     from deploy.local import simulate as simulating  # noqa: PLC0415 - `sensorium --help` does without
 

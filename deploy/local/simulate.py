@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import shlex
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -38,6 +39,7 @@ from simulators.truth.keeping import LedgerError
 
 _now = time.time_ns  # noqa: TID251 - the composition root reads the clock
 _USER, _PASSWORD = "SIMULATORS_MQTT_USERNAME", "SIMULATORS_MQTT_PASSWORD"
+_TLS, _TLS_CA = "SIMULATORS_MQTT_TLS", "SIMULATORS_MQTT_TLS_CA"
 _ROUTES = "INGEST_ROUTES"
 
 
@@ -103,6 +105,7 @@ async def _run(scenario: Scenario, folder: Path, options: Options, console: Cons
             rng=SystemRandom(),
             log=logs.configure("simulators", "warning"),
             login=_login(),
+            tls=None if own else _tls(),
             window=options.window,
         )
         began = _now()
@@ -179,6 +182,16 @@ async def _stage(
 def _login() -> Login | None:
     user = os.environ.get(_USER, "")
     return Login(user, os.environ.get(_PASSWORD, "")) if user else None
+
+
+def _tls() -> ssl.SSLContext | None:
+    if os.environ.get(_TLS, "").lower() not in {"1", "true", "yes"}:
+        return None
+    authorities = os.environ.get(_TLS_CA) or None
+    try:
+        return ssl.create_default_context(cafile=authorities)
+    except OSError as error:
+        raise StackError(f"{_TLS_CA}={authorities}: {error}") from None
 
 
 def _versions() -> dict[str, str]:

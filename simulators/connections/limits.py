@@ -6,7 +6,7 @@ _OTHERS = 256
 """Files that are open beside connections: the ledger, logs, libraries, whatever else runs in the process."""
 
 
-class ConnectionsLimitError(Exception):
+class ConnectionsLimitError(ValueError):
     """The system allows fewer connections than are asked for."""
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 
 from contracts.logs import Log
 from simulators.connections import native, paho
+from simulators.connections.limits import allow_connections
 from simulators.connections.outlet import Connect
 from simulators.connections.parties import Broker, Login, Options
 from simulators.connections.provisioning import USER
@@ -45,7 +47,10 @@ _NANO = 1_000_000_000
 
 @dataclass(frozen=True)
 class Means:
-    """What a performance needs of its surroundings. `now` is ns since 1970; `login` is for connections without one."""
+    """What a performance needs of its surroundings.
+
+    `now` is ns since 1970; `login` is for connections without one; with `tls`, they speak that.
+    """
 
     ledger: Path
     screen: Screen
@@ -54,17 +59,19 @@ class Means:
     rng: Random
     log: Log
     login: Login | None = None
+    tls: ssl.SSLContext | None = None
     window: int = Options().window
 
 
 async def perform(scenario: Scenario, folder: Path, stage: Stage, means: Means) -> Outcome:
     """Do it all. What is relative in the scenario is looked for in `folder`.
 
-    Raises ValueError for a scenario whose parts do not go together, StageError, RegistrationError, CredentialsError and
-    LedgerError.
+    Raises ValueError for a scenario whose parts do not go together, or that wants more connections than a process may
+    have; StageError, RegistrationError, CredentialsError and LedgerError.
     """
     blueprint = Blueprint(scenario, folder)
     check(scenario, stage)
+    allow_connections(len(blueprint.lines))
     return await _Performance(scenario, blueprint, stage, means).run()
 
 
@@ -180,7 +187,8 @@ class _Performance:
         return httpx.AsyncClient(base_url=base, headers=headers, timeout=_TIMEOUT_S, trust_env=False)
 
     def _connects(self, login: Callable[..., Login | None]) -> dict[str, Connect]:
-        means, broker = self._means, Broker(self._where.mqtt_host, self._where.mqtt_port)
+        means, where = self._means, self._where
+        broker = Broker(where.mqtt_host, where.mqtt_port, means.tls)
         options = Options(window=means.window)
         clients = {"native": native, "paho": paho}
         return {
