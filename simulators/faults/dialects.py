@@ -25,6 +25,7 @@ _BELIEVING = {"clock_unset 2000": "ingest believes times from 1978 on"}
 _NO_VALUE = {"nan nan": "it says that there is no value"}
 _VALUES = Dialect(_NO_VALUE | {"malformed cut": _BARE, "malformed words": _BARE})
 _TYPED = Dialect({**_VALUES.cannot, "wrong_type stored": "it says itself which metrics are numbers"})
+_NUMBERED_BY_TIME = Dialect({"clock_unset nothing": "without a time, what says the same again is not stored"})
 _PACKED = "its numbers are integers of few bits"
 _POSITION = "its numbers are a position"
 _ATTRIBUTES = "what is not a number may be text or an attribute"
@@ -41,12 +42,12 @@ DIALECTS: dict[str, Dialect] = {
     "json-flat": _JSON,
     "json-iso": _JSON,
     "line-protocol": Dialect(whole=True),
-    "meshtastic": _JSON,
+    "meshtastic": _NUMBERED_BY_TIME,
     "neuron": _JSON,
     "openmqttgateway": Dialect({"duplicate": "what several gateways have heard is stored once"}),
     "owntracks": Dialect(dict.fromkeys(("nan", "wrong_type", "spike"), _POSITION)),
-    "rtl433": _JSON,
-    "ruuvi": Dialect(dict.fromkeys(("nan", "wrong_type", "spike rejected"), _PACKED)),
+    "rtl433": _NUMBERED_BY_TIME,
+    "ruuvi": Dialect({**_NUMBERED_BY_TIME.cannot, **dict.fromkeys(("nan", "wrong_type", "spike rejected"), _PACKED)}),
     "senml-cbor": Dialect(
         _BELIEVING | {"malformed cut": "records before the cut are whole", "malformed encoding": "it is no text"}
     ),

@@ -59,9 +59,12 @@ class Faults:
         fitted: list[Schedule] = [fault.fit(target) for fault in faults]
         named = [(fault, Choice(fault, f"{n}/{fault.kind}")) for n, fault in enumerate(fitted)]
         self._chosen = [pair for family in _FAMILIES for pair in named if pair[0].family == family]
-        self._acting = [pair for pair in named if pair[0].acts and (target.own or pair[0].family == "connections")]
-        self._numbers = np.array([device.number for device in target.devices], dtype=np.int64)
-        self._keys = keys(target.seed, self._numbers)
+        of_devices = keys(target.seed, np.array([device.number for device in target.devices], dtype=np.int64))
+        self._acting = [
+            (fault, choice.timetable(of_devices))
+            for fault, choice in named
+            if fault.acts and (target.own or fault.family == "connections")
+        ]
 
     def before(self, draft: Draft) -> None:
         """Choose rows, and change them."""
@@ -95,9 +98,9 @@ class Faults:
     def acts(self, began: int, start: int, end: int) -> list[Act]:
         """Give what happens to connections from `start` until before `end` (ns) of the run that `began`, by time."""
         found = []
-        for fault, choice in self._acting:
-            for at, place in choice.starts(self._keys, start - began, end - began):
-                act = fault.act(began + at, int(self._numbers[place]))
+        for fault, timetable in self._acting:
+            for at, place in timetable.starts(start - began, end - began):
+                act = fault.act(began + at, self._target.devices[place].number)
                 if act is not None:
                     found.append(act)
         return sorted(found)

@@ -49,20 +49,22 @@ class Malformed(OfReadings):
 
 
 class Oversize(OfReadings):
-    """A payload has `bytes` bytes, more than ingest takes: rejected unread. `refused`: more than the broker takes."""
+    """A payload has `bytes` bytes, more than ingest takes: it is rejected unread.
+
+    It has to be less than the broker takes: that would hang up, and be sent it again with every new connection.
+    """
 
     family: ClassVar[Family] = "payloads"
     kind: Literal["oversize"]
-    bytes: Bytes | None = Field(default=None, ge=1024, le=256_000_000)
-    refused: bool = False
+    bytes: Bytes | None = Field(default=None, ge=1024, le=7 << 20)
 
     def fit(self, target: Target) -> Self:
         """Choose a size, if none is given: one more than ingest takes."""
         return self.model_copy(update={"bytes": self.bytes or dialects.dialect(target).most + 1})
 
     def before(self, hit: Hit) -> None:
-        """Expect nothing but a dead letter, or not even that."""
-        void(hit, Expect.REFUSED if self.refused else Expect.REJECTED)
+        """Expect nothing but a dead letter."""
+        void(hit)
 
     def after(self, rows: list[int], draft: Draft, encoded: Encoded, batch: Batch) -> None:
         """Blow the payloads up."""

@@ -156,28 +156,38 @@ class Choice:
         first = self._begin + self._phases(keys)
         return np.asarray(first + (into - first) // self._every * self._every)
 
-    def starts(self, keys: UInt64s, start: int, end: int) -> list[tuple[int, int]]:
-        """Give when it begins from `start` until before `end` (ns into the run), and the place of the device."""
-        end = end if self._until is None else min(end, self._until)
-        first = self._begin + self._phases(keys)
-        if not self._every:
-            return [(int(first[0]), int(place)) for place in self._hit(keys)] if start <= self._begin < end else []
-        at = first + np.maximum(0, -((first - start) // self._every)) * self._every
-        found: list[tuple[int, int]] = []
-        while (due := at < end).any():
-            found += [(int(at[place]), int(place)) for place in self._hit(keys) if due[place]]
-            at = at + self._every
-        return sorted(found)
-
-    def _hit(self, keys: UInt64s) -> list[int]:
-        hit = uniform_of(keys, self._whom, 0) < self._schedule.devices
-        places: list[int] = np.flatnonzero(hit).tolist()
-        return places
+    def timetable(self, keys: UInt64s) -> "Timetable":
+        """Give when it begins in each of these devices."""
+        places = np.flatnonzero(uniform_of(keys, self._whom, 0) < self._schedule.devices)
+        return Timetable(places, self._begin + self._phases(keys[places]), self._every, self._until)
 
     def _phases(self, keys: UInt64s) -> Int64s:
         if self._schedule.together or not self._every:
             return np.zeros(len(keys), dtype=np.int64)
         return np.asarray(uniform_of(keys, self._phase, 0) * self._every).astype(np.int64)
+
+
+class Timetable(NamedTuple):
+    """When something begins in devices, by their `places`: `first`, and again after each `every` (ns into the run)."""
+
+    places: Int64s
+    first: Int64s
+    every: int
+    until: int | None
+
+    def starts(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Give when it begins from `start` until before `end`, and in which place, by time."""
+        end = end if self.until is None else min(end, self.until)
+        at = self.first
+        if self.every:
+            at = at + np.maximum(0, -((at - start) // self.every)) * self.every
+        found: list[tuple[int, int]] = []
+        while (hit := np.flatnonzero((at >= start) & (at < end))).size:
+            found += zip(at[hit].tolist(), self.places[hit].tolist(), strict=True)
+            if not self.every:
+                break
+            at = at + self.every
+        return sorted(found)
 
 
 def _ns(seconds: float) -> int:

@@ -21,8 +21,14 @@ def written(column: Sequence[Value | None]) -> list[bytes | None]:
     None stays None.
     """
     whole = _encode(column)
-    if b'"' not in whole and b"null" not in whole:
-        return whole[1:-1].split(b",") if column else []  # type: ignore[return-value]  # a list of more
+    if b'"' not in whole:
+        texts = whole[1:-1].split(b",") if column else []
+        if b"null" not in whole:
+            return texts  # type: ignore[return-value]  # a list of more
+        return [
+            text if text != b"null" else None if value is None else _number(value)  # type: ignore[arg-type]  # no text
+            for text, value in zip(texts, column, strict=True)
+        ]
     return [None if value is None else _text(value) if isinstance(value, str) else _number(value) for value in column]
 
 

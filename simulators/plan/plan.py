@@ -1,8 +1,9 @@
 """The plan of a run: which messages are due when, and what is to become of each. The same seed gives the same bytes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 import numpy as np
 
@@ -120,10 +121,11 @@ class Plan:
         for row, metric in draft.bad:
             draft.columns[metric][row] = None
         whole = encoded.rows is None and encoded.metrics is None
-        if whole and not draft.void and not (draft.bad and encoded.said):
+        if whole and not (draft.bad and encoded.said):
             columns: dict[str, Sequence[Value | None]] = {n: draft.columns[m] for m, n in named.items()}
             numbers = [device.number for device in draft.devices]
-            return [Block(range(len(numbers)), numbers, times, {**columns, **encoded.said})]
+            block = Block(range(len(numbers)), numbers, times, {**columns, **encoded.said})
+            return [_without(block, draft.void) if draft.void else block]
         rows = encoded.rows if encoded.rows is not None else range(len(encoded.topics))
         carried = encoded.metrics if encoded.metrics is not None else [tuple(named)] * len(rows)
         by_metrics: dict[tuple[str, ...], list[int]] = {}
@@ -156,6 +158,21 @@ class Plan:
 
 def _rows(draft: Draft, part: Part) -> Rows:
     return Rows(draft.devices, draft.ts, draft.columns, part.model.metrics)
+
+
+def _without(block: Block, rows: Iterable[int]) -> Block:
+    """Leave out rows, which are few."""
+    found = Block(
+        list(block.messages),
+        list(block.devices),
+        list(block.ts),
+        {name: list(column) for name, column in block.columns.items()},
+    )
+    columns: list[Any] = [found.messages, found.devices, found.ts, *found.columns.values()]
+    for row in sorted(rows, reverse=True):
+        for column in columns:
+            del column[row]
+    return found
 
 
 class _Turns:
