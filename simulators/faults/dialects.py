@@ -17,7 +17,7 @@ class Dialect(NamedTuple):
     most: int = 1 << 20
 
 
-_NUMBERED = "its messages are numbered as they are sent, and one that is numbered has to be read"
+_FIELDS = "bytes of any kind may be fields or values"
 _BARE = "what is left is text, and text is a value"
 _JSON = Dialect()
 _NANOSECONDS = Dialect({"clock_unset 1970": "a small number of ns is taken for s"})
@@ -55,7 +55,7 @@ DIALECTS: dict[str, Dialect] = {
     "shelly": _JSON,
     "shelly-gen1": _VALUES,
     "smartrest": Dialect({"nan": "it is left out", "malformed cut": "columns before the cut are whole"}),
-    "sparkplug": Dialect({"malformed cut": _NUMBERED, "malformed encoding": _NUMBERED}),
+    "sparkplug": Dialect(dict.fromkeys(("malformed cut", "malformed encoding"), _FIELDS)),
     "statestream": Dialect(dict.fromkeys(("nan", "malformed"), _ATTRIBUTES)),
     "tasmota": _JSON,
     "teslamate": _VALUES,

@@ -84,7 +84,7 @@ def _broken(payload: bytes, way: str, own: bytes) -> bytes:
     half = len(payload) // 2
     match way:
         case "cut":
-            return payload[: max(1, half)] + own
+            return payload[: max(1, half)] + b"~" + own  # which ends no number, and closes nothing
         case "noise":
             return NO_TEXT + bytes.fromhex(own.decode()) + own
         case "encoding":

@@ -169,7 +169,9 @@ class Pipeline:
     def _take(
         self, batch: Batch, place: int, at: int
     ) -> tuple[Expect, Reason | None, dict[tuple[str, str, int], Value]]:
-        payload = self.part.format.stamp(self.devices[batch.devices[place]], batch.payloads[place])
+        payload = batch.payloads[place]
+        if batch.expects[place] is not Expect.REJECTED:  # which the sender sends as it is
+            payload = self.part.format.stamp(self.devices[batch.devices[place]], payload)
         arrival = Arrival(batch.topics[place].decode(), payload, at)
         route = self.ingest.routes.of(arrival)
         assert route is not None
