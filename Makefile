@@ -71,8 +71,8 @@ soak: $(VENV)/dev.stamp ## The long tests: a minute without the stream, many kil
 	@$(BIN)/python -m pytest -m soak -o faulthandler_timeout=4000 $(ARGS)
 
 .PHONY: bench
-bench: $(VENV)/dev.stamp ## Flat-out throughput, latency and CPU per message of the whole pipeline
-	@$(BIN)/python tests/bench/pipeline.py $(ARGS)
+bench: $(VENV)/run.stamp ## The highest rate that the whole pipeline holds, with latency and CPU of a message
+	@$(BIN)/sensorium capacity $(ARGS)
 
 .PHONY: bench-ingest
 bench-ingest: $(VENV)/dev.stamp ## CPU of a message in ingest alone, beside a simple loop over well-known libraries

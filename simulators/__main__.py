@@ -3,10 +3,13 @@
 from contracts.service import run_service
 from contracts.settings import fail
 from simulators.app import App
-from simulators.ledger import LedgerError
+from simulators.scenario.reading import ScenarioError
 from simulators.settings import Settings
+from simulators.truth.keeping import LedgerError
 
 try:
     run_service("simulators", Settings, App)
 except LedgerError as error:
     fail(f"SIMULATORS_LEDGER: {error}")
+except ScenarioError as error:
+    fail(f"SIMULATORS_SCENARIO: {error}")

@@ -11,13 +11,10 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.published = Counter(
-            "simulators_published", "Messages published, when handed to the connection", registry=self.registry
+            "simulators_published", "Messages published, when handed to the operating system", registry=self.registry
         )
         self.acked = Counter(
             "simulators_acknowledged", "Messages acknowledged, when the broker's PUBACK comes", registry=self.registry
-        )
-        self.malformed = Counter(
-            "simulators_malformed", "Published messages that are malformed on purpose", registry=self.registry
         )
         self.faulty = Counter(
             "simulators_faulty", "Messages planned in which something is wrong on purpose", registry=self.registry
@@ -41,10 +38,7 @@ class Metrics:
             "simulators_done", "1 once the last message of the schedule is published", registry=self.registry
         )
 
-    def watch(
-        self, unacked: Callable[[], float], connected: Callable[[], float], queued: Callable[[], float] = lambda: 0
-    ) -> None:
+    def watch(self, unacked: Callable[[], float], connected: Callable[[], float]) -> None:
         """Read the gauges that are no events from where the numbers are, whenever someone asks for metrics."""
         self.unacked.set_function(unacked)
         self.connected.set_function(connected)
-        self.ledger_queue.set_function(queued)

@@ -5,7 +5,8 @@ import contextlib
 import json
 import tempfile
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
 
@@ -13,23 +14,37 @@ import httpx
 from rich.console import Console
 from rich.live import Live
 
+from contracts import logs
+from contracts.backoff import set_within
 from deploy.local import ports
 from deploy.local.observe import Observer
 from deploy.local.stack import HOST, Options, Stack, StackError
-from deploy.local.supervisor import Program, Supervisor
+from deploy.local.supervisor import Supervisor
 from deploy.local.up import READY_SECONDS, interrupted, ready, running
 from deploy.local.view import Series, Snapshot, milliseconds, percentile, render
-from simulators.fleet import Device, fleet
-from simulators.ledger import LedgerError
-from simulators.probe import Probe
-from simulators.query_api import ApiError
-from simulators.verify import Verdict, verify
+from simulators.connections import native
+from simulators.connections.parties import Broker
+from simulators.metrics import Metrics
+from simulators.plan.plan import Part
+from simulators.running.building import Blueprint
+from simulators.running.fleet import Fleet
+from simulators.scenario.plain import plain
+from simulators.truth.keeping import LedgerError
+from simulators.truth.latency import Follower, Sampling
+from simulators.truth.stores.api import Api
+from simulators.truth.stores.store import StoreError
+from simulators.truth.verdict import Verdict
+from simulators.truth.verify import verify
+
+now = time.time_ns  # noqa: TID251 - the composition root reads the clock
 
 MALFORMED = 0.01
 """Share of the fleet's messages that are malformed on purpose, so that there are dead letters to look at."""
 
 _REFRESH_S = 0.5
-_PROBE_S = 0.5
+_FOLLOWED_A_SECOND = 5.0
+_STOPS_S = 3.0
+_NANO_PER_MS = 1e6
 _FIRST_S = 0.05
 _AT_ONCE = 50
 _UNITS = {"environment": ("temperature", "°C"), "meter": ("power", "W"), "pump": ("pressure", "bar")}
@@ -56,19 +71,25 @@ async def demo(*, seconds: float, devices: int, seed: int, broker: str) -> int:
         client = httpx.AsyncClient(headers={"Authorization": f"Bearer {stack.key}"}, timeout=5, trust_env=False)
         async with running(stack, SystemRandom()) as supervisor, client:
             console.print("Starting broker, stream, ingest, processor, devices_api and alerting…")
-            members = fleet(seed, devices)
-            ledger = Path(directory) / "ledger.sqlite3"
-            load = stack.simulators(_load(ledger, devices, seed, seconds))
-            if not await _unless(stopping, _begin(stack, supervisor, client, members, load, console, began)):
-                return 0
-            console.print(_invitation(stack, members), soft_wrap=True)  # lines that work when pasted
+            blueprint = Blueprint(plain(devices=devices, seed=seed, malformed=MALFORMED, seconds=seconds))
+            members = blueprint.parts
+            ledger = Path(directory) / "fleet.ledger"
             seen = Snapshot(devices=devices, series=_shown(members))
-            await _watch(stack, client, console, seen, stopping, seconds)
-            console.print("Asking the query API for every reading that the fleet sent…")
-            await supervisor.stop("simulators")
-            patience = 10.0 if seconds else 3.0  # after Ctrl-C all has to be over within 10 s
-            verdict = await _verified(ledger, stack.urls["devices_api"], stack.key, wait_seconds=patience)
-            await Observer(stack, client, seen).refresh()
+            async with _follower(stack, seen) as follower:
+                fleet = _fleet(stack, blueprint, ledger, Sampling(blueprint.plan, follower, _FOLLOWED_A_SECOND))
+                observer = Observer(stack, client, seen, fleet.progress)
+                try:
+                    beginning = _begin(_Running(stack, supervisor, client, fleet, observer), members, console, began)
+                    if not await _unless(stopping, beginning):
+                        return 0
+                    console.print(_invitation(stack, members), soft_wrap=True)  # lines that work when pasted
+                    await _watch(observer, console, stopping, seconds)
+                finally:
+                    await fleet.stop(_STOPS_S)
+                console.print("Asking the query API for every reading that the fleet sent…")
+                patience = 10.0 if seconds else 3.0  # after Ctrl-C all has to be over within 10 s
+                verdict = await _verified(ledger, stack.urls["devices_api"], stack.key, wait_seconds=patience)
+                await observer.refresh()
     _summarise(console, verdict, seen)
     return 0 if verdict.ok and verdict.published else 1
 
@@ -98,46 +119,72 @@ async def _unless(stopping: asyncio.Event, work: Awaitable[None]) -> bool:
 
 
 async def _verified(ledger: Path, url: str, key: str, *, wait_seconds: float) -> Verdict:
+    api = Api(url, key)
     try:
-        return await verify(ledger, url, key, wait_seconds=wait_seconds)
-    except (ApiError, LedgerError) as error:
+        return await verify(ledger, api, api, wait_seconds=wait_seconds)
+    except (StoreError, LedgerError) as error:
         raise StackError(f"the readings could not be looked up: {error}") from error
+    finally:
+        await api.close()
 
 
-async def _begin(
-    stack: Stack,
-    supervisor: Supervisor,
-    client: httpx.AsyncClient,
-    members: list[Device],
-    load: Program,
-    console: Console,
-    began: float,
-) -> None:
+def _follower(stack: Stack, seen: Snapshot) -> Follower:
+    """Measure, of a sample of messages, publish → queryable."""
+    return Follower(
+        stack.urls["devices_api"], stack.key, now, told=lambda _, took: seen.latencies_ms.append(took / _NANO_PER_MS)
+    )
+
+
+def _fleet(stack: Stack, blueprint: Blueprint, ledger: Path, follow: Sampling) -> Fleet:
+    log = logs.quiet()
+    connect = native.connecting(
+        Broker(stack.mqtt_host, stack.mqtt_port), login=lambda _: None, now=now, rng=SystemRandom(), log=log
+    )
+    return blueprint.fleet(
+        {"native": connect},
+        ledger=blueprint.ledger(ledger, now(), log),
+        metrics=Metrics(),
+        now=now,
+        log=log,
+        follow=follow,
+    )
+
+
+@dataclass(frozen=True)
+class _Running:
+    """What runs while the demo does."""
+
+    stack: Stack
+    supervisor: Supervisor
+    client: httpx.AsyncClient
+    fleet: Fleet
+    observer: Observer
+
+
+async def _begin(demo: _Running, members: Sequence[Part], console: Console, began: float) -> None:
     """Register the fleet and let it run as soon as its readings can be taken; make the rules beside it."""
 
     async def run() -> None:
-        await _let_run(stack, supervisor, client, members, load)
+        await _let_run(demo, members)
         console.print(f"First reading stored {time.monotonic() - began:.1f} s after the start.")
 
     try:
-        await asyncio.gather(run(), _make_rules(stack, supervisor, client))
+        await asyncio.gather(run(), _make_rules(demo.stack, demo.supervisor, demo.client))
     except (TimeoutError, httpx.HTTPError) as error:
-        raise StackError(f"the fleet could not begin: {error!r} (logs: {stack.directory / 'logs'})") from error
+        raise StackError(f"the fleet could not begin: {error!r} (logs: {demo.stack.directory / 'logs'})") from error
 
 
-async def _let_run(
-    stack: Stack, supervisor: Supervisor, client: httpx.AsyncClient, members: list[Device], load: Program
-) -> None:
-    await ready(stack, supervisor, ("ingest", "devices_api"))
-    url = f"{stack.urls['devices_api']}/api/v1/devices"
-    bodies = [{"id": member.id, "name": member.id, "profile": member.kind} for member in members]
+async def _let_run(demo: _Running, members: Sequence[Part]) -> None:
+    await ready(demo.stack, demo.supervisor, ("ingest", "devices_api"))
+    url = f"{demo.stack.urls['devices_api']}/api/v1/devices"
+    bodies = [{"id": d.id, "name": d.id, "profile": part.model.name} for part in members for d in part.devices]
     for some in range(0, len(bodies), _AT_ONCE):
-        for answer in await asyncio.gather(*(client.post(url, json=body) for body in bodies[some : some + _AT_ONCE])):
+        asked = (demo.client.post(url, json=body) for body in bodies[some : some + _AT_ONCE])
+        for answer in await asyncio.gather(*asked):
             answer.raise_for_status()
-    supervisor.start(load)
-    observer = Observer(stack, client, Snapshot())
+    demo.fleet.start()
     async with asyncio.timeout(READY_SECONDS):
-        while not await observer.stored():  # noqa: ASYNC110 - ingest is asked over HTTP
+        while not await demo.observer.stored():  # noqa: ASYNC110 - ingest is asked over HTTP
             await asyncio.sleep(_FIRST_S)
 
 
@@ -147,62 +194,36 @@ async def _make_rules(stack: Stack, supervisor: Supervisor, client: httpx.AsyncC
         (await client.post(f"{stack.urls['alerting']}/api/v1/rules", json=rule)).raise_for_status()
 
 
-def _invitation(stack: Stack, members: list[Device]) -> str:
+def _invitation(stack: Stack, members: Sequence[Part]) -> str:
     """Say where the APIs are, with two lines to paste."""
     bearer = f'curl -s -H "Authorization: Bearer {stack.key}"'
     return (
         f"\nDevices API {stack.urls['devices_api']}/docs   alerting API {stack.urls['alerting']}/docs\n"
         f"API key {stack.key}\n"
         f"Try, in another terminal:\n"
-        f"{bearer} {stack.urls['devices_api']}/api/v1/devices/{members[0].id}/telemetry/latest\n"
+        f"{bearer} {stack.urls['devices_api']}/api/v1/devices/{members[0].devices[0].id}/telemetry/latest\n"
         f'{bearer} "{stack.urls["alerting"]}/api/v1/alerts?state=firing"\n'
     )
 
 
-def _load(ledger: Path, devices: int, seed: int, seconds: float) -> dict[str, str]:
-    return {
-        "SIMULATORS_DEVICES": str(devices),
-        "SIMULATORS_SEED": str(seed),
-        "SIMULATORS_LEDGER": str(ledger),
-        "SIMULATORS_MALFORMED": str(MALFORMED),
-        "SIMULATORS_SECONDS": str(seconds),
-    }
-
-
-def _shown(members: list[Device]) -> list[Series]:
+def _shown(members: Sequence[Part]) -> list[Series]:
     """Choose two devices of each kind for the screen."""
     found: list[Series] = []
     for kind, (metric, unit) in _UNITS.items():
-        found += [Series(member.id, metric, unit) for member in members if member.kind == kind][:2]
+        found += [Series(d.id, metric, unit) for part in members if part.model.name == kind for d in part.devices][:2]
     return found
 
 
-async def _watch(
-    stack: Stack,
-    client: httpx.AsyncClient,
-    console: Console,
-    seen: Snapshot,
-    stopping: asyncio.Event,
-    seconds: float,
-) -> None:
+async def _watch(observer: Observer, console: Console, stopping: asyncio.Event, seconds: float) -> None:
     """Show the stack at work until `seconds` have passed, or `stopping` is set."""
-    observer = Observer(stack, client, seen)
     footer = "Ctrl-C stops the demo and accounts for every reading."
-    probing = asyncio.create_task(_probe(stack, seen))
-    with _screen(console) as live:
-        try:
-            async with asyncio.timeout(seconds or None):
-                while not stopping.is_set():
-                    await observer.refresh()
-                    if live is not None:
-                        live.update(render(seen, footer), refresh=True)
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(stopping.wait(), _REFRESH_S)
-        except TimeoutError:
-            pass  # its time is over
-        finally:
-            probing.cancel()
-            await asyncio.gather(probing, return_exceptions=True)
+    with contextlib.suppress(TimeoutError), _screen(console) as live:
+        async with asyncio.timeout(seconds or None):
+            while not stopping.is_set():
+                await observer.refresh()
+                if live is not None:
+                    live.update(render(observer.seen, footer), refresh=True)
+                await set_within(stopping, _REFRESH_S)
 
 
 @contextlib.contextmanager
@@ -215,16 +236,6 @@ def _screen(console: Console) -> Iterator[Live | None]:
         yield live
 
 
-async def _probe(stack: Stack, seen: Snapshot) -> None:
-    """Measure publish → queryable again and again."""
-    async with Probe(stack.mqtt_host, stack.mqtt_port, stack.urls["devices_api"], stack.key) as probe:
-        while True:
-            seen.probes += 1
-            with contextlib.suppress(TimeoutError):
-                seen.latencies_ms.append(await probe.measure() * 1000)
-            await asyncio.sleep(_PROBE_S)
-
-
 def _summarise(console: Console, verdict: Verdict, seen: Snapshot) -> None:
     p50, p99 = percentile(seen.latencies_ms, 0.5), percentile(seen.latencies_ms, 0.99)
     console.print(
@@ -235,7 +246,8 @@ def _summarise(console: Console, verdict: Verdict, seen: Snapshot) -> None:
         f"  duplicates            {verdict.duplicates:>8}\n"
         f"  lost                  {verdict.lost:>8}   of these with another value: {verdict.wrong}\n"
         f"  good and rejected     {verdict.rejected:>8}\n"
-        f"  publish → queryable   p50 {milliseconds(p50)}, p99 {milliseconds(p99)} ({len(seen.latencies_ms)} probes)\n"
+        f"  publish → queryable   p50 {milliseconds(p50)}, p99 {milliseconds(p99)} "
+        f"({len(seen.latencies_ms)} messages followed)\n"
         f"  alerts                {seen.fired} fired, {seen.resolved} resolved\n"
     )
     for example in verdict.examples:

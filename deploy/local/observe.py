@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.stack import Stack
 from deploy.local.view import Snapshot
+from simulators.running.progress import Progress
 
 _PAGE = 1000
 
@@ -17,8 +18,8 @@ _PAGE = 1000
 class Observer:
     """Keeps a Snapshot of the stack up to date."""
 
-    def __init__(self, stack: Stack, client: httpx.AsyncClient, seen: Snapshot) -> None:
-        self._urls, self._client, self.seen = stack.urls, client, seen
+    def __init__(self, stack: Stack, client: httpx.AsyncClient, seen: Snapshot, fleet: Progress) -> None:
+        self._urls, self._client, self.seen, self._fleet = stack.urls, client, seen, fleet
         self._last: tuple[float, int, int] | None = None
         self._began = time.monotonic()
 
@@ -31,12 +32,10 @@ class Observer:
         return (await self._metrics("ingest")).get("ingest_readings_stored_total", 0) > 0
 
     async def _counts(self) -> None:
-        names = ("simulators", "ingest", "processor")
-        simulators, ingest, processor = await asyncio.gather(*(self._metrics(name) for name in names))
+        ingest, processor = await asyncio.gather(*(self._metrics(name) for name in ("ingest", "processor")))
         seen, now = self.seen, time.monotonic()
         seen.elapsed = now - self._began
-        fleet = int(simulators.get("simulators_acknowledged_total", seen.published - seen.probes))
-        seen.published = fleet + seen.probes
+        seen.published = self._fleet.acked
         seen.stored = int(ingest.get("ingest_readings_stored_total", seen.stored))
         seen.dead_lettered = int(ingest.get("ingest_dead_letters_total", seen.dead_lettered))
         seen.lag = int(processor.get("processor_lag_batches", seen.lag))

@@ -20,7 +20,7 @@ PARTITIONS = 4
 STORE_TOKEN = "SENSORIUM_STORE_TOKEN"  # noqa: S105 - the variable that has it
 """Where the token for the time-series store is found: what commands are given, other users of the machine can read."""
 
-SERVERS, SERVICES, INTAKE, LOAD = range(4)
+SERVERS, SERVICES, INTAKE = range(3)
 """Tiers, in the order of starting; stopping goes the other way."""
 
 
@@ -66,13 +66,12 @@ class Stack:
         self.key_file = self.directory / "admin.key"
         self.key = keys.load_or_make(self.key_file)
         self._token = keys.load_or_make(self.directory / "stream.token")
-        self._monitor_port, ingest_port, processor_port, simulators_port = ports.free(HOST, 4)
+        self._monitor_port, ingest_port, processor_port = ports.free(HOST, 3)
         self.urls = {
             "ingest": f"http://{HOST}:{ingest_port}",
             "processor": f"http://{HOST}:{processor_port}",
             "devices_api": f"http://{HOST}:{options.api_port}",
             "alerting": f"http://{HOST}:{options.alerting_port}",
-            "simulators": f"http://{HOST}:{simulators_port}",
         }
         addresses.write(self.directory, (self.mqtt_host, self.mqtt_port), self.urls)
 
@@ -134,11 +133,6 @@ class Stack:
             ),
         ]
         return found
-
-    def simulators(self, env: dict[str, str]) -> Program:
-        """Describe the simulated fleet, for the demo."""
-        broker = {"SIMULATORS_MQTT_HOST": self.mqtt_host, "SIMULATORS_MQTT_PORT": str(self.mqtt_port)}
-        return self._service("simulators", LOAD, broker | env)
 
     def _check_ports(self) -> None:
         wanted = {"--api-port": self.options.api_port, "--alerting-port": self.options.alerting_port}

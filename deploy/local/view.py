@@ -32,8 +32,7 @@ class Series:
 class Snapshot:
     """What the screen shows.
 
-    Rates are messages/s, and `published` counts those of the fleet and of the latency probes. Latencies are ms, from
-    before the publish to the query's answer.
+    Rates are messages/s. Latencies are ms, from when a message was due to the query's answer.
     """
 
     elapsed: float = 0.0
@@ -41,7 +40,6 @@ class Snapshot:
     published_rate: float = 0.0
     stored_rate: float = 0.0
     published: int = 0
-    probes: int = 0
     stored: int = 0
     dead_lettered: int = 0
     lag: int = 0

@@ -7,12 +7,14 @@ is good. An own receiver takes the notifications; it and everything else runs on
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random, SystemRandom
@@ -26,9 +28,12 @@ from deploy.local import ports
 from deploy.local.stack import HOST, Options, Stack
 from deploy.local.up import ready, running
 from deploy.local.view import percentile
-from simulators.mqtt import Broker, Connection
-from tests.bench.pipeline import METRICS, cpu_seconds, in_ms
+from simulators.connections import native
+from simulators.connections.outlet import Line, Outlet
+from simulators.connections.parties import Broker
+from simulators.plan.devices import Device
 
+METRICS = 3
 DEVICES = 50
 ANSWERS_S = 30.0
 BAD, GOOD = 60.0, 20.0  # the load's temperatures end at 39
@@ -38,6 +43,16 @@ RULE: dict[str, Any] = {
     "value": 50,
     "flapping": {"changes": 0},  # these devices change for ever, and are to be told each time
 }
+
+
+def cpu_seconds(pids: dict[str, int]) -> dict[str, float]:
+    """User and system time of each process so far."""
+    return {name: sum(psutil.Process(pid).cpu_times()[:2]) for name, pid in pids.items()}
+
+
+def in_ms(seconds: float | None) -> float | None:
+    """Round for reading."""
+    return None if seconds is None else round(seconds * 1000, 1)
 
 
 @dataclass(frozen=True)
@@ -99,24 +114,24 @@ class Crossings:
     def __init__(self, stack: Stack, receiver: Receiver) -> None:
         self._receiver = receiver
         self._devices = [f"crossing-{number:02}" for number in range(DEVICES)]
-        self._connection = Connection(
+        self._numbers = itertools.count()
+        self._connected = asyncio.Event()
+        connect = native.connecting(
             Broker(stack.mqtt_host, stack.mqtt_port),
-            client_id="crossing",
-            devices=self._devices,
-            acked=lambda _: None,
-            reconnected=lambda: None,
-            window=10_000,
+            login=lambda _: None,
+            now=time.time_ns,  # noqa: TID251 - nobody looks at it
             rng=Random(0),
             log=logs.quiet(),
         )
+        self._outlet = connect(Line("crossing", [Device(0, "crossing", 0, 0)]), self)
         self.found: dict[str, list[float]] = {"firing": [], "resolved": []}
         self.missing = 0
 
     async def run(self, load: Load) -> None:
         """Publish the values that are to be told of, and wait until they are."""
-        self._connection.start()
+        self._outlet.start()
         try:
-            await self._connection.accepted.wait()
+            await self._connected.wait()
             for known in self._devices:  # they are registered and known before they are measured
                 self._publish(known, GOOD)
             await asyncio.sleep(load.warm_up)
@@ -128,7 +143,7 @@ class Crossings:
                     turn, place = divmod(number, DEVICES)
                     group.create_task(self._measure(self._devices[place], "resolved" if turn % 2 else "firing"))
         finally:
-            await self._connection.stop(1.0)
+            await self._outlet.stop(1.0)
 
     async def _measure(self, device: str, state: str) -> None:
         answer, began = self._receiver.told(device, state), asyncio.get_running_loop().time()
@@ -139,7 +154,27 @@ class Crossings:
             self.missing += 1
 
     def _publish(self, device: str, value: float) -> None:
-        self._connection.publish(topics.telemetry(device), b'{"temperature":%.1f}' % value, 0)
+        self._outlet.send(
+            [(next(self._numbers), topics.telemetry(device).encode(), b'{"temperature":%.1f}' % value, 0)]
+        )
+
+    # What the outlet tells.
+
+    def connected(self, outlet: Outlet) -> None:
+        """Begin."""
+        del outlet
+        self._connected.set()
+
+    def lost(self, outlet: Outlet, reason: str) -> None:
+        """Go on: it comes back by itself."""
+
+    def sent(self, numbers: Sequence[int], at: int) -> None:
+        """Wait for what the receiver is told instead."""
+
+    acked = sent
+
+    def received(self, outlet: Outlet, topic: str, payload: bytes) -> None:
+        """Listen to nothing."""
 
 
 async def measured(stack: Stack, receiver: Receiver, wanted: Load) -> dict[str, Any]:

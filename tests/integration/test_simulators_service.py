@@ -9,8 +9,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from simulators.entries import Entries
 from tests.conftest import Server, free_port, wait_until
+from tests.integration.ledgers import held
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,7 +32,7 @@ def ask(port: int, path: str) -> str:
 
 def test_it_publishes_says_when_it_is_done_and_stops_on_sigterm(broker: Server, tmp_path: Path) -> None:
     port = free_port()
-    ledger = tmp_path / "ledger.sqlite3"
+    ledger = tmp_path / "fleet.ledger"
     process = run(port=port, mqtt_port=broker.port, devices=6, rate=10, seconds=1, ledger=ledger)
     wait_until(lambda: "simulators_done 1.0" in ask(port, "/metrics"), "the fleet to be done")
     assert json.loads(ask(port, "/readyz")) == {"status": "ready", "waiting_for": []}
@@ -40,8 +40,18 @@ def test_it_publishes_says_when_it_is_done_and_stops_on_sigterm(broker: Server, 
     _, log = process.communicate(timeout=40)
     assert process.returncode == 0
     assert [json.loads(line)["event"] for line in log.splitlines()] == ["service.started", "service.stopped"]
-    with Entries(ledger) as entries:
-        assert (entries.totals().published, entries.totals().acked) == (60, 60)
+    assert (len(held(ledger).sent), len(held(ledger).acked)) == (60, 60)
+
+
+def test_it_runs_the_fleet_of_a_scenario(broker: Server, tmp_path: Path) -> None:
+    port = free_port()
+    scenario = tmp_path / "two.toml"
+    scenario.write_text('name = "two"\n[[fleet]]\nmodel = "water"\ndevices = 2\n[[phase]]\nseconds = 2\n')
+    process = run(port=port, mqtt_port=broker.port, scenario=scenario, ledger=tmp_path / "l")
+    wait_until(lambda: "simulators_done 1.0" in ask(port, "/metrics"), "the fleet to be done")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=40)
+    assert len(held(tmp_path / "l").acked) == 4
 
 
 def test_it_starts_without_a_broker_and_says_that_it_waits(tmp_path: Path) -> None:
@@ -57,6 +67,7 @@ def test_what_cannot_work_is_said_in_one_line(tmp_path: Path) -> None:
     for settings, said in (
         ({"ledger": tmp_path}, "SIMULATORS_LEDGER: cannot use"),
         ({"malformed": 2, "ledger": tmp_path / "l"}, "SIMULATORS_MALFORMED is '2'"),
+        ({"scenario": "nowhere.toml", "ledger": tmp_path / "l"}, "SIMULATORS_SCENARIO: nowhere.toml: there is no such"),
     ):
         process = run(port=free_port(), **settings)
         _, log = process.communicate(timeout=40)
