@@ -114,7 +114,7 @@ class Plan:
 
     def _blocks(self, draft: Draft, encoded: Encoded) -> list[Block]:
         """Say which points the messages are to become. Readings that look alike share a block."""
-        if not draft.columns or not draft.devices:
+        if not draft.columns or len(draft.void) == len(draft.devices):
             return []
         times = self._times(draft)
         named = self._stored[draft.devices[0].number].metrics  # those of a part are alike

@@ -135,6 +135,13 @@ def test_another_devices_topic_is_published_over_the_devices_own_connection() ->
     assert len(pairs) > 4
 
 
+def test_a_batch_of_which_nothing_is_stored_says_nothing_of_points() -> None:
+    found = batches(fleet([{"kind": "malformed", "rate": 0.5}], count=3), 0.05)
+    blocks = [block for batch in found for block in batch.blocks]
+    assert 0 < len(blocks) < len(found)
+    assert all(len(block.messages) for block in blocks)
+
+
 def test_flags_are_those_of_the_packet() -> None:
     found = batches(fleet([{"kind": "retained", "rate": 0.5}, {"kind": "dup", "rate": 1}]))
     flags = {(name, flag) for batch in found for name, flag in zip(batch.faults, batch.flags, strict=True)}
