@@ -52,6 +52,14 @@ def main() -> None:
         print(json.dumps(asyncio.run(measured(given, Path(directory)))))
 
 
+def waited_s(pid: int) -> float:
+    """Say for how long a process' first thread was ready to run, and something else had its core; 0 if nobody tells."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
+
+
 async def measured(given: argparse.Namespace, directory: Path) -> dict[str, float]:
     """Run it, and give what it came to."""
     broker, log = Broker("127.0.0.1", given.port), logs.quiet()
@@ -83,15 +91,16 @@ async def measured(given: argparse.Namespace, directory: Path) -> dict[str, floa
         await asyncio.sleep(0.01)
     connected_s = time.monotonic() - began
     await asyncio.sleep(WARM_UP_S)
-    before, acked, cpu = time.monotonic(), fleet.progress.acked, time.process_time()
+    before, acked, cpu, waited = time.monotonic(), fleet.progress.acked, time.process_time(), waited_s(os.getpid())
     await fleet.done.wait()
     settled = await fleet.settled(60)
     took, used = time.monotonic() - before, time.process_time() - cpu
-    messages = fleet.progress.acked - acked
+    messages, waited = fleet.progress.acked - acked, waited_s(os.getpid()) - waited
     found = {
         "per_s": messages / took,
         "us": used / messages * 1e6,
         "share": used / took,
+        "waited": waited / took,
         "late_s": fleet.progress.worst_behind_s,
         "connected_s": connected_s,
         "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

@@ -3,7 +3,9 @@
 The fleet is a process of its own, kept to one core, and does what it does in any run: the environment's model, JSON,
 the ledger on disk, QoS 1, an open loop. Mosquitto has another core, and nobody subscribes. A row holds where as much
 is acknowledged as is due, nothing is lost, and no message leaves later than a second after it was due. CPU is user and
-system time of the fleet's process, all threads, without the first three seconds.
+system time of the fleet's process, all threads, without the first three seconds. `waited` is the share of the time in
+which the fleet, or the broker, was ready and something else had its core: where that is not little, the row is about
+what else the machine did.
 """
 
 import argparse
@@ -25,6 +27,7 @@ from typing import NamedTuple
 import psutil
 
 from deploy.local import ports, servers
+from tests.bench.generating import waited_s
 
 HOST = "127.0.0.1"
 BROKER_CORE, FLEET_CORE = 0, 1
@@ -88,8 +91,13 @@ def measure(fleet: Fleet, seconds: float) -> dict[str, float]:
         command += ["--devices", str(fleet.devices), "--rate", str(fleet.rate), "--seconds", str(seconds)]
         command += ["--client", fleet.client]
         command += ["--connections", str(fleet.connections)] if fleet.connections else []
+        began = time.monotonic()
         told: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-        return told | {"broker_s": sum(process.cpu_times()[:2])}
+        took = time.monotonic() - began
+        return told | {
+            "broker_share": sum(process.cpu_times()[:2]) / took,
+            "broker_waited": waited_s(process.pid) / took,
+        }
 
 
 def about() -> dict[str, object]:
@@ -117,16 +125,18 @@ def main() -> None:
     print(f"{where['machine']}, Python {where['python']}, commit {where['commit']}")
     print("  ".join(f"{name} {number}" for name, number in dict(where["versions"]).items()))  # type: ignore[call-overload]
     print(f"{given.rounds} rounds of {given.seconds:g} s, medians")
-    print(f"  {'':<40} offered/s  acked/s   µs CPU  of a core  latest s  connected s    MiB  lost  holds")
+    print(f"  {'':<32} offered/s  acked/s  µs CPU  of a core  waited  broker waited", end="")
+    print("  latest s  connected s  MiB  lost  holds")
     found = {}
     for fleet in FLEETS:
         told = [measure(fleet, given.seconds) for _ in range(given.rounds)]
         middle = {key: median(one[key] for one in told) for key in told[0]}
         middle["lost"] = max(one["lost"] for one in told) or min(one["lost"] for one in told)
         holds = not middle["lost"] and middle["late_s"] < LATE_S and middle["per_s"] > fleet.rate * ENOUGH
-        figures = f"{fleet.rate:10.0f}{middle['per_s']:9.0f}{middle['us']:9.1f}{middle['share']:11.2f}"
-        figures += f"{middle['late_s']:10.2f}{middle['connected_s']:13.1f}{middle['rss_mib']:7.0f}{middle['lost']:6.0f}"
-        print(f"  {fleet.name:<40}{figures}  {'yes' if holds else 'NO'}", flush=True)
+        figures = f"{fleet.rate:10.0f}{middle['per_s']:9.0f}{middle['us']:8.1f}{middle['share']:11.2f}"
+        figures += f"{middle['waited']:8.2f}{middle['broker_waited']:15.2f}{middle['late_s']:10.2f}"
+        figures += f"{middle['connected_s']:13.1f}{middle['rss_mib']:5.0f}{middle['lost']:6.0f}"
+        print(f"  {fleet.name:<32}{figures}  {'yes' if holds else 'NO'}", flush=True)
         rounded = {key: round(value, 3) for key, value in middle.items()}
         found[f"{fleet.name} at {fleet.rate:.0f}/s"] = rounded | {"holds": holds}
     print(json.dumps({"rounds": given.rounds, "seconds": given.seconds, "fleets": found} | where))
