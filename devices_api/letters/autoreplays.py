@@ -7,7 +7,7 @@ message that was its cause. The other methods raise UnavailableError if the data
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Update, bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from contracts.deadletters import Reason
@@ -30,6 +30,12 @@ class AutoReplay:
     since: int
     asked: int
     passes: int
+
+
+_UNCHANGED = update(auto_replay).where(
+    *(auto_replay.c[name] == bindparam(f"{name}_now") for name in AutoReplay.__dataclass_fields__)
+)
+"""The row of an AutoReplay, if nothing was asked anew meanwhile."""
 
 
 async def registered(db: AsyncConnection, devices: Sequence[str], now: int) -> None:
@@ -101,16 +107,24 @@ class AutoReplays:
 
     async def passed(self, items: Sequence[AutoReplay], now: int) -> None:
         """Note that `items` have been replayed once more; what was asked anew meanwhile stays due."""
+        rows = [
+            _named(item)
+            | {
+                "due_next": now + AGAIN_NS[item.passes] if item.passes < len(AGAIN_NS) else None,
+                "passes_then": item.passes + 1,
+            }
+            for item in items
+        ]
+        change = _UNCHANGED.values(due=bindparam("due_next"), passes=bindparam("passes_then"))
         async with transaction(self._writing) as db:
-            for item in items:
-                due = now + AGAIN_NS[item.passes] if item.passes < len(AGAIN_NS) else None
-                await db.execute(_unchanged(item).values(due=due, passes=item.passes + 1))
+            await db.execute(change, rows)
 
     async def postpone(self, item: AutoReplay, due: int) -> None:
         """Put off one that failed, so that it does not hold up the others."""
         async with transaction(self._writing) as db:
-            await db.execute(_unchanged(item).values(due=due))
+            await db.execute(_UNCHANGED.values(due=bindparam("due_next")), [_named(item) | {"due_next": due}])
 
 
-def _unchanged(item: AutoReplay) -> Update:
-    return update(auto_replay).where(*(auto_replay.c[name] == value for name, value in vars(item).items()))
+def _named(item: AutoReplay) -> dict[str, object]:
+    """Give what _UNCHANGED compares with."""
+    return {f"{name}_now": value for name, value in vars(item).items()}
