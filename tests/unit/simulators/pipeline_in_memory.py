@@ -76,11 +76,11 @@ class Message:
 class Fleet:
     """Sends `count` messages of five devices through a pipeline that makes no mistake; the ledger is at `path`."""
 
-    def __init__(self, path: Path, rng: Random, count: int, *, trouble: bool = True) -> None:
+    def __init__(self, path: Path, rng: Random, count: int, *, trouble: bool = True, began: int = BEGAN) -> None:
         self.place, self.messages = Place(), list[Message]()
-        self._rng = rng
+        self._rng, self._began = rng, began
         members = [Member(n, device.upper(), device, 0) for n, device in enumerate(DEVICES)]
-        ledger = LedgerFile(path, Run(1, BEGAN, members, [PartNote("numbers", "json")]), logs.quiet())
+        ledger = LedgerFile(path, Run(1, began, members, [PartNote("numbers", "json")]), logs.quiet())
         for first in range(0, count, 20):
             batch = self._batch(first, min(20, count - first), trouble=trouble)
             ledger.batch(batch)
@@ -92,7 +92,7 @@ class Fleet:
     def _batch(self, first: int, count: int, *, trouble: bool) -> Batch:
         rng = self._rng
         devices = [rng.randrange(len(DEVICES)) for _ in range(count)]
-        intended = [BEGAN + (first + n) * MS for n in range(count)]
+        intended = [self._began + (first + n) * MS for n in range(count)]
         shares = [12, 2, 2, 1] if trouble else [1, 0, 0, 0]
         expects = rng.choices(list(Expect), shares, k=count)
         late = [trouble and rng.random() < 0.2 for _ in range(count)]

@@ -187,6 +187,24 @@ async def test_without_dead_letters_the_rest_is_checked(tmp_path: Path, fleet: F
     assert (mistakes(verdict), verdict.letters_checked) == ({"lost": 1}, False)
 
 
+async def test_of_a_run_in_which_nothing_was_sent_nothing_is_wrong(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "ledger", Random(1), 0)
+    assert (await check(tmp_path, fleet)).ok
+
+
+async def test_several_runs_in_one_ledger_are_checked_together(tmp_path: Path) -> None:
+    fleets = [Fleet(tmp_path / "ledger", Random(4), 60, began=BEGAN + n * 10**12) for n in range(2)]
+    one, two = (fleet.place for fleet in fleets)
+    for series, points in two.there.items():
+        one.there[series] += points
+    one.letters += two.letters
+    between = ("n-000", "level"), (BEGAN + 5 * 10**11, 1.0)
+    one.there[between[0]].append(between[1])
+    verdict = await verify(tmp_path / "ledger", one, one, wait_seconds=0)
+    assert verdict.ok, verdict.examples
+    assert verdict.published == sum(message.acked for fleet in fleets for message in fleet.messages)
+
+
 async def test_without_a_ledger_nothing_can_be_said(tmp_path: Path, fleet: Fleet) -> None:
     with pytest.raises(LedgerError):
         await verify(tmp_path / "none", fleet.place, None, wait_seconds=0)
