@@ -95,9 +95,15 @@ class Foreign(OfReadings):
     kind: Literal["foreign"]
     checked: bool = True
 
+    def concerns(self, target: Target) -> bool:
+        """Whether it can be: a gateway may speak for those behind it."""
+        return not self.checked or target.devices[0].via == target.devices[0].number
+
     def fit(self, target: Target) -> Self:
         """Raise ValueError where there is nobody else, or the truth about it would not be certain."""
         dialects.sessionless(self.kind, target)
+        if self.checked and not target.own:
+            raise ValueError("foreign: to be refused, every device has to have a connection of its own")
         if len(target.devices) < 2:  # noqa: PLR2004 - another one
             raise ValueError("foreign: it needs two devices")
         if not self.checked and target.stored.resolution > _US:

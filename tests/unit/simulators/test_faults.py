@@ -208,9 +208,11 @@ def test_a_format_that_cannot_express_a_fault_says_why(fault: dict[str, Any], sp
         fleet([fault], spoken=spoken)
 
 
-def test_devices_that_share_a_connection_cannot_lose_it_alone() -> None:
+def test_devices_that_share_a_connection_cannot_lose_it_alone_or_be_told_apart() -> None:
     shared = Target(3, Boiler(), Json(), DEVICES, own=False)
     with pytest.raises(ValueError, match="half_open: every device has to have a connection of its own"):
         Faults(FAULTS.validate_python([{"kind": "half_open", "length": 2}]), shared)
+    with pytest.raises(ValueError, match="foreign: to be refused, every device has to have a connection of its own"):
+        Faults(FAULTS.validate_python([{"kind": "foreign", "rate": 0.1}]), shared)
     held = Faults(FAULTS.validate_python([{"kind": "offline", "length": 2}]), shared)
     assert held.acts(BEGAN, BEGAN, BEGAN + SECOND) == []

@@ -44,7 +44,7 @@ def test_every_fault_of_a_format_has_the_outcome_that_the_truth_says(name: str) 
     for model in MODELS.get(name, [Boiler()]):
         for title, fault in FAULTS.items():
             try:
-                plan = fleet([fault], spoken=name, model=model, rate=0.9, seconds=14)
+                plan = fleet([fault], spoken=name, model=model, count=3, rate=0.9, seconds=12)
             except ValueError as error:
                 refused.append(str(error))
                 continue
