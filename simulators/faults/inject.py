@@ -57,6 +57,14 @@ class Faults:
     def __init__(self, faults: Sequence[Fault], target: Target) -> None:
         self._target = target
         fitted: list[Schedule] = [fault.fit(target) for fault in faults]
+        self.limits = {
+            fault.metric: fault.amount / 2 for fault in fitted if isinstance(fault, values.Spike) and fault.profile
+        }
+        """What the devices' profile has to allow at most of a metric (or at least, where it is negative)."""
+
+        self.untyped = {fault.metric for fault in fitted if isinstance(fault, values.WrongType) and not fault.profile}
+        """Metrics of which their profile must say nothing."""
+
         named = [(fault, Choice(fault, f"{n}/{fault.kind}")) for n, fault in enumerate(fitted)]
         self._chosen = [pair for family in _FAMILIES for pair in named if pair[0].family == family]
         of_devices = keys(target.seed, np.array([device.number for device in target.devices], dtype=np.int64))

@@ -11,6 +11,8 @@ from math import ceil, floor, isfinite, log10
 WIDTH, HEIGHT = 860, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 26, 26
 _ROWS, _COLUMNS = 5, 9
+_LABEL_ROWS = 3
+_LETTER = 6.5  # units of the drawing that a letter of a label takes
 _NEAR = 70.0  # units of the drawing that a label takes
 
 Show = Callable[[float], str]
@@ -125,13 +127,13 @@ def _grid(x: Scale, y: Scale, ticks: Sequence[float], show_x: Show, show_y: Show
 
 
 def _bands(bands: Sequence[Band], x: Scale) -> list[str]:
-    parts, free = [], 0.0
+    parts, free = [], [0.0] * _LABEL_ROWS
     for band in sorted(bands, key=lambda band: (band.kind, band.start)):
         start, end = _x(x, band.start), _x(x, band.start if band.end is None else band.end)
         bottom, name = HEIGHT - _BOTTOM, escape(band.name)
         if band.kind == "phase":
             parts.append(f'<line class="phase" x1="{start:.1f}" x2="{start:.1f}" y1="8" y2="{bottom}"/>')
-            if end - start > len(band.name) * 6.5 + 8:
+            if end - start > len(band.name) * _LETTER + 8:
                 parts.append(f'<text class="phase" x="{start + 5:.1f}" y="16">{name}</text>')
             continue
         width = max(2.0, end - start)
@@ -139,8 +141,8 @@ def _bands(bands: Sequence[Band], x: Scale) -> list[str]:
             f'<rect class="failure" x="{start:.1f}" y="{_TOP}" width="{width:.1f}" height="{bottom - _TOP}">'
             f"<title>{name}</title></rect>"
         )
-        row = 0 if start > free else 1
-        free = start + len(band.name) * 6.5 + 8 if row == 0 else free
+        row = next((row for row, end in enumerate(free) if start >= end), _LABEL_ROWS - 1)
+        free[row] = start + len(band.name) * _LETTER + 8
         anchor, place = ("end", start - 3) if start > WIDTH - 2 * _NEAR else ("start", start + 3)
         parts.append(
             f'<text class="failure" x="{place:.1f}" y="{_TOP + 12 + 13 * row}" text-anchor="{anchor}">{name}</text>'

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from simulators.faults.inject import Faults
 from simulators.plan.plan import Part
 from simulators.scenario.spec import Rule
 from simulators.scenario.stage import Addresses
@@ -112,8 +113,17 @@ def profile_name(part: Part) -> str:
 
 def profile(part: Part, stored: Mapping[str, str]) -> dict[str, Any]:
     """Describe the metrics of a part as they are stored. `stored` maps those of the model to their names there."""
+    faults = part.injector
+    limits, untyped = (faults.limits, faults.untyped) if isinstance(faults, Faults) else ({}, set())
     metrics = {}
     for name, stored_as in stored.items():
+        if name in untyped:
+            continue
         metric = part.model.metrics[name]
-        metrics[stored_as] = {"type": metric.type} | ({"unit": metric.unit} if metric.unit else {})
-    return {"metrics": metrics, "interval": 0.0}
+        about: dict[str, Any] = {"type": metric.type}
+        if metric.unit:
+            about["unit"] = metric.unit
+        if name in limits:
+            about["max" if limits[name] > 0 else "min"] = limits[name]
+        metrics[stored_as] = about
+    return {"metrics": metrics}

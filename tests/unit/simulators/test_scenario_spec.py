@@ -1,5 +1,7 @@
 """Scenarios as they are written, and what is said of those that cannot be run."""
 
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +165,12 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
 def test_a_name_that_nobody_knows_is_answered_with_those_that_there_are() -> None:
     with pytest.raises(ScenarioError, match="elsewhere: there is no such file; shipped are "):
         locate("elsewhere")
+
+
+def test_the_scenario_of_the_readme_can_be_read() -> None:
+    blocks = re.findall(
+        r"```toml\n(.*?)```", (Path(__file__).parents[3] / "simulators" / "README.md").read_text(), re.DOTALL
+    )
+    [example] = [block for block in blocks if "[[phase]]" in block]
+    written = build(tomllib.loads(example), "README.md")
+    assert (written.name, written.seconds, len(written.failure)) == ("night_shift", 180, 2)
