@@ -227,7 +227,7 @@ class Connection:
 
     def _gone(self) -> None:
         if self._wire is not None:
-            self._wire = None
+            self._wire, self.trouble = None, self.trouble or "stopped"
             self._listener.lost(self, self.trouble)
 
     def _hello(self, *, wrong: bool) -> bytes:
