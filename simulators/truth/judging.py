@@ -10,7 +10,7 @@ from simulators.plan.batch import Expect
 from simulators.truth.comparing import Outcome
 from simulators.truth.histogram import Histogram
 from simulators.truth.letters import Match
-from simulators.truth.points import ACKED, ARRIVES, EXPECTED, FORBIDDEN, LETTER, MISSING, POINT, Rows
+from simulators.truth.points import ACKED, ARRIVES, BARE, EXPECTED, FORBIDDEN, LETTER, MISSING, POINT, Rows
 from simulators.truth.sorting import Sorted
 from simulators.truth.values import Coder
 from simulators.truth.verdict import MAX_EXAMPLES, FaultCounts, Verdict
@@ -103,6 +103,8 @@ class Judge:
             self._accept("a message that the broker had to refuse", count)
         if letter and expect == Expect.STORED:
             verdict.rejected += count
+        if notes & BARE:
+            return
         if not notes & ACKED:
             verdict.unacked += count
             return

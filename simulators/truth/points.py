@@ -26,8 +26,11 @@ Rows = NDArray[np.void]
 MUST, MAY, MUST_NOT, ARRIVES = 1, 2, 4, 8
 """Roles: it has to be there, it may be (its message was not acknowledged), or it must not; and when it is stored."""
 
-ACKED, ENTERED, MISSING, FORBIDDEN, LETTER = 0x04, 0x08, 0x10, 0x20, 0x40
-"""What is noted of messages: besides these, a point of it is missing, or is there and must not be, or a dead letter."""
+ACKED, ENTERED, MISSING, FORBIDDEN, LETTER, BARE = 0x04, 0x08, 0x10, 0x20, 0x40, 0x80
+"""What is noted of messages: besides these, a point of it is missing, or is there and must not be, or a dead letter.
+
+BARE are those that carry no reading, such as what devices say when they come; they are not counted.
+"""
 
 EXPECTED = 0x03
 """The bits of their Expect."""

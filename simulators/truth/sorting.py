@@ -14,7 +14,7 @@ from simulators.truth.dense import Dense
 from simulators.truth.entries import Run
 from simulators.truth.frames import Frames, Kind
 from simulators.truth.histogram import Histogram
-from simulators.truth.points import ACKED, ARRIVES, ENTERED, EXPECTED, MAY, MUST, MUST_NOT, POINT, Rows, key_of
+from simulators.truth.points import ACKED, ARRIVES, BARE, ENTERED, EXPECTED, MAY, MUST, MUST_NOT, POINT, Rows, key_of
 from simulators.truth.reading import Acked, Entered, Points, Sent, opened
 from simulators.truth.values import NOTHING, Bits, Coder, Kinds
 
@@ -136,10 +136,13 @@ class Sorted:
         acked_at = self._acked.get(first, first + len(entry))
         acked = acked_at > 0
         sent_at = self._sent.get(first, first + len(entry))
-        self.summary.acked += int(acked.sum())
-        self.summary.from_due.add((acked_at - entry.intended)[acked])
-        self.summary.from_sent.add((acked_at - sent_at)[acked & (sent_at > 0)])
-        self.messages.put(numbers, (entry.expects | np.where(acked, ACKED, 0) | ENTERED).astype(np.uint8))
+        bare = _bare(entry)
+        counted = acked & ~bare
+        self.summary.acked += int(counted.sum())
+        self.summary.from_due.add((acked_at - entry.intended)[counted])
+        self.summary.from_sent.add((acked_at - sent_at)[counted & (sent_at > 0)])
+        notes = entry.expects | np.where(acked, ACKED, 0) | np.where(bare, BARE, 0) | ENTERED
+        self.messages.put(numbers, notes.astype(np.uint8))
         self.keys.put(numbers, key_of(entry.sums, entry.lengths))
         if entry.faults:
             self.fault_of.put(numbers, np.array([self._number(fault) for fault in entry.faults], dtype=np.uint8))
@@ -212,3 +215,13 @@ class Sorted:
         """Give what is noted of messages, with the number of the first, a piece at a time."""
         for start in range(0, self.summary.messages, size):
             yield start, self.messages.get(start, min(start + size, self.summary.messages))
+
+
+def _bare(entry: Entered) -> NDArray[np.bool_]:
+    """Tell which messages carry no reading, and are not wrong on purpose either."""
+    bare = entry.expects == Expect.STORED
+    if entry.faults:
+        bare &= np.array([not fault for fault in entry.faults])
+    for points in entry.points:
+        bare[points.messages] = False
+    return np.asarray(bare)

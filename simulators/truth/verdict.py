@@ -36,7 +36,7 @@ class Verdict:
 
     Each message that the broker acknowledged is one of: `stored`, all of it, exactly; `dead_lettered`, by its payload;
     `refused`, as it had to be, so that nothing is there of it; `let_through`, though it had to be rejected or refused;
-    `lost`: none of these. `published` is the sum.
+    `lost`: none of these. `published` is the sum. What devices say when they come or go is not counted.
 
     `duplicates` counts points that are there more often than they were sent, `wrong` those with another value than was
     sent, `misrouted` those that are there under another device or metric instead. `accepted` counts what should not

@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulators.plan.batch import Expect
+from contracts import logs
+from simulators.plan.batch import Batch, Block, Expect
+from simulators.truth.entries import Member, Run
 from simulators.truth.keeping import LedgerError
+from simulators.truth.ledger import LedgerFile
 from simulators.truth.verdict import Verdict
 from simulators.truth.verify import verify
-from tests.unit.simulators.pipeline_in_memory import BEGAN, Fleet, Message
+from tests.unit.simulators.pipeline_in_memory import BEGAN, Fleet, Message, Place
 
 MISTAKES = ("lost", "duplicates", "wrong", "misrouted", "accepted", "rejected")
 
@@ -267,3 +270,18 @@ async def test_whatever_is_wrong_is_counted_exactly(seed: int, plants: list[Call
                 wanted[name] = wanted.get(name, 0) + count
         verdict = await check(path, fleet)
         assert mistakes(verdict) == wanted, verdict.examples
+
+
+async def test_what_devices_say_when_they_come_is_not_counted(tmp_path: Path) -> None:
+    ledger = LedgerFile(tmp_path / "ledger", Run(1, BEGAN, [Member(0, "n-000", "n-000", 0)]), logs.quiet())
+    ledger.batch(Batch(0, [0, 0], [b"t"] * 2, [b"online", b"1"], [0, 0], [BEGAN] * 2, ["", ""], [Expect.STORED] * 2))
+    ledger.batch(
+        Batch(2, [0], [b"t"], [b"{}"], [0], [BEGAN], [""], [Expect.STORED], [Block([0], [0], [BEGAN], {"m": [1.0]})])
+    )
+    ledger.sent([0, 1, 2], BEGAN)
+    ledger.acked([0, 1, 2], BEGAN)
+    ledger.close()
+    place = Place()
+    place.there["n-000", "m"] = [(BEGAN, 1.0)]
+    verdict = await verify(tmp_path / "ledger", place, place, wait_seconds=0)
+    assert (verdict.ok, verdict.published, verdict.stored, verdict.unacked) == (True, 1, 1, 0)
