@@ -166,7 +166,6 @@ class _Timed:
         """Look at a moment of which there are several points: of another kind, or the same again."""
         equal = np.zeros(len(sent), dtype=bool)
         doubled, unsent = [], []
-        left = list(range(len(sent)))
         values: set[tuple[int, int]] = set()
         for place in places:
             same = _same(sent, there, np.full(len(sent), place), rule)
@@ -178,7 +177,6 @@ class _Timed:
                 unsent.append(place)
             values.add(value)
             equal |= same
-        del left
         if not (equal & allowed).any() and unsent:
             unsent = unsent[1:]  # the first is told as the wrong value
         self.doubled = np.concatenate([self.doubled, np.array(doubled, dtype=np.int64)])
