@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import importlib.metadata
 import os
 import platform
@@ -33,6 +34,9 @@ from simulators.models import library
 from simulators.models.reading import SpecError
 
 THREE = "three"
+_YOUNG = 100_000
+"""Objects after which garbage is looked for: messages on their way are many, and none."""
+
 _PATIENCE_S = 30.0
 _SUBSCRIBING_S = 3.0
 """How long another subscriber may take from its start until it has subscribed: nobody can tell when it has."""
@@ -70,6 +74,8 @@ async def capacity(asked: Search) -> int:
     if bool(asked.compare_command) != bool(asked.compare_query):
         raise StackError("--compare-command and --compare-query belong together: what takes the load, and what counts")
     rng, results = SystemRandom(), []
+    gc.freeze()
+    gc.set_threshold(_YOUNG, 50, 50)
     try:
         async with _pipeline(asked, rng) as (subject, query):
             results.append(await _searched(asked, load, subject, query, rng))
