@@ -15,6 +15,7 @@ from alerting.notify.plan_store import PlanStore
 from alerting.rule_repository import RuleRepository
 from alerting.web.api import Parts, build
 from contracts.devices import DeviceRecord
+from tests.shared_app import SharedApp
 
 KEY = "a-key-for-these-tests"
 NOW = 1_767_225_600_000_000_000
@@ -44,7 +45,7 @@ class Web:
             devices=lambda: self.directory,
             record=self.directory.get,
         )
-        self.app = build(self.parts)
+        self.app = SharedApp(self.parts, build)
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app),
             base_url="http://test",

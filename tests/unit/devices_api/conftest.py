@@ -37,6 +37,7 @@ from devices_api.web import api
 from devices_api.web.authentication import Authentication, Tokens
 from processor.engine import Engine
 from processor.sqlite import SqliteStore
+from tests.shared_app import SharedApp
 
 KEY = "a-key-for-these-tests"
 BROKER_KEY = "a-key-for-the-broker"
@@ -257,7 +258,7 @@ class Service:
             registered=self._changed,
             limit=1000,
         )
-        self.app = api.build(
+        self.app = SharedApp(
             api.Parts(
                 self._registry,
                 self.timeseries,
@@ -284,8 +285,9 @@ class Service:
                 identity=lambda: self.identity,
                 broker_key=BROKER_KEY,
                 broker_cert_login=True,
-                origins=origins,
-            )
+                origins=tuple(origins),
+            ),
+            api.build,
         )
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app),
