@@ -1,8 +1,8 @@
 """One application for many tests: building one takes longer than most tests, so each request brings the parts to it.
 
 FastAPI works out what each route takes when an application is built, and again at its first request; with a hundred
-routes that is a quarter of a second. What an application stands on is therefore replaced by stand-ins when it is built, which
-lead to the parts of whichever service the request was made to.
+routes that is a quarter of a second. What an application stands on is therefore replaced by stand-ins when it is built,
+which lead to the parts of whichever service the request was made to.
 """
 
 import dataclasses
