@@ -41,6 +41,18 @@ def _packed(body: bytes, name: str) -> bytes:
     return field(3, 1) + field(4, "SPBV1.0_COMPRESSED") + field(5, body) + algorithm
 
 
+@cache
+def _metrics_by_alias() -> bytes:
+    return b"".join(field(2, field(2, number) + field(10, 1)) for number in range(100_000))
+
+
+@cache
+def _births_of_aliases() -> bytes:
+    known = field(4, 3) + field(10, 1)
+    return b"".join(field(2, field(1, f"m{number}") + field(2, number) + known) for number in range(50_000))
+
+
+@cache
 def _nested_metrics() -> bytes:
     body = b""
     for _ in range(300):
@@ -106,10 +118,8 @@ PAYLOADS: dict[str, Callable[[], bytes]] = {
     "CBOR tags": lambda: repeated(b"\xc1", b"\x81"),
     "metrics without anything": lambda: repeated(b"\x12\x00"),
     "metrics": lambda: repeated(field(2, field(1, "a") + field(4, 3) + field(10, 1))),
-    "metrics by alias": lambda: b"".join(field(2, field(2, number) + field(10, 1)) for number in range(100_000)),
-    "births of aliases": lambda: b"".join(
-        field(2, field(1, f"m{number}") + field(2, number) + field(4, 3) + field(10, 1)) for number in range(50_000)
-    ),
+    "metrics by alias": _metrics_by_alias,
+    "births of aliases": _births_of_aliases,
     "templates in templates": _nested_metrics,
     "wide metric": lambda: field(2, field(1, "n" * 900_000) + field(4, 3) + field(10, 1)),
     "groups": lambda: repeated(b"\x13"),
@@ -130,10 +140,13 @@ def inflated(payload: bytes) -> Iterator[tuple[str, bytes]]:
             yield "line after line", repeated(payload.rstrip(b"\n") + b"\n")
         return
     for path in _paths(body, ()):
-        whole = copy.deepcopy(body)
-        grown = _grown(_at(whole, path))
+        grown = _grown(_at(body, path))
         if grown is not None:
-            yield "/".join(map(str, path)) or "all of it", json.dumps(_replaced(whole, path, grown)).encode()
+            before, after = json.dumps(_replaced(copy.deepcopy(body), path, _MARK)).split(json.dumps(_MARK))
+            yield "/".join(map(str, path)) or "all of it", f"{before}{grown}{after}".encode()
+
+
+_MARK = "here comes what has grown"
 
 
 def _paths(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401 - any JSON
@@ -156,12 +169,15 @@ def _replaced(node: Any, path: tuple[Any, ...], new: Any) -> Any:  # noqa: ANN40
     return node
 
 
-def _grown(node: Any) -> Any:  # noqa: ANN401 - any JSON
+def _grown(node: Any) -> str | None:  # noqa: ANN401 - any JSON
+    """Write what a part has become, as JSON: making a value of that size first would take longer than decoding it."""
+    text = json.dumps(node)
     if isinstance(node, str) and node:
-        return node * (SIZE // (len(node.encode()) + node.count('"')))
+        return f'"{text[1:-1] * (SIZE // (len(node.encode()) + node.count(chr(34))))}"'
     if isinstance(node, list) and node:
-        return node * (SIZE // len(json.dumps(node)))
+        return f"[{', '.join([text[1:-1]] * (SIZE // len(text)))}]"
     if isinstance(node, dict) and node:
-        some = next(reversed(node.values()))
-        return node | {f"k{number}": some for number in range(SIZE // (len(json.dumps(some)) + 12))}
+        some = json.dumps(next(reversed(node.values())))
+        more = (f', "k{number}": {some}' for number in range(SIZE // (len(some) + 12)))
+        return f"{text[:-1]}{''.join(more)}}}"
     return None

@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 
 from ingest import formats, table
 from ingest.outcomes import Arrival, Decoded
-from ingest.routes import Routes
 from ingest.table import Row
 from tests.unit.ingest import adversaries
-from tests.unit.ingest.decoding import AHEAD, NOW, Ingest, bounded, one_outcome
+from tests.unit.ingest.decoding import NOW, Ingest, bounded, one_outcome
 from tests.unit.ingest.examples import MESSAGES, by_decoder, payload_of, rows_of
 
 EXAMPLES = by_decoder()
@@ -145,9 +144,7 @@ def arrivals(draw: st.DrawFn, decoder: str, filters: list[str]) -> Arrival:
 
 def on(rows: list[Row]) -> Ingest:
     """Give an ingest with these routes alone."""
-    ingest = Ingest()
-    ingest.routes = Routes([msgspec.structs.replace(row, enabled=True) for row in rows], AHEAD)
-    return ingest
+    return Ingest(whole=[msgspec.structs.replace(row, enabled=True) for row in rows])
 
 
 def take(ingest: Ingest, arrival: Arrival) -> Decoded | None:
