@@ -116,6 +116,6 @@ class ClosedWindowsComputing(ComputedLaw, ClosedWindowsLaw):
 
 
 @pytest.mark.parametrize("law", [SqliteComputing, MemoryComputing, ClosedWindowsComputing])
-@pytest.mark.parametrize("examples", [60, pytest.param(300, marks=[pytest.mark.soak, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize("examples", [25, pytest.param(300, marks=[pytest.mark.soak, pytest.mark.timeout(600)])])
 def test_the_law_holds(law: type[Law], examples: int) -> None:
     run_state_machine_as_test(law, settings=settings(max_examples=examples, stateful_step_count=15, deadline=None))
