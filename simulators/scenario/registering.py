@@ -53,12 +53,13 @@ class Registering:
         await self._known(len(devices))
 
     async def rules(self, rules: Iterable[Rule]) -> dict[str, str]:
-        """Make the rules; returns the id of each by its name."""
-        found = {}
+        """Make the rules, and wait until alerting judges by them; returns the id of each by its name."""
+        before, found = await self._gauge("alerting", "alerting_rules"), {}
         for rule in rules:
             body = {"name": rule.name, **rule.body}
             answer = await self._ask("POST", f"{self._addresses.alerting}/api/v1/rules", json=body)
             found[rule.name] = str(answer["id"])
+        await self._reached("alerting", "alerting_rules", before + len(found))
         return found
 
     async def unrule(self, rules: Iterable[str]) -> None:
@@ -81,20 +82,26 @@ class Registering:
             raise RegistrationError(f"{job['rejected']} of {len(devices)} devices could not be registered: {why}")
 
     async def _known(self, devices: int) -> None:
-        url = self._addresses.metrics.get("ingest")
-        if url:
-            async with asyncio.timeout(_PATIENCE_S):
-                while await self._directory(url) < devices:
-                    await self._rest(_POLL_S)
+        await self._reached("ingest", "ingest_directory_devices", devices)
         await self._rest(_PROFILE_S)
 
-    async def _directory(self, url: str) -> float:
+    async def _reached(self, service: str, name: str, least: float) -> None:
+        """Wait until a gauge of a service is at `least` so much, where it can be asked. Raises RegistrationError."""
         try:
-            answer = await self._client.get(f"{url}/metrics")
+            async with asyncio.timeout(_PATIENCE_S):
+                while service in self._addresses.metrics and await self._gauge(service, name) < least:
+                    await self._rest(_POLL_S)
+        except TimeoutError:
+            raise RegistrationError(f"{name} of {service} did not come to {least:.0f} in {_PATIENCE_S:.0f} s") from None
+
+    async def _gauge(self, service: str, name: str) -> float:
+        url = self._addresses.metrics.get(service, "")
+        try:
+            answer = await self._client.get(f"{url}/metrics") if url else None
         except httpx.TransportError:
-            return 0.0
-        families = text_string_to_metric_families(answer.text)
-        return next((f.samples[0].value for f in families if f.name == "ingest_directory_devices"), 0.0)
+            answer = None
+        families = [] if answer is None else text_string_to_metric_families(answer.text)
+        return next((family.samples[0].value for family in families if family.name == name), 0.0)
 
     async def _ask(self, method: str, url: str, **more: Any) -> Any:  # noqa: ANN401 - any JSON
         try:

@@ -77,7 +77,9 @@ class Sending:
                 if await self._began(loop.time() + STALLED_S):
                     failing = asyncio.create_task(self._failing.run(), name="failures")
                     await self._until_sent(sent, failing)
-                elif not self._stopping.is_set():
+                elif self._stopping.is_set():
+                    sent.troubles.append("stopped before it began")
+                else:
                     address = f"{self._stage.addresses.mqtt_host}:{self._stage.addresses.mqtt_port}"
                     sent.troubles.append(
                         f"the broker at {address} did not accept every connection within {STALLED_S:.0f} s"

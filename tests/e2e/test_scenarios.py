@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from simulators.scenario.reading import read, shipped
-from tests.conftest import wait_until
+from tests.conftest import need, wait_until
 from tests.e2e.conftest import SENSORIUM, Running
 
 SMALL = """
@@ -118,3 +118,26 @@ def test_the_others_pass_in_a_short_form(name: str, tmp_path: Path) -> None:
     )
     assert status == 0, said
     assert result["verdict"]["lost"] == 0
+
+
+@pytest.mark.soak
+def test_a_full_disk_holds_readings_up_and_loses_none(tmp_path: Path) -> None:
+    scenario = tmp_path / "small.toml"
+    full = SMALL.format(prefix="full", seconds=16).replace('"kill alerting"\nat = 0', '"disk full"\nat = 4\nfor = 6')
+    scenario.write_text(full.replace("published < 10", "max_latency > 4 s") + '\n[stack]\ndisk = "64 MB"\n')
+    if subprocess.run([need("unshare", "util-linux"), "-rm", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount a file system")
+    status, result, said = simulate(scenario, "--report", tmp_path, seconds=120)
+    assert status == 0, said
+    assert result["verdict"]["lost"] == 0
+
+
+@pytest.mark.soak
+def test_devices_log_in_by_the_registry_or_become_devices_first(tmp_path: Path) -> None:
+    scenario = tmp_path / "small.toml"
+    made = SMALL.format(prefix="made", seconds=3).replace("rate = 10", 'rate = 10\ncredentials = "registry"')
+    made = made.replace("published < 10", "stored > 240")
+    part = '[[fleet]]\nmodel = "meter"\ndevices = 4\nrate = 10\nclient = "paho"\ncredentials = "provisioned"\n\n'
+    scenario.write_text(made.replace("[[phase]]", f"{part}[[phase]]"))
+    status, _, said = simulate(scenario, "--report", tmp_path, seconds=120)
+    assert status == 0, said
