@@ -93,7 +93,7 @@ async def _run(scenario: Scenario, folder: Path, options: Options, console: Cons
     stopping = interrupted()
     screen = Screen(console, scenario)
     directory = options.report or (Path("reports") / scenario.name if options.scenario else None)
-    ledger = options.ledger or (directory / "ledger" if directory else Path("data/ledger"))
+    ledger = options.ledger or (directory / "fleet.ledger" if directory else Path("data/fleet.ledger"))
     if options.ledger is None:
         ledger.unlink(missing_ok=True)  # the one of the report before
     async with _stage(scenario, folder, options, screen, own=own) as stage:

@@ -29,7 +29,7 @@ def rule(stack: Running) -> str:
 @pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(4, 10))])
 def test_whatever_is_killed_nothing_is_lost_or_doubled(stack: Running, rule: str, seed: int, tmp_path: Path) -> None:
     rng = Random(seed)
-    ledger = tmp_path / "ledger.sqlite3"
+    ledger = tmp_path / "fleet.ledger"
     arguments = {
         "--devices": DEVICES,
         "--first": 1000 * (seed + 1),

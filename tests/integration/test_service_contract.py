@@ -47,7 +47,7 @@ def environment(name: str, directory: Path, **more: str) -> dict[str, str]:
     if name in ("devices_api", "alerting"):
         env |= {"KEY": SECRET, "DATABASE_URL": f"sqlite+aiosqlite:///{directory / name}.sqlite3"}
     if name == "simulators":
-        env |= {"LEDGER": str(directory / "ledger.sqlite3"), "DEVICES": "3"}
+        env |= {"LEDGER": str(directory / "fleet.ledger"), "DEVICES": "3"}
     return {prefix + key: value for key, value in (env | more).items()}
 
 
