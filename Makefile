@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# Tests wait more than they work, so more of them than there are cores run side by side.
+# Tests wait more than they work, so more of them than there are cores run side by side. Those that start servers come
+# together in the order of the tests: a worker that has nothing left takes half of what another has still to do.
 JOBS   ?= 4
 # pytest's status where a selection holds no test: one of the two halves of `make test` may be empty.
 NONE_SELECTED := 5
@@ -59,7 +60,7 @@ check: $(VENV)/dev.stamp ## Lint, types and import boundaries
 .PHONY: test
 test: $(VENV)/dev.stamp $(PEERS) ## Every test this machine can run (REQUIRE_SERVICES=1: a skip is a failure)
 	@rm -f .pytest_cache/v/cache/lastfailed
-	@$(BIN)/python -m pytest -n $(JOBS) -m 'not alone and not soak' $(ARGS) || $(UNLESS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not alone and not soak' $(ARGS) || $(UNLESS)
 	@$(BIN)/python -m pytest -m alone $(ARGS) || $(UNLESS)
 
 .PHONY: fuzz

@@ -43,12 +43,12 @@ class Running:
         wait_until(lambda: self.pids().get(name, pid) != pid, f"{name} is started again")
 
     def get(self, url: str, **query: str | int) -> Any:  # noqa: ANN401 - any JSON
-        answer = httpx.get(url, params=query, headers={"Authorization": f"Bearer {self.key}"}, timeout=10)
+        answer = httpx.get(url, params=query, headers={"Authorization": f"Bearer {self.key}"}, timeout=30)
         answer.raise_for_status()
         return answer.json()
 
     def post(self, url: str, body: dict[str, object]) -> Any:  # noqa: ANN401 - any JSON
-        answer = httpx.post(url, json=body, headers={"Authorization": f"Bearer {self.key}"}, timeout=10)
+        answer = httpx.post(url, json=body, headers={"Authorization": f"Bearer {self.key}"}, timeout=30)
         answer.raise_for_status()
         return answer.json()
 

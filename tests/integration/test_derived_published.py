@@ -48,7 +48,7 @@ async def bench(stream: Server, peer: Link) -> AsyncIterator[Bench]:
 
 
 async def until_missing(bench: Bench) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while bench.derived.missing is None:
             await asyncio.sleep(0.01)
     assert bench.derived.missing == "stream DERIVED"

@@ -77,14 +77,14 @@ async def test_devices_become_ones_with_a_claim_key_over_http_and_over_mqtt(
         connect = connecting(Broker("127.0.0.1", broker.port), login=lambda _: USER)
         over_http = await Registry(service.client).provisioned(["pump-1", "pump-2"], claim)
         over_mqtt = await provisioned(
-            connect, ["pump-3", "pump-4"], claim, nonce=lambda: secrets.token_hex(16), seconds=20
+            connect, ["pump-3", "pump-4"], claim, nonce=lambda: secrets.token_hex(16), seconds=40
         )
         for device, login in (over_http | over_mqtt).items():
             credentials = (await service.get(f"/devices/{device}/credentials"))["items"]
             assert [item["username"] for item in credentials] == [login.username]
             assert login.password
         with pytest.raises(CredentialsError, match="valve-1: bad-device-id"):
-            await provisioned(connect, ["valve-1"], claim, nonce=lambda: secrets.token_hex(16), seconds=20)
+            await provisioned(connect, ["valve-1"], claim, nonce=lambda: secrets.token_hex(16), seconds=40)
         with pytest.raises(CredentialsError, match="valve-1: 403") as refused:
             await Registry(service.client).provisioned(["valve-1"], claim)
         assert claim not in str(refused.value)

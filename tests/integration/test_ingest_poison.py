@@ -67,7 +67,7 @@ async def test_replays_of_the_largest_dead_letters_do_not_break_the_connection(s
     link = await Link(stream.nats_url, TOKEN, "writer", logs.quiet()).connect()
     await ensure_stream(link.js, streams.REPLAYS)
     for _ in range(40):
-        await link.js.publish(streams.REPLAYS.subjects, letter, timeout=20)
+        await link.js.publish(streams.REPLAYS.subjects, letter, timeout=40)
     await link.close()
     log, lines = kept_log()
     async with ingest(settings(stream, broker), log=log) as app:

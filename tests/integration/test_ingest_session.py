@@ -82,7 +82,7 @@ async def test_messages_that_wait_under_a_filter_of_an_earlier_run_come_before_i
         async with ingest(after) as app:
             assert {"old/+/values", "new/+/values"} <= await remembered(stream, "ingest")
             await until(lambda: messages(app) == 2000, "all that waited")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(40):
                 while "old/+/values" in await remembered(stream, "ingest"):
                     await asyncio.sleep(0.05)
             await publish(client, "old/a/values", payload(2000))
@@ -96,14 +96,14 @@ async def test_filters_change_while_it_runs(stream: Server, broker: Server, monk
     monkeypatch.setattr(subscriptions, "QUIET_S", 0.2)
     async with ingest(settings(stream, broker)) as app, device(broker) as client:
         app._session.follow(["devices/+/telemetry", "extra/+/state"])  # noqa: SLF001 - as discovery does
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             while await remembered(stream, "ingest") != {"devices/+/telemetry", "extra/+/state"}:
                 await asyncio.sleep(0.05)
         await publish(client, "extra/a/state", b'{"n": 1}')
         await publish(client, "devices/a/telemetry", b'{"n": 1}')
         await until(lambda: messages(app) == 2, "both")
         app._session.follow(["devices/+/telemetry"])  # noqa: SLF001 - as before
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             while await remembered(stream, "ingest") != {"devices/+/telemetry"}:
                 await asyncio.sleep(0.05)
         await publish(client, "extra/a/state", b'{"n": 2}')
@@ -127,7 +127,7 @@ async def test_with_mqtt_5_too(stream: Server, tmp_path: Path, monkeypatch: pyte
 async def each_once(stream: Server, broker: Server, protocol: str) -> None:
     async with ingest(settings(stream, broker, mqtt_protocol=protocol)) as app, device(broker) as client:
         app._session.follow(["devices/+/telemetry", "devices/#", "devices/a/+"])  # noqa: SLF001 - as discovery does
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             while await remembered(stream, "ingest") != {"devices/#"}:
                 await asyncio.sleep(0.05)
         await publish(client, "devices/a/telemetry", b'{"n": 1}')

@@ -174,10 +174,10 @@ async def test_a_directory_whose_connection_is_closed_ends_when_it_is_cancelled(
     await ensure_bucket(link.js, DEVICES_BUCKET)
     directory = Directory(link, logs.quiet())
     following = asyncio.create_task(directory.follow())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         await directory.loaded.wait()
     await link.close()
     following.cancel()
-    done, _ = await asyncio.wait([following], timeout=10)
+    done, _ = await asyncio.wait([following], timeout=30)
     following.cancel()
     assert done == {following}

@@ -195,7 +195,7 @@ async def test_a_socket_does_not_mind_what_it_is_told(stream: Server, tmp_path: 
             await socket.send(b"hello")
             await (await socket.ping())  # what was sent before it has been read
             await publishing.reading("a", 1.0)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(40):
                 assert json.loads(await socket.recv())["event"] == "reading"
 
 

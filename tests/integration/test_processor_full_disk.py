@@ -139,7 +139,7 @@ def processor(server: Server, disk: Path, port: int) -> Iterator[subprocess.Pope
         try:
             yield process
             process.terminate()
-            assert process.wait(15) == 0
+            assert process.wait(30) == 0
         finally:
             process.kill()
 

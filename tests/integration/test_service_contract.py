@@ -95,7 +95,7 @@ def alone(name: str, tmp_path: Path) -> Iterator[Process]:
 def refusal(name: str, env: dict[str, str]) -> list[str]:
     """Start a service that cannot start; returns what it says."""
     done = subprocess.run(
-        [sys.executable, "-m", name], env={**os.environ, **env}, capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-m", name], env={**os.environ, **env}, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 2
     return done.stderr.splitlines()

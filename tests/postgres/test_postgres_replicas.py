@@ -28,7 +28,7 @@ async def engine(registry: Repository, registry_url: str) -> AsyncIterator[Async
 async def waits(engine: AsyncEngine) -> None:
     """Return when somebody waits for a lock."""
     query = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while True:
             async with engine.connect() as db:
                 if await db.scalar(query):
