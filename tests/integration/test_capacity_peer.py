@@ -80,6 +80,7 @@ def steps(subject: Peer) -> Steps:
     )
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("broker", ["mosquitto"], indirect=True)
 async def test_a_subscriber_that_stores_everything_holds(tmp_path: Path, broker: Server) -> None:
     async with subscriber(tmp_path, broker) as subject:

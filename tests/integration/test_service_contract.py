@@ -77,19 +77,28 @@ class Process:
         return self.process.wait(10)
 
 
-@pytest.fixture(params=SERVICES)
+@pytest.fixture(params=SERVICES, scope="module")
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def alone(name: str, tmp_path: Path) -> Iterator[Process]:
+@contextlib.contextmanager
+def without_peers(name: str, directory: Path) -> Iterator[Process]:
     """Start a service whose peers are nowhere."""
-    process = Process(name, environment(name, tmp_path), tmp_path)
-    process.wait_alive()
-    yield process
-    process.process.kill()
-    process.process.wait()
+    process = Process(name, environment(name, directory), directory)
+    try:
+        process.wait_alive()
+        yield process
+    finally:
+        process.process.kill()
+        process.process.wait()
+
+
+@pytest.fixture(scope="module")
+def alone(name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """Give a service whose peers are nowhere to the tests that only ask it."""
+    with without_peers(name, tmp_path_factory.mktemp(name)) as process:
+        yield process
 
 
 def refusal(name: str, env: dict[str, str]) -> list[str]:
@@ -141,13 +150,12 @@ def test_its_metrics_say_when_they_move(name: str, alone: Process) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_with_status_0_even_while_it_waits(alone: Process, number: signal.Signals) -> None:
-    assert alone.end(number) == 0
-
-
-def test_it_logs_json_lines_and_no_secret(alone: Process) -> None:
-    assert alone.end() == 0
-    lines = alone.log.read_text().splitlines()
+def test_a_signal_ends_it_with_status_0_even_while_it_waits_and_it_has_logged_json_lines_and_no_secret(
+    name: str, tmp_path: Path, number: signal.Signals
+) -> None:
+    with without_peers(name, tmp_path) as process:
+        assert process.end(number) == 0
+    lines = process.log.read_text().splitlines()
     assert lines
     for line in lines:
         entry = json.loads(line)
