@@ -132,7 +132,7 @@ class Plan:
         for place, metrics in enumerate(carried):
             if rows[place] not in draft.void:
                 by_metrics.setdefault(metrics, []).append(place)
-        added, blocks = encoded.said.keys() - named.values(), []
+        added, blocks = [name for name in encoded.said if name not in set(named.values())], []
         for metrics, places in by_metrics.items():
             if metrics:
                 columns = {name: [encoded.said[name][place] for place in places] for name in added}

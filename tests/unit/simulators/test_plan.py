@@ -1,9 +1,13 @@
+import os
+import subprocess
+import sys
 from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
 
 from simulators.faults.injector import Act, Draft
+from simulators.formats import FORMATS
 from simulators.formats.json import Json
 from simulators.formats.wire import Encoded
 from simulators.plan.batch import ARRIVAL, RETAIN, Batch, Expect
@@ -51,6 +55,21 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
     first, again, other = batches(plan()), batches(plan()), batches(plan(2))
     assert first == again
     assert [b.payloads for b in first] != [b.payloads for b in other]
+
+
+def test_two_processes_make_the_same_in_every_format_with_faults_too() -> None:
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.unit.simulators.plan_digest"],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            stdout=-1,
+            text=True,
+        )
+        for seed in ("1", "2")
+    ]
+    first, second = (run.communicate(timeout=60)[0].splitlines() for run in runs)
+    assert {line.split()[0] for line in first} == set(FORMATS)
+    assert first == second
 
 
 def test_how_a_plan_is_cut_changes_nothing_but_the_numbers() -> None:
