@@ -4,6 +4,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from simulators.faults import dialects
 from simulators.faults.injector import Act
 from simulators.faults.schedule import Family, Schedule
 from simulators.faults.target import Target
@@ -70,8 +71,8 @@ class Flap(_OfConnections):
     kind: Literal["flap"]
 
     def fit(self, target: Target) -> Self:
-        """Take any: it needs no connection of its own."""
-        del target
+        """Take any but those of a session, which ends with the device: it needs no connection of its own."""
+        dialects.sessionless(self.kind, target)
         return self
 
     def act(self, at: int, device: int) -> Act:

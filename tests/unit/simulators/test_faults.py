@@ -200,6 +200,7 @@ def test_a_fault_that_cannot_be_says_why(fault: dict[str, Any], words: str) -> N
         ({"kind": "clock_skew", "seconds": 10}, "value", "have no time of their own"),
         ({"kind": "malformed", "rate": 0.1, "ways": ["words"]}, "value", "text is a value"),
         ({"kind": "foreign", "rate": 0.1}, "sparkplug", "numbered by connection"),
+        ({"kind": "flap", "every": 3, "length": 1}, "sparkplug", "numbered by connection"),
         ({"kind": "foreign", "rate": 0.1, "checked": False}, "tasmota", "too coarse"),
     ],
 )
