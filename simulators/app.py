@@ -7,13 +7,14 @@ from random import Random
 from prometheus_client import CollectorRegistry
 
 from contracts.logs import Log
-from simulators.connections import native
+from simulators.connections.clients import clients
+from simulators.connections.limits import allow_connections
 from simulators.connections.parties import Broker, Login, Options
 from simulators.metrics import Metrics
 from simulators.running.building import Blueprint
 from simulators.running.fleet import Fleet
 from simulators.scenario.plain import plain
-from simulators.scenario.reading import locate, read
+from simulators.scenario.reading import ScenarioError, locate, read
 from simulators.scenario.spec import Scenario
 from simulators.settings import Settings
 
@@ -46,10 +47,10 @@ class App:
         if self.fleet is not None:
             return
         s = self._settings
-        blueprint = Blueprint(_scenario(s), Path(s.scenario).parent)
+        blueprint = _blueprint(s)
         ledger = blueprint.ledger(Path(s.ledger), now(), self._log) if s.ledger else None
         login = Login(s.mqtt_username, s.mqtt_password.get_secret_value()) if s.mqtt_username else None
-        connect = native.connecting(
+        connects = clients(
             Broker(s.mqtt_host, s.mqtt_port),
             login=lambda _: login,
             now=now,
@@ -57,7 +58,7 @@ class App:
             log=self._log,
             options=Options(window=s.window),
         )
-        self.fleet = blueprint.fleet({"native": connect}, ledger=ledger, metrics=self._metrics, now=now, log=self._log)
+        self.fleet = blueprint.fleet(connects, ledger=ledger, metrics=self._metrics, now=now, log=self._log)
         if ledger is not None:
             self._metrics.ledger_queue.set_function(lambda: ledger.queued)
         self.fleet.start()
@@ -66,6 +67,20 @@ class App:
         """Stop publishing, wait for outstanding acknowledgements, say offline, and complete the ledger."""
         if self.fleet is not None:
             await self.fleet.stop(self._settings.drain_seconds)
+
+
+def _blueprint(s: Settings) -> Blueprint:
+    """Read what is to run. Raises ScenarioError, also for what is only there on a stage."""
+    try:
+        blueprint = Blueprint(_scenario(s), Path(s.scenario).parent)
+        allow_connections(len(blueprint.lines))
+    except ScenarioError:
+        raise
+    except ValueError as error:
+        raise ScenarioError(str(error)) from error
+    if set(blueprint.credentials) != {"none"}:
+        raise ScenarioError("credentials: devices have their own with `sensorium simulate`; a service has one login")
+    return blueprint
 
 
 def _scenario(s: Settings) -> Scenario:

@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 
 from contracts.logs import Log
-from simulators.connections import native, paho
+from simulators.connections.clients import clients
 from simulators.connections.limits import allow_connections
 from simulators.connections.outlet import Connect
 from simulators.connections.parties import Broker, Login, Options
@@ -190,11 +190,7 @@ class _Performance:
         means, where = self._means, self._where
         broker = Broker(where.mqtt_host, where.mqtt_port, means.tls)
         options = Options(window=means.window)
-        clients = {"native": native, "paho": paho}
-        return {
-            name: client.connecting(broker, login=login, now=means.now, rng=means.rng, log=means.log, options=options)
-            for name, client in clients.items()
-        }
+        return clients(broker, login=login, now=means.now, rng=means.rng, log=means.log, options=options)
 
     def _nonce(self) -> str:
         return self._means.rng.randbytes(16).hex()

@@ -46,7 +46,9 @@ def test_it_publishes_says_when_it_is_done_and_stops_on_sigterm(broker: Server, 
 def test_it_runs_the_fleet_of_a_scenario(broker: Server, tmp_path: Path) -> None:
     port = free_port()
     scenario = tmp_path / "two.toml"
-    scenario.write_text('name = "two"\n[[fleet]]\nmodel = "water"\ndevices = 2\n[[phase]]\nseconds = 2\n')
+    scenario.write_text(
+        'name = "two"\n[[fleet]]\nmodel = "water"\ndevices = 2\nclient = "paho"\n[[phase]]\nseconds = 2\n'
+    )
     process = run(port=port, mqtt_port=broker.port, scenario=scenario, ledger=tmp_path / "l")
     wait_until(lambda: "simulators_done 1.0" in ask(port, "/metrics"), "the fleet to be done")
     process.send_signal(signal.SIGTERM)
@@ -64,7 +66,12 @@ def test_it_starts_without_a_broker_and_says_that_it_waits(tmp_path: Path) -> No
 
 
 def test_what_cannot_work_is_said_in_one_line(tmp_path: Path) -> None:
+    own, words = tmp_path / "own.toml", tmp_path / "words.toml"
+    for path, more in ((own, 'credentials = "registry"'), (words, 'format = "owntracks"')):
+        path.write_text(f'name = "one"\n[[fleet]]\nmodel = "water"\ndevices = 1\n{more}\n[[phase]]\nseconds = 2\n')
     for settings, said in (
+        ({"scenario": own, "ledger": tmp_path / "l"}, "SIMULATORS_SCENARIO: credentials"),
+        ({"scenario": words, "ledger": tmp_path / "l"}, "SIMULATORS_SCENARIO: OwnTracks"),
         ({"ledger": tmp_path}, "SIMULATORS_LEDGER: cannot use"),
         ({"malformed": 2, "ledger": tmp_path / "l"}, "SIMULATORS_MALFORMED is '2'"),
         ({"scenario": "nowhere.toml", "ledger": tmp_path / "l"}, "SIMULATORS_SCENARIO: nowhere.toml: there is no such"),
