@@ -152,11 +152,17 @@ class Connection:
     # What a wire calls.
 
     def accepted(self, wire: Wire) -> None:
-        """Send again what was not acknowledged, then what the listener has to say, then what waits."""
+        """Send again what was not acknowledged, then what the listener has to say, then what waits.
+
+        Where messages are stamped, the listener comes first.
+        """
         self._wire, self.trouble = wire, ""
         if self._line.subscriptions:
             wire.write(packets.subscribe(_SUBSCRIBE_ID, self._line.subscriptions))
         self._again = list(self._flying)
+        if self._line.stamp:  # what an earlier opening has left keeps its place behind the messages before it
+            self._waiting.extendleft(reversed(self._first))
+            self._first.clear()
         self._opening = True
         try:
             self._listener.connected(self)
@@ -234,25 +240,28 @@ class Connection:
         line, login = self._line, self._login
         if wrong:
             login = Login(login.username if login else line.client_id, "wrong")
-        return packets.connect(line.client_id, self._keepalive, login, line.will, kept=line.kept)
+        return packets.connect(line.client_id, self._keepalive, login, line.will(), kept=line.kept)
 
     def _pump(self) -> None:
-        wire, flying = self._wire, self._flying
+        wire, flying, line = self._wire, self._flying, self._line
         while wire is not None and wire.writable:
             most = 1 if wire.slow else _CHUNK
-            if self._again:
+            first = self._first and line.stamp and len(flying) < _LAST_ID
+            if self._again and not first:
                 ids, self._again = [n for n in self._again[:most] if n in flying], self._again[most:]
-                wire.write(packets.publishes(ids, [flying[n] for n in ids], DUP))
+                again = line.stamped(flying[n] for n in ids)
+                wire.write(packets.publishes(ids, again, 0 if line.stamp else DUP))
             else:
                 queue = self._first or self._waiting
-                count = min(most, len(queue), self._window - len(flying))
+                room = _LAST_ID - len(flying) if self._again else self._window - len(flying)
+                count = min(most, len(queue), room)
                 if count <= 0:
                     break
                 batch = [queue.popleft() for _ in range(count)]
                 fresh = self._ids(count)
                 flying.update(zip(fresh, batch, strict=True))
                 self._unsaid += [message[0] for message in batch]
-                wire.write(packets.publishes(fresh, batch))
+                wire.write(packets.publishes(fresh, line.stamped(batch) if line.stamp else batch))
             self._say()
 
     def _say(self) -> None:

@@ -1,6 +1,6 @@
 """What a connection promises to the sender, and what it tells it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,17 +8,22 @@ from simulators.formats.wire import Will
 from simulators.plan.devices import Device
 
 Outgoing = tuple[int, bytes, bytes, int]
-"""A message on its way out: its number in the run, topic, payload, and flags (RETAIN, DUP). QoS is 1.
+"""A message on its way out: its number in the run, topic, payload, and flags (RETAIN, DUP, AS_IS). QoS is 1.
 
 A plain tuple, since one is made for each message.
 """
+
+
+AS_IS = 0x100
+"""Of the flags of a message: it is not to be stamped. It is no bit of the packet's."""
 
 
 class Outlet(Protocol):
     """A connection that is kept up, shared by one or more devices.
 
     Messages leave it in the order in which they were given. What is given while there is no connection, or while the
-    window is full, waits in it. After a reconnection what was not acknowledged is sent again, with DUP, then the rest.
+    window is full, waits in it. After a reconnection what was not acknowledged is sent again, with DUP, then the rest;
+    where messages are stamped, what the listener has to say comes first, and then the others, stamped anew.
     """
 
     @property
@@ -66,14 +71,26 @@ class Line:
     """What a connection is for: whose it is, and what it tells the broker when it is made.
 
     `devices` publish by it; the first is the one whose credentials it uses. The session is kept by the broker under
-    `client_id`, unless it is not `kept`.
+    `client_id`, unless it is not `kept`. `will` is asked for before each connection. `stamp` completes a payload, given
+    its topic, whenever it is written.
     """
 
     client_id: str
     devices: Sequence[Device]
-    will: Will | None = None
+    will: Callable[[], Will | None] = lambda: None
     subscriptions: Sequence[str] = ()
     kept: bool = True
+    stamp: Callable[[bytes, bytes], bytes] | None = None
+
+    def stamped(self, messages: Iterable[Outgoing]) -> list[Outgoing]:
+        """Complete messages, in the order in which they are written at once."""
+        stamp = self.stamp
+        if stamp is None:
+            return list(messages)
+        return [
+            (number, topic, payload if flags & AS_IS else stamp(topic, payload), flags & ~AS_IS)
+            for number, topic, payload, flags in messages
+        ]
 
 
 Connect = Callable[[Line, Listener], Outlet]

@@ -1,7 +1,8 @@
 """A device's session by paho-mqtt, the client that devices run themselves: driven by asyncio, and kept up.
 
 It costs many times what the native one does. paho itself sends again, after a reconnection, what the broker had not
-acknowledged. What is given while there is no connection waits here, so that it follows those in order.
+acknowledged, unless it is to be stamped anew. What is given while there is no connection waits here, so that it follows
+those in order.
 """
 
 import asyncio
@@ -68,7 +69,8 @@ class PahoConnection:
         self._window, self._keepalive = options.window, options.keepalive
         self._first: deque[Outgoing] = deque()  # given while the listener heard of the connection
         self._waiting: deque[Outgoing] = deque()
-        self._flying: dict[int, int] = {}  # packet id -> number
+        self._again: deque[Outgoing] = deque()  # to be stamped anew
+        self._flying: dict[int, Outgoing] = {}  # by packet id
         self._acked: list[int] = []
         self._task: asyncio.Task[None] | None = None
         self._lost, self._stopping, self._idle = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -88,8 +90,6 @@ class PahoConnection:
         client.connect_timeout = CONNECT_S
         if broker.tls is not None:
             client.tls_set_context(broker.tls)
-        if line.will is not None:
-            client.will_set(line.will.topic.decode(), line.will.payload, qos=1, retain=line.will.retain)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
@@ -107,7 +107,7 @@ class PahoConnection:
     @property
     def unacked(self) -> int:
         """How many messages were given to it and are not acknowledged, those not yet sent included."""
-        return len(self._flying) + len(self._first) + len(self._waiting)
+        return len(self._flying) + len(self._again) + len(self._first) + len(self._waiting)
 
     def start(self) -> None:
         """Connect in the background, and stay connected."""
@@ -164,15 +164,19 @@ class PahoConnection:
 
     async def _stay_connected(self) -> None:
         loop, waits = asyncio.get_running_loop(), delays(self._rng, cap=_CAP_S)
-        self._client.connect_async(self._broker.host, self._broker.port, self._keepalive)
         while not self._stopping.is_set():
             if self._back_at > loop.time():
                 await set_within(self._stopping, self._back_at - loop.time())
                 continue
             self._lost.clear()
+            if self._line.stamp is not None:
+                self._begin_anew()
+            self._client.connect_async(self._broker.host, self._broker.port, self._keepalive)
             self._identify(wrong=self._wrong_until > loop.time())
             try:
                 async with self._gate:
+                    if self._stopping.is_set():
+                        break
                     await asyncio.to_thread(self._client.reconnect)  # it resolves names and connects: both block
             except OSError as error:
                 self.trouble = str(error)
@@ -182,8 +186,18 @@ class PahoConnection:
                     waits = delays(self._rng, cap=_CAP_S)
             await set_within(self._stopping, next(waits))
 
+    def _begin_anew(self) -> None:
+        """Forget the session, and keep what was not acknowledged in it."""
+        self._waiting.extendleft(reversed(self._first))
+        self._again.extendleft(reversed(self._flying.values()))
+        self._first.clear()
+        self._flying.clear()
+        self._client = self._make()
+
     def _identify(self, *, wrong: bool) -> None:
-        login = self._login
+        will, login = self._line.will(), self._login
+        if will is not None:
+            self._client.will_set(will.topic.decode(), will.payload, qos=1, retain=will.retain)
         if wrong:
             login = Login(login.username if login else self._line.client_id, "wrong")
         if login is not None:
@@ -246,16 +260,18 @@ class PahoConnection:
     def _flush(self) -> None:
         sent: list[int] = []
         while self._up and not self._silent and len(self._flying) < self._window and "pace" not in self._timers:
-            queue = self._first or self._waiting
+            queue = self._first or self._again or self._waiting
             if not queue:
                 break
-            number, topic, payload, flags = queue.popleft()
+            message = queue.popleft()
+            [(number, topic, payload, flags)] = self._line.stamped([message])
             while True:
                 info = self._client.publish(topic.decode(), payload, qos=1, retain=bool(flags & RETAIN))
                 if info.rc != MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
                     break  # else this packet id is one of a message that is still unacknowledged: take the next
-            self._flying[info.mid] = number
-            sent.append(number)
+            self._flying[info.mid] = message
+            if queue is not self._again:
+                sent.append(number)
             if self._rate:
                 self._after("pace", (len(topic) + len(payload)) / self._rate, self._next)
         if sent:
@@ -312,9 +328,9 @@ class PahoConnection:
         self._gone(str(reason))
 
     def _on_publish(self, _: Client, __: object, packet_id: int, ___: ReasonCode, ____: Properties) -> None:
-        number = self._flying.pop(packet_id, None)
-        if number is not None:
-            self._acked.append(number)
+        message = self._flying.pop(packet_id, None)
+        if message is not None:
+            self._acked.append(message[0])
 
     def _on_message(self, _: Client, __: object, message: MQTTMessage) -> None:
         self._listener.received(self, message.topic, bytes(message.payload))

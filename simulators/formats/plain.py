@@ -36,9 +36,9 @@ class Plain:
         del device, topic, payload
         return False
 
-    def stamp(self, device: Device, payload: bytes) -> bytes:
+    def stamp(self, topic: bytes, payload: bytes) -> bytes:
         """Leave it as it is."""
-        del device
+        del topic
         return payload
 
 

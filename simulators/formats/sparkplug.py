@@ -43,7 +43,7 @@ class Sparkplug:
     session = True
 
     def __init__(self) -> None:
-        self._next: dict[int, int] = {}  # number of the next message of each node
+        self._next: dict[bytes, int] = {}  # number of the next message of each node
         self._connections: dict[int, int] = {}  # bdSeq of each node's connection
         self._present: set[int] = set()  # gateways that are devices of this format themselves
 
@@ -95,7 +95,7 @@ class Sparkplug:
         return said(topics, payloads, behind + gateways)
 
     def will(self, device: Device) -> Will:
-        """Give the node's death, numbered as the birth that follows will be: so it is asked for once a connection."""
+        """Give the node's death, numbered as the birth that follows will be."""
         self._connections[device.via] = (self._connections.get(device.via, -1) + 1) % _NUMBERS
         return Will(_topic("NDEATH", device.via), self._node_death(device.via), retain=False)
 
@@ -108,13 +108,14 @@ class Sparkplug:
         _, named, value = payload.partition(_REBIRTH)
         return topic.encode() == _topic("NCMD", device.via) and bool(named) and _TRUE in value
 
-    def stamp(self, device: Device, payload: bytes) -> bytes:
+    def stamp(self, topic: bytes, payload: bytes) -> bytes:
         """Put the number of the message behind it. With the birth of its node they begin again."""
+        node = topic.split(b"/", 4)[3]
         if payload.startswith(_BORN):
-            self._next[device.via] = 1
+            self._next[node] = 1
         elif payload.startswith(_TIMED):
-            number = self._next.get(device.via, 0)
-            self._next[device.via] = (number + 1) % _NUMBERS
+            number = self._next.get(node, 0)
+            self._next[node] = (number + 1) % _NUMBERS
             return b"%b\x18%b" % (payload, _varint(number))
         return payload
 

@@ -71,7 +71,7 @@ class Format(Protocol):
 
     name: str
     session: bool
-    """Whether `stamp` has to see every message when it is sent, but for those that are to be rejected."""
+    """Whether `stamp` has to see every message when it is written, but for those that are to be rejected."""
 
     def stored(self, device: Device, metrics: Mapping[str, Metric]) -> Stored:
         """Say what the pipeline is to store. Raises ValueError for a model that the format cannot carry at all."""
@@ -89,7 +89,7 @@ class Format(Protocol):
         """Write what devices say before they leave; `rows` are places in `devices`, and no metrics are carried."""
 
     def will(self, device: Device) -> Will | None:
-        """Give the will of the connection that is this device's own."""
+        """Give the will of the connection that is this device's own, once for each attempt to connect."""
 
     def subscriptions(self, device: Device) -> list[str]:
         """Give the topic filters that the device listens to."""
@@ -97,5 +97,5 @@ class Format(Protocol):
     def asks(self, device: Device, topic: str, payload: bytes) -> bool:
         """Whether a message that the device received asks for its opening again, as a Sparkplug rebirth does."""
 
-    def stamp(self, device: Device, payload: bytes) -> bytes:
-        """Complete a payload at the moment when it is handed to the connection, as by a sequence number."""
+    def stamp(self, topic: bytes, payload: bytes) -> bytes:
+        """Complete a payload at the moment when it is written, as by a sequence number; anew when it is sent again."""

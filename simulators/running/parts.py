@@ -105,6 +105,8 @@ def _line(spoken: Format, devices: list[Device], *, alone: bool) -> Line:
     return Line(
         client_id=first.id if alone else f"{SHARED_PREFIX}-{first.id}",
         devices=devices,
-        will=spoken.will(first) if alone else None,
+        will=(lambda: spoken.will(first)) if alone else lambda: None,
         subscriptions=list(dict.fromkeys(filter_ for device in devices for filter_ in spoken.subscriptions(device))),
+        kept=not spoken.session,
+        stamp=spoken.stamp if spoken.session else None,
     )

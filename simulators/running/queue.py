@@ -44,7 +44,11 @@ class Queue:
         self._place = 0
 
     def take(self, now: int, most: int) -> list[Timed]:
-        """Give what is due by `now`, at most so many."""
+        """Give what is due by `now`, at most so many; also what a later slice would have brought, if none is added."""
+        if self._place == len(self._ready) and self._held and self._held[0][0] <= now:
+            self._ready, self._place = [], 0
+            while self._held and self._held[0][0] <= now and len(self._ready) < most:
+                self._ready.append(heapq.heappop(self._held))
         end = min(bisect_right(self._ready, now, self._place, key=_due), self._place + most)
         taken = self._ready[self._place : end]
         self._place = end

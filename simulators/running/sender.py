@@ -4,7 +4,7 @@ import asyncio
 import bisect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from simulators.connections.outlet import Outgoing, Outlet
+from simulators.connections.outlet import AS_IS, Outgoing, Outlet
 from simulators.faults.injector import Act
 from simulators.metrics import Metrics
 from simulators.plan.batch import Batch, Expect
@@ -12,7 +12,7 @@ from simulators.plan.devices import Device
 from simulators.plan.plan import Part, Plan
 from simulators.running.progress import Progress
 from simulators.running.queue import Queue, Timed
-from simulators.truth.keeping import Ledger
+from simulators.truth.keeping import Ledger, LedgerError
 
 SLICE_S = 0.05
 """How much of a plan is made in one go, and about how long before it is due."""
@@ -49,10 +49,9 @@ class Sender:
         self._devices: dict[Outlet, list[tuple[Part, list[Device]]]] = {}
         self._parts = {device.number: (part, device) for part in plan.parts for device in part.devices}
         self._stamped = {number for number, (part, _) in self._parts.items() if part.format.session}
-        self._unstamped: set[int] = set()
+        self._as_is: set[int] = set()
         """Messages that are to be rejected: sent as the ledger has them, so that their dead letters are known by it."""
 
-        self._parked: dict[Outlet, list[tuple[Outgoing, int]]] = {}
         self._greetings: set[int] = set()
         self._greeted: set[Outlet] = set()
         self._queue = Queue()
@@ -61,6 +60,8 @@ class Sender:
         self._accepted = asyncio.Event()
         self.progress = Progress()
         self.done = asyncio.Event()
+        self.trouble = ""
+        """Why something that devices say when they come or go was not sent."""
 
     def use(self, outlets: Mapping[int, Outlet]) -> None:
         """Say by which outlet each device publishes, by its number; before anything is started."""
@@ -121,7 +122,7 @@ class Sender:
             if self._ledger is not None:
                 self._ledger.batch(batch)
             if self._stamped.intersection(batch.devices):
-                self._unstamped.update(
+                self._as_is.update(
                     batch.first + place for place, expect in enumerate(batch.expects) if expect is not Expect.STORED
                 )
             self.progress.planned += len(batch)
@@ -157,11 +158,9 @@ class Sender:
         groups: dict[Outlet, list[Outgoing]] = {}
         for _, message, device in due:
             outlet = self._outlets[device]
-            if device in self._stamped:
-                if not outlet.up:
-                    self._parked.setdefault(outlet, []).append((message, device))
-                    continue
-                message = self._stamp(message, device)  # noqa: PLW2901 - the same message, completed
+            if self._as_is and message[0] in self._as_is:
+                self._as_is.discard(message[0])
+                message = (*message[:3], message[3] | AS_IS)  # noqa: PLW2901 - the same message, marked
             group = groups.get(outlet)
             if group is None:
                 groups[outlet] = [message]
@@ -171,14 +170,6 @@ class Sender:
         for outlet, messages in groups.items():
             outlet.send(messages)
         self.progress.ended = self._now()
-
-    def _stamp(self, message: Outgoing, device: int) -> Outgoing:
-        part, who = self._parts[device]
-        number, topic, payload, flags = message
-        if number in self._unstamped:
-            self._unstamped.discard(number)
-            return message
-        return number, topic, part.format.stamp(who, payload), flags
 
     def _perform(self, now: int) -> None:
         while self._acts and self._acts[0].at <= now:
@@ -193,34 +184,29 @@ class Sender:
                 outlet.act(act.kind, act.seconds, act.amount)
 
     def _greet(self, outlet: Outlet, batch: Batch) -> None:
-        """Send what devices say when they come or go."""
+        """Send what devices say when they come or go, unless the ledger cannot hold it."""
         if not len(batch):
             return
         if self._ledger is not None:
-            self._ledger.batch(batch)
+            try:
+                self._ledger.batch(batch)
+            except LedgerError as error:  # an outlet may have called, which is to go on all the same
+                self.trouble = str(error)
+                return
         numbers = range(batch.first, batch.first + len(batch))
         self._greetings.update(numbers)
         self._handed += len(batch)
-        messages = zip(numbers, batch.topics, batch.payloads, batch.flags, strict=True)
-        outlet.send(
-            [
-                self._stamp(message, device) if device in self._stamped else message
-                for message, device in zip(messages, batch.devices, strict=True)
-            ]
-        )
+        outlet.send(list(zip(numbers, batch.topics, batch.payloads, batch.flags, strict=True)))
 
     # What outlets tell.
 
     def connected(self, outlet: Outlet) -> None:
-        """Have its devices say that they are there, then what had to wait for that."""
+        """Have its devices say that they are there."""
         if outlet in self._greeted:
             self.progress.reconnects += 1
             self._metrics.reconnects.inc()
         for part, devices in self._devices[outlet]:
             self._greet(outlet, self._plan.opening(devices, self._now(), part))
-        parked = self._parked.pop(outlet, [])
-        if parked:
-            outlet.send([self._stamp(message, device) for message, device in parked])
         self._greeted.add(outlet)
         if len(self._greeted) == len(self._devices):
             self._accepted.set()

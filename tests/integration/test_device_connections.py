@@ -83,7 +83,7 @@ async def test_everything_is_acknowledged_though_the_broker_was_killed(place: Pl
 
 async def test_a_half_open_connection_seems_up_until_the_broker_gives_it_up(place: Place) -> None:
     ear, will = Ear(), Will(b"devices/pump-1/status", b'"gone"', retain=False)
-    device = await place.up(Line("pump-1", [], will), ear)
+    device = await place.up(Line("pump-1", [], lambda: will), ear)
     watching = await place.watcher("devices/#")
     device.act("silent", 60, 0)
     device.send(messages(range(3)))
@@ -112,7 +112,7 @@ async def test_a_slow_publisher_takes_its_time(place: Place) -> None:
 
 async def test_a_device_that_is_away_has_no_will_and_is_back(place: Place) -> None:
     ear, will = Ear(), Will(b"devices/pump-1/status", b'"gone"')
-    device, watching = await place.up(Line("pump-1", [], will), ear), await place.watcher("devices/#")
+    device, watching = await place.up(Line("pump-1", [], lambda: will), ear), await place.watcher("devices/#")
     device.act("away", 0.2, 0)
     await until(lambda: not device.up, "that it is gone")
     device.send([(0, b"devices/pump-1/telemetry", b"0", 0), (1, b"devices/pump-1/status", b"1", RETAIN)])

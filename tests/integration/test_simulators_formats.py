@@ -8,9 +8,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
+
 from contracts import logs
 from contracts.readings import Value
-from simulators.connections.native import connecting
+from simulators.connections.clients import clients
 from simulators.connections.parties import Broker
 from simulators.formats import FORMATS, format_named
 from simulators.metrics import Metrics
@@ -39,15 +41,11 @@ class Running:
         blueprint = Blueprint(scenario)
         self._plan = blueprint.plan
         self.said: dict[Point, Value] = {}
-        native = connecting(
-            Broker("127.0.0.1", broker.port),
-            login=lambda _: None,
-            now=_NOW,
-            rng=Random(1),
-            log=logs.quiet(),
+        connects = clients(
+            Broker("127.0.0.1", broker.port), login=lambda _: None, now=_NOW, rng=Random(1), log=logs.quiet()
         )
         self.fleet = blueprint.fleet(
-            {"native": native},
+            connects,
             ledger=None,
             metrics=Metrics(),
             now=_NOW,
@@ -124,3 +122,18 @@ async def test_an_ingest_that_missed_the_births_of_a_sparkplug_fleet_asks_for_th
             known = points(stored)
             assert all(known[point] == value for point, value in run.said.items() if point in known)
             assert {letter.reason for letter in stored.letters} == {"unknown_alias"}
+
+
+@pytest.mark.parametrize("client", ["native", "paho"])
+async def test_a_sparkplug_fleet_whose_connections_break_loses_nothing(
+    tmp_path: Path, stream: Server, client: str
+) -> None:
+    storms = [{"kind": "reconnect_storm", "every": 0.7}]
+    part = {"model": "gateway", "format": "sparkplug", "rate": 30.0, "connections": "own", "faults": storms}
+    with mosquitto_broker(tmp_path) as broker:
+        async with ingest(settings(stream, broker)), reading(stream) as stored:
+            async with running(broker, [part | {"client": client}], 3.0) as run:
+                await run.end()
+                assert run.fleet.progress.reconnects > 2
+                await until(lambda: run.said.items() <= points(stored).items(), "every point")
+            assert not stored.letters

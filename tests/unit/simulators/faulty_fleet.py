@@ -171,7 +171,7 @@ class Pipeline:
     ) -> tuple[Expect, Reason | None, dict[tuple[str, str, int], Value]]:
         payload = batch.payloads[place]
         if batch.expects[place] is not Expect.REJECTED:  # which the sender sends as it is
-            payload = self.part.format.stamp(self.devices[batch.devices[place]], payload)
+            payload = self.part.format.stamp(batch.topics[place], payload)
         arrival = Arrival(batch.topics[place].decode(), payload, at)
         route = self.ingest.routes.of(arrival)
         assert route is not None

@@ -7,6 +7,7 @@ from simulators.connections.outlet import Listener, Outgoing
 from simulators.models.model import Children, Event, Int64s, Metric
 from simulators.plan.batch import Batch
 from simulators.plan.devices import Device
+from simulators.truth.keeping import LedgerError
 
 BEGAN = 1_767_225_600_000_000_000
 
@@ -106,9 +107,11 @@ class Kept:
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self.entries: list[tuple[str, int]] = []
-        self.room = True
+        self.room, self.broken = True, False
 
     def batch(self, batch: Batch) -> None:
+        if self.broken:
+            raise LedgerError("no space left")
         self.batches.append(batch)
         self.entries += [("batch", batch.first + n) for n in range(len(batch))]
 

@@ -55,9 +55,9 @@ def test_what_is_behind_a_gateway_publishes_by_its_connection(connections: int |
 def test_a_connection_of_one_device_has_its_will_and_its_name() -> None:
     [(client, line)] = Blueprint(plain(devices=1)).lines
     assert (client, line.client_id) == ("native", "env-001")
-    assert line.will is not None
+    assert line.will() is not None
     [*_, (_, shared)] = Blueprint(plain(devices=40, connections=3)).lines
-    assert shared.will is None
+    assert shared.will() is None
 
 
 def test_a_model_or_format_that_is_not_there_is_said_in_one_line() -> None:

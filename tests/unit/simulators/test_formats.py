@@ -158,7 +158,7 @@ class Pipeline:
         return found
 
     def send(self, batch: Batch, place: int, at: int) -> Decoded:
-        payload = self.format.stamp(self.devices[batch.devices[place]], batch.payloads[place])
+        payload = self.format.stamp(batch.topics[place], batch.payloads[place])
         decoded = self.ingest.decode(batch.topics[place].decode(), payload, at=at)
         assert decoded.problems is None, (batch.topics[place], payload, decoded.problems.detail)
         return decoded

@@ -9,7 +9,7 @@ import pytest
 
 from contracts import logs
 from simulators.connections.native import Connection
-from simulators.connections.outlet import Line, Outgoing, Outlet
+from simulators.connections.outlet import AS_IS, Line, Outgoing, Outlet
 from simulators.connections.parties import Login, Options
 from tests.unit.simulators.memory_broker import MemoryBroker
 
@@ -74,9 +74,10 @@ def connection(
     window: int = 1000,
     login: Login | None = None,
     subscriptions: Sequence[str] = (),
+    stamp: Callable[[bytes, bytes], bytes] | None = None,
 ) -> Connection:
     return Connection(
-        Line("pump-1", [], subscriptions=subscriptions),
+        Line("pump-1", [], subscriptions=subscriptions, stamp=stamp),
         ear,
         login,
         Options(window=window),
@@ -142,6 +143,28 @@ async def test_after_a_reconnection_the_old_comes_again_then_the_opening_then_th
     assert broker.payloads()[3:] == [b"100", b"5"]
     assert not any(sent.dup for sent in broker.sent[3:])
     assert ear.numbers("sent") == [1, 2, 3, 4, 100, 5]
+
+
+async def test_where_messages_are_stamped_the_opening_comes_first_and_the_old_are_stamped_anew(
+    broker: MemoryBroker, ear: Ear
+) -> None:
+    stamps = itertools.count()
+    outlet = connection(broker, ear, window=3, stamp=lambda _, payload: b"%b/%d" % (payload, next(stamps)))
+    outlet.start()
+    await until(lambda: outlet.up)
+    outlet.send([*messages(1, 2), (3, b"t", b"3", AS_IS), *messages(4)])
+    assert broker.payloads() == [b"1/0", b"2/1", b"3"]
+    broker.acknowledge(1)
+    broker.sent.clear()
+    ear.opening = messages(9)
+    broker.lose()
+    await until(lambda: ear.connections == 2)
+    assert broker.payloads() == [b"9/3", b"2/4", b"3", b"4/5"]
+    assert not any(sent.dup for sent in broker.sent)
+    broker.acknowledge(*(sent.id for sent in broker.sent))
+    assert ear.numbers("sent") == [1, 2, 3, 4, 9]
+    assert outlet.unacked == 0
+    await outlet.stop(0)
 
 
 async def test_an_opening_that_never_left_stays_before_a_later_one(

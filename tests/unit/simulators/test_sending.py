@@ -2,14 +2,17 @@
 
 import asyncio
 
+import pytest
+
+from simulators.connections.outlet import AS_IS
 from simulators.faults.injector import Act, Draft
 from simulators.formats.json import Json
 from simulators.formats.wire import Encoded
 from simulators.metrics import Metrics
 from simulators.plan.batch import Batch, Expect
-from simulators.plan.devices import Device
 from simulators.plan.load import SECOND, Load, Phase
 from simulators.plan.plan import Part, Plan
+from simulators.running import sender
 from simulators.running.sender import Sender
 from tests.unit.simulators.fleet_of_fakes import Clock, Kept, Numbers, Wire, devices
 
@@ -45,13 +48,9 @@ class Spoilt(Late):
 
 
 class Stamped(Json):
-    """Puts a mark behind what it sends."""
+    """A format whose outlets stamp what they write."""
 
     session = True
-
-    def stamp(self, device: Device, payload: bytes) -> bytes:
-        del device
-        return payload + b"!"
 
 
 class World:
@@ -103,7 +102,7 @@ async def test_a_message_that_is_delayed_keeps_its_time_and_leaves_later() -> No
     assert times[-1] == sorted(times)[1]  # the second has become the last
 
 
-async def test_what_is_to_be_rejected_is_sent_as_the_ledger_has_it_and_all_else_is_stamped() -> None:
+async def test_what_is_to_be_rejected_is_marked_so_that_nothing_stamps_it() -> None:
     world = World(Spoilt(), spoken=Stamped())
     await world.run()
     rejected = {
@@ -113,7 +112,7 @@ async def test_what_is_to_be_rejected_is_sent_as_the_ledger_has_it_and_all_else_
         if expect is Expect.REJECTED
     }
     assert len(rejected) in range(5, 20)
-    assert {payload for payload in world.readings() if not payload.endswith(b"!")} == rejected
+    assert {m[2] for wire in world.wires for m in wire.given if m[3] & AS_IS} == rejected
 
 
 async def test_a_device_that_flaps_says_that_it_is_away_and_back_and_one_whose_connection_drops_does_not() -> None:
@@ -146,3 +145,29 @@ async def test_nothing_begins_before_every_connection_has_been_accepted() -> Non
     async with asyncio.timeout(20):
         await running
     assert world.sender.progress.planned == 20
+
+
+async def test_more_that_is_held_back_than_may_wait_is_sent_when_it_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "MOST_UNACKED", 3)
+    world = World(Late(), seconds=2.0)
+    for wire in world.wires:
+        wire.start()
+    running = asyncio.create_task(world.sender.run())
+    async with asyncio.timeout(20):
+        while not running.done():
+            await asyncio.sleep(0)
+            for wire in world.wires:
+                wire.acknowledge()
+    assert world.sender.progress.acked == 40
+
+
+async def test_a_ledger_that_cannot_be_written_leaves_the_outlets_alone() -> None:
+    world = World()
+    await world.run()
+    world.kept.broken = True
+    world.wires[0].lose()
+    world.wires[0].start()
+    world.sender.farewell()
+    assert len(world.readings()) == 20
+    assert [m[2] for wire in world.wires for m in wire.given if b"/status" in m[1]] == [b"online"] * 4
+    assert world.sender.trouble == "no space left"

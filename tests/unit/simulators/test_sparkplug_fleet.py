@@ -38,8 +38,8 @@ class Fleet:
 
     def stamped(self, batch: Batch) -> list[tuple[str, bytes]]:
         return [
-            (topic.decode(), self.format.stamp(self.devices[device], payload))
-            for topic, payload, device in zip(batch.topics, batch.payloads, batch.devices, strict=True)
+            (topic.decode(), self.format.stamp(topic, payload))
+            for topic, payload in zip(batch.topics, batch.payloads, strict=True)
         ]
 
     def take(self, messages: list[tuple[str, bytes]]) -> list[Decoded]:
