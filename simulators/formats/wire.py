@@ -92,7 +92,7 @@ class Format(Protocol):
         """Give the will of the connection that is this device's own, once for each attempt to connect."""
 
     def subscriptions(self, device: Device) -> list[str]:
-        """Give the topic filters that the device listens to."""
+        """Give the topics that the device listens to, without wildcards."""
 
     def asks(self, device: Device, topic: str, payload: bytes) -> bool:
         """Whether a message that the device received asks for its opening again, as a Sparkplug rebirth does."""

@@ -47,9 +47,7 @@ class Fleet:
             }
         )
         self._task: asyncio.Task[None] | None = None
-        self.failure = ""
-        """What ended the sending before its time, such as a ledger that cannot be written."""
-
+        self._failure = ""
         metrics.watch(
             unacked=lambda: self._sender.unacked, connected=lambda: sum(outlet.up for outlet in self._outlets)
         )
@@ -58,6 +56,11 @@ class Fleet:
     def progress(self) -> Progress:
         """How far it is."""
         return self._sender.progress
+
+    @property
+    def failure(self) -> str:
+        """What ended the sending before its time, such as a ledger that cannot be written."""
+        return self._failure or self._sender.trouble
 
     @property
     def up(self) -> bool:
@@ -80,7 +83,7 @@ class Fleet:
         try:
             await self._sender.run()
         except Exception as error:  # noqa: BLE001 - whatever it is, what is sent after it could not be proved
-            self.failure = str(error)
+            self._failure = str(error)
             self._log.exception("fleet.failed")
 
     async def settled(self, seconds: float) -> bool:

@@ -47,6 +47,7 @@ class Sender:
         self._follow, self._rest = follow, rest
         self._outlets: dict[int, Outlet] = {}
         self._devices: dict[Outlet, list[tuple[Part, list[Device]]]] = {}
+        self._listening: dict[tuple[Outlet, str], list[tuple[Part, list[Device]]]] = {}
         self._parts = {device.number: (part, device) for part in plan.parts for device in part.devices}
         self._stamped = {number for number, (part, _) in self._parts.items() if part.format.session}
         self._as_is: set[int] = set()
@@ -72,6 +73,12 @@ class Sender:
                 shares.setdefault(outlets[device.number], []).append(device)
             for outlet, devices in shares.items():
                 self._devices.setdefault(outlet, []).append((part, devices))
+                topics: dict[str, list[Device]] = {}
+                for device in devices:
+                    for topic in part.format.subscriptions(device):
+                        topics.setdefault(topic, []).append(device)
+                for topic, those in topics.items():
+                    self._listening.setdefault((outlet, topic), []).append((part, those))
 
     @property
     def up(self) -> bool:
@@ -237,7 +244,7 @@ class Sender:
 
     def received(self, outlet: Outlet, topic: str, payload: bytes) -> None:
         """Say it all again where that is asked for."""
-        for part, devices in self._devices[outlet]:
+        for part, devices in self._listening.get((outlet, topic), ()):
             asked = [device for device in devices if part.format.asks(device, topic, payload)]
             if asked:
                 self._greet(outlet, self._plan.opening(asked, self._now(), part))
