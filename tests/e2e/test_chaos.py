@@ -8,12 +8,14 @@ from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 from simulators.truth.stores.api import Api
 from simulators.truth.verdict import Verdict
 from simulators.truth.verify import verify
+from tests.conftest import wait_until
 from tests.e2e.conftest import SENSORIUM, Running
 
 VICTIMS = ["broker", "stream", "ingest", "processor", "devices_api", "alerting"]
@@ -69,14 +71,18 @@ async def judged(ledger: Path, stack: Running) -> Verdict:
 
 
 def assert_no_alert_is_doubled(stack: Running, rule: str) -> None:
-    """Check that the alerts of one device follow one another and never overlap."""
+    """Check that the alerts of one device follow one another and never overlap, once alerting has caught up."""
+    wait_until(lambda: bool(alerts_of(stack, rule)), "the fleet's pumps go over pressure")
     alerts = defaultdict(list)
-    for alert in stack.get(f"{stack.alerting}/api/v1/alerts", rule=rule, limit=1000)["items"]:
+    for alert in alerts_of(stack, rule):
         alerts[alert["device"]].append(alert)
-    assert alerts, "the fleet's pumps go over pressure"
     for mine in alerts.values():
         mine.sort(key=lambda alert: str(alert["started_at"]))
         assert sum(alert["resolved_at"] is None for alert in mine) <= 1
         for before, after in pairwise(mine):
             assert before["resolved_at"] is not None
             assert before["resolved_at"] <= after["started_at"]
+
+
+def alerts_of(stack: Running, rule: str) -> Any:  # noqa: ANN401 - any JSON
+    return stack.get(f"{stack.alerting}/api/v1/alerts", rule=rule, limit=1000)["items"]
