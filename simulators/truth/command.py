@@ -73,8 +73,9 @@ async def _verify(ledger: Path, url: str, key: str, store: str, wait: float) -> 
 
 def _read(path: Path, *, needed: bool) -> str:
     try:
-        return path.read_text().strip()
-    except OSError as error:
-        if needed:
-            fail(f"--key-file: there is no key: set {KEY}, or name the file that has it: {error}")
-        return ""
+        key, why = path.read_text().strip(), f"{path} is empty"
+    except (OSError, UnicodeDecodeError) as error:
+        key, why = "", str(error)
+    if needed and not key:
+        fail(f"--key-file: there is no key: set {KEY}, or name the file that has it: {why}")
+    return key

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+import msgspec
+
 from simulators.truth.verdict import Verdict
 
 _MESSAGES = (
@@ -50,7 +52,7 @@ def lines(verdict: Verdict, asked: str) -> Iterator[str]:
 
 def document(verdict: Verdict) -> dict[str, Any]:
     """Give all of it as a JSON object."""
-    return {"ok": verdict.ok, **asdict(verdict)}
+    return {"ok": verdict.ok, **msgspec.to_builtins(verdict)}
 
 
 def _table(verdict: Verdict, rows: tuple[tuple[str, str], ...]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """`sensorium verify` says what became of a ledger, and by its status whether anything is wrong."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from random import Random
 
@@ -12,6 +13,8 @@ from contracts.timeseries import Days
 from deploy.local.cli import app
 from processor.engine import Engine
 from processor.sqlite import SqliteStore
+from simulators.truth.report import document
+from simulators.truth.verdict import Verdict
 from tests.unit.simulators.pipeline_in_memory import Fleet
 
 
@@ -54,6 +57,7 @@ def test_a_mistake_is_told_and_makes_the_status_1(fleet: Fleet, tmp_path: Path) 
         (["--store", "ftp://somewhere"], "this kind of store is not known"),
         (["--store", "absent"], "cannot be read"),
         (["--store", ""], "there is no key"),
+        (["--store", "", "--key-file", "/dev/null"], "/dev/null is empty"),
     ],
 )
 def test_what_cannot_be_told_makes_the_status_2(
@@ -63,6 +67,12 @@ def test_what_cannot_be_told_makes_the_status_2(
     result = verified(fleet, tmp_path, *options)
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+def test_dead_letters_are_counted_by_their_reasons_in_the_json() -> None:
+    verdict = Verdict(reasons=Counter({"malformed": 3}), accepted_why=Counter({"nobody sent it": 2}))
+    told = json.loads(json.dumps(document(verdict)))
+    assert (told["reasons"], told["accepted_why"]) == ({"malformed": 3}, {"nobody sent it": 2})
 
 
 def test_what_is_no_ledger_makes_the_status_2(fleet: Fleet, tmp_path: Path) -> None:
