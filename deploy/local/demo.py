@@ -251,7 +251,7 @@ def _summarise(console: Console, verdict: Verdict, seen: Snapshot) -> None:
         f"  alerts                {seen.fired} fired, {seen.resolved} resolved\n"
     )
     for example in verdict.examples:
-        console.print(f"  {example}")
+        console.print(f"  {example}", markup=False)
     result = {
         "published": verdict.published,
         "stored": verdict.stored,

@@ -17,6 +17,7 @@ from pathlib import Path
 from random import SystemRandom
 
 from rich.console import Console
+from rich.markup import escape
 
 from contracts import logs
 from deploy.local.stack import StackError
@@ -94,8 +95,13 @@ async def _run(scenario: Scenario, folder: Path, options: Options, console: Cons
     screen = Screen(console, scenario)
     directory = options.report or (Path("reports") / scenario.name if options.scenario else None)
     ledger = options.ledger or (directory / "fleet.ledger" if directory else Path("data/fleet.ledger"))
-    if options.ledger is None:
-        ledger.unlink(missing_ok=True)  # the one of the report before
+    try:
+        if directory:
+            page.claim(directory)  # before anything is sent: a run that nobody could read of would be in vain
+        if options.ledger is None:
+            ledger.unlink(missing_ok=True)  # the one of the report before
+    except OSError as error:
+        raise StackError(f"--report: {error}") from None
     async with _stage(scenario, folder, options, screen, own=own) as stage:
         means = Means(
             ledger=ledger,
@@ -120,8 +126,12 @@ async def _run(scenario: Scenario, folder: Path, options: Options, console: Cons
         repeat=shlex.join(["sensorium", *sys.argv[1:]]),
         versions=_versions(),
     )
-    written = page.write(told, directory) if directory else ()
-    _tell(told, outcome, written, console)
+    try:
+        written = page.write(told, directory) if directory else ()
+    except OSError as error:
+        tell(told, outcome, (), console)
+        raise StackError(f"the report could not be written: {error}") from None
+    tell(told, outcome, written, console)
     return 0 if told.passed else 1
 
 
@@ -207,7 +217,7 @@ def _length(scenario: Scenario) -> str:
     return "" if scenario.seconds is None else f"{scenario.seconds:.0f} s"
 
 
-def _tell(report: Report, outcome: telling.Outcome, written: tuple[Path, ...], console: Console) -> None:
+def tell(report: Report, outcome: telling.Outcome, written: tuple[Path, ...], console: Console) -> None:
     """Print what came of it for people, and on the last line of standard output as JSON."""
     sent = outcome.sent
     console.print(
@@ -225,11 +235,11 @@ def _tell(report: Report, outcome: telling.Outcome, written: tuple[Path, ...], c
         console.print(f"  {example}", markup=False, soft_wrap=True)
     for one in report.expected:
         mark, style = ("✓", "green") if one.passed else ("✗", "red")
-        console.print(f"  [{style}]{mark}[/] {one.text}  [dim]({one.found})[/]", soft_wrap=True)
+        console.print(f"  [{style}]{mark}[/] {escape(one.text)}  [dim]({one.found})[/]", soft_wrap=True)
     for trouble in report.troubles:
-        console.print(f"  [red]✗[/] {trouble}", soft_wrap=True)
+        console.print(f"  [red]✗[/] {escape(trouble)}", soft_wrap=True)
     for path in written[1:]:
-        console.print(f"Report: {path}", soft_wrap=True)
+        console.print(f"Report: {path}", markup=False, soft_wrap=True)
     result = {
         "scenario": report.name,
         "passed": report.passed,

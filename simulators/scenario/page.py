@@ -1,5 +1,6 @@
 """The report as files: JSON, and one HTML page that needs nothing else."""
 
+import tempfile
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -28,6 +29,12 @@ _MEANINGS = {
     "wrongly_rejected": "kept as dead letters, though nothing was wrong with them",
     "unacked": "sent and not acknowledged: they may be there, and need not",
 }
+
+
+def claim(directory: Path) -> None:
+    """Make the folder, and see to it that files can be written there; leaves none. Raises OSError."""
+    directory.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=directory).close()
 
 
 def write(report: Report, directory: Path) -> tuple[Path, Path]:
