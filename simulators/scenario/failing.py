@@ -40,23 +40,35 @@ class Failing:
                 group.create_task(self._one(failure))
 
     async def end(self) -> None:
-        """Undo what is under way, so that the system can come to rest; for when `run` was cancelled."""
+        """Undo what is under way, so that the system can come to rest; for when `run` was cancelled.
+
+        Raises StageError with all that could not be undone; the rest is.
+        """
+        troubles = []
         for failure in list(self._under_way):
-            await self._undo(failure)
+            try:
+                await self._undo(failure)
+            except StageError as error:
+                troubles.append(f"{failure.title}: {error}")
+        if troubles:
+            raise StageError("; ".join(troubles))
 
     async def _one(self, failure: Failure) -> None:
         await self._rest(max(0.0, failure.at - self._elapsed()))
         began = self._elapsed()
         place = len(self.done)
         self.done.append(Stretch(failure.title, began, None))
+        if failure.lasts is not None:
+            self._under_way.append(failure)  # from here on: a run may be stopped in the midst of it
         try:
             await self._do(failure)
         except StageError as error:
+            if failure.lasts is not None:
+                self._under_way.remove(failure)
             self.done[place] = Stretch(failure.title, began, None, str(error))
             return
         if failure.lasts is None:
             return
-        self._under_way.append(failure)
         note = ""
         try:
             await self._rest(max(0.0, failure.at + failure.lasts - self._elapsed()))
@@ -92,8 +104,10 @@ async def _command(command: Sequence[str]) -> None:
         async with asyncio.timeout(_COMMAND_S):
             said, _ = await process.communicate()
     except TimeoutError:
-        process.kill()
-        await process.wait()
         raise StageError(f"{command[0]} did not end within {_COMMAND_S:.0f} s") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     if process.returncode:
         raise StageError(f"{command[0]} ended with {process.returncode}: {said.decode(errors='replace').strip()[:200]}")

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,6 +117,40 @@ async def test_what_is_under_way_when_a_run_is_stopped_is_undone(plant: Plant) -
     await some.end()
     assert plant.told == [(1, "stop broker"), (5, "back broker")]
     assert some.now == []
+
+
+async def test_what_a_run_is_stopped_in_the_midst_of_is_undone(plant: Plant, tmp_path: Path) -> None:
+    mark, undone = tmp_path / "mark", tmp_path / "undone"
+    slow = f"import pathlib, time; pathlib.Path({str(mark)!r}).touch(); time.sleep(60)"
+    undo = f"import pathlib; pathlib.Path({str(undone)!r}).touch()"
+    some = Failing(
+        plant,
+        [Failure(command=[sys.executable, "-c", slow], undo=[sys.executable, "-c", undo], at=0, lasts=5)],
+        lambda: 0,
+    )
+    running = asyncio.create_task(some.run())
+    async with asyncio.timeout(20):
+        while not mark.exists():
+            await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await some.end()
+    assert undone.exists()
+
+
+async def test_what_cannot_be_undone_does_not_keep_the_rest_from_it(plant: Plant) -> None:
+    clock = Clock(plant)
+    bad = Failure(command=["true"], undo=["/nowhere/undo"], at=0, lasts=100)
+    some = Failing(plant, [bad, failure("stop broker", 1, 100)], lambda: plant.time, clock.rest)
+    running = asyncio.create_task(some.run())
+    async with asyncio.timeout(20):
+        while len(some.now) < 2:
+            await clock.go(5)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    with pytest.raises(StageError, match="/nowhere/undo cannot be run"):
+        await some.end()
+    assert plant.told[-1][1] == "back broker"
 
 
 async def test_what_cannot_be_done_is_noted_and_the_rest_goes_on(plant: Plant) -> None:
