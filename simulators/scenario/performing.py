@@ -115,9 +115,10 @@ class _Performance:
     async def _sent_and_judged(self, login: Logins, rules: Mapping[str, str]) -> Outcome:
         means, where = self._means, self._where
         async with self._follower() as follower:
+            ledger = self._blueprint.ledger(means.ledger, means.now(), means.log)
             self._fleet = self._blueprint.fleet(
                 self._connects(login),
-                ledger=self._blueprint.ledger(means.ledger, means.now(), means.log),
+                ledger=ledger,
                 metrics=Metrics(),
                 now=means.now,
                 log=means.log,
@@ -127,10 +128,15 @@ class _Performance:
                 self._scenario, self._stage, self._fleet, screen=means.screen, stopping=means.stopping, now=means.now
             )
             sent = await sending.run()
+            if ledger.failure and ledger.failure not in " ".join(sent.troubles):
+                sent.troubles.append(ledger.failure)
             if follower is not None:
-                with contextlib.suppress(TimeoutError):
+                try:
                     async with asyncio.timeout(self._patience):
                         await follower.finished()
+                except TimeoutError:
+                    if not means.stopping.is_set():  # then some were never sent
+                        follower.give_up()
         measured = await asyncio.to_thread(lambda: measure(read(means.ledger), sent.began))
         outcome = Outcome(sent, measured)
         outcome.histograms = {"puback": measured.puback.all, "latency": self._queryable.all}

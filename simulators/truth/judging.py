@@ -136,8 +136,8 @@ class Judge:
             self._note("lost", f"{self._named(row)} is not there{self._fault(int(row['message']))}")
         nobodys = np.delete(np.arange(len(unsent)), other)
         unsent = unsent[nobodys[nobodys < count]]
-        if len(unsent):
-            self._accept("a point that nobody sent", len(unsent) + self._unsent_beyond)
+        if nobody := len(unsent) + self._unsent_beyond:
+            self._accept("a point that nobody sent", nobody)
         for row in unsent[:MAX_EXAMPLES]:
             self._note("accepted", f"{self._named(row)} is there, and nobody sent it")
 

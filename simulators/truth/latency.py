@@ -97,6 +97,15 @@ class Follower:
         while self._samples:
             await self._rest(_LATEST_S)
 
+    def give_up(self) -> None:
+        """Follow no more: what was due and has not come counts as having taken until now, for it took longer."""
+        now, left = self._now(), self._samples
+        self._samples = []
+        for sample in left:
+            if sample.intended <= now:
+                self.given_up += 1
+                self._note(sample.intended, now - sample.intended)
+
     async def _run(self) -> None:
         while True:
             while not self._samples:

@@ -67,10 +67,18 @@ class LedgerFile:
         """Whether another batch may be recorded now; the rest is always taken, since each message had its batch."""
         return self._taken - self._written < MAX_QUEUED
 
+    @property
+    def failure(self) -> str:
+        """Say why the file lacks entries, once it has been closed: what it lacks cannot be proved."""
+        if self._error is not None:
+            return f"cannot write {self.path}: {self._error}"
+        late = self._closing.is_set() and self._thread.is_alive()
+        return f"cannot write {self.path}: it took more than {_CLOSE_S:.0f} s to complete it" if late else ""
+
     def batch(self, batch: Batch) -> None:
         """Enter messages, before any of them is published; they must not change any more."""
         if self._error is not None:
-            raise LedgerError(f"cannot write {self.path}: {self._error}") from self._error
+            raise LedgerError(self.failure) from self._error
         self._taken += len(batch)
         self._entries.append(batch)
 

@@ -86,6 +86,18 @@ async def test_an_older_point_or_another_metric_is_not_the_message() -> None:
     assert took[5.0] >= 2.0
 
 
+async def test_what_is_waited_for_no_longer_counts_as_having_taken_until_then() -> None:
+    world, took = World(), dict[int, int]()
+    follower = Follower("http://nowhere", "key", lambda: world.now, told=took.__setitem__, api=world, rest=world.rest)
+    async with follower:
+        for due in (0, 1, 50):
+            follower.follow("a", "level", START + due * SECOND, START + due * SECOND)
+        world.now = START + 10 * SECOND
+        follower.give_up()
+    assert took == {START: 10 * SECOND, START + SECOND: 9 * SECOND}
+    assert (follower.given_up, follower.following) == (2, 0)
+
+
 async def test_what_never_comes_counts_as_having_taken_the_whole_time() -> None:
     world = World()
     world.stores(1.0, "b", "level", 1.0)

@@ -136,6 +136,7 @@ def test_a_file_that_can_no_longer_be_written_stops_the_recording(tmp_path: Path
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     ledger.acked([0], 1)
+    assert "File too large" in ledger.failure
     with pytest.raises(LedgerError, match="File too large"):
         ledger.batch(batch(1, 1))
 
