@@ -1,6 +1,6 @@
 """A model that a file declares."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import cast
 
 import numpy as np
@@ -39,6 +39,7 @@ class DeclaredModel:
     def __init__(self, spec: ModelSpec, child: Model | None = None) -> None:
         self.name, self.prefix = spec.name, spec.prefix
         self.metrics: Mapping[str, Metric] = {name: _metric(metric) for name, metric in spec.metrics.items()}
+        self.event_names: Collection[str] = spec.events.keys()
         self.children = Children(child, spec.children.count) if spec.children and child else None
         self._machine = Machine(spec.states) if spec.states else None
         steps = self._machine.steps if self._machine else []

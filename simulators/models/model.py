@@ -1,6 +1,6 @@
 """What a model of devices promises."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -45,6 +45,9 @@ class Model(Protocol):
     """How the ids of its devices begin."""
 
     metrics: Mapping[str, Metric]
+
+    event_names: Collection[str]
+    """What can happen to its devices."""
 
     children: "Children | None"
     """The devices behind each one of them, where it is a gateway."""

@@ -1,6 +1,6 @@
 """Builds a fleet from a scenario: its models, formats, faults, connections and ledger."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from contracts.logs import Log
@@ -10,7 +10,7 @@ from simulators.metrics import Metrics
 from simulators.models.library import model
 from simulators.plan.batch import Batch
 from simulators.plan.load import Load
-from simulators.plan.plan import Plan
+from simulators.plan.plan import Part, Plan
 from simulators.running.fleet import Fleet
 from simulators.running.parts import Group, lines_of, parts_of
 from simulators.scenario.spec import Scenario
@@ -43,6 +43,7 @@ class Blueprint:
             for spec in scenario.fleet
         ]
         self.parts = parts_of(groups, scenario.seed)
+        _known(scenario, self.parts)
         self.plan = Plan(scenario.seed, self.parts, Load(scenario.phases))
         self.lines = lines_of(groups, self.parts)
         self.credentials = [
@@ -83,3 +84,11 @@ class Blueprint:
         """Build it, with what makes the connections of each client (`native`, `paho`). It can run once."""
         lines = [(connects[client], line) for client, line in self.lines]
         return Fleet(plan=self.plan, lines=lines, ledger=ledger, metrics=metrics, now=now, log=log, follow=follow)
+
+
+def _known(scenario: Scenario, parts: Sequence[Part]) -> None:
+    """Raise ValueError for a rule whose event no device can have: it would find all of them, which are none."""
+    known = sorted({name for part in parts for name in part.model.event_names})
+    for rule in scenario.rule:
+        if rule.event and rule.event not in known:
+            raise ValueError(f"rule {rule.name}: no model of the fleet has an event {rule.event!r}; there are {known}")

@@ -1,6 +1,6 @@
 """Readings with faults, taken by ingest's own code: what becomes of each, beside what the truth says."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ class Boiler:
         "open": Metric("boolean"),
         "mode": Metric("text"),
     }
+    event_names: Collection[str] = ()
 
     def values(self, seed: int, devices: Int64s, ts: Int64s) -> dict[str, list[Value]]:
         return {

@@ -1,7 +1,7 @@
 """A small fleet for tests: a model whose values tell who measured them and when, and an outlet in memory."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from simulators.connections.outlet import Listener, Outgoing
 from simulators.models.model import Children, Event, Int64s, Metric
@@ -22,6 +22,7 @@ class Numbers:
         "open": Metric("boolean"),
         "mode": Metric("text"),
     }
+    event_names: Collection[str] = ()
 
     def values(self, seed: int, devices: Int64s, ts: Int64s) -> dict[str, list[float | bool | str]]:
         return {

@@ -68,6 +68,13 @@ def test_a_model_or_format_that_is_not_there_is_said_in_one_line() -> None:
         Blueprint(build({"name": "x", "fleet": [part | {"model": "pump", "format": "morse"}], "phase": [{}]}, "t"))
 
 
+def test_a_rule_for_an_event_that_no_device_can_have_is_said() -> None:
+    table = {"name": "x", "fleet": [{"model": "pump", "devices": 1}], "phase": [{"seconds": 1}]}
+    rule = {"name": "high", "event": "overpresure", "body": {}}
+    with pytest.raises(ValueError, match=r"rule high: .* event 'overpresure'; there are \['overpressure'\]"):
+        Blueprint(build(table | {"rule": [rule]}, "a test"))
+
+
 def test_faults_are_of_those_whom_they_concern() -> None:
     faults = [
         {"kind": "spike", "rate": 1, "metric": "cpu"},

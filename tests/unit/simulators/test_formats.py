@@ -1,7 +1,7 @@
 """Every format, and what ingest makes of it: the very points that the plan says, exact to the last bit."""
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from importlib import resources
 from itertools import islice
 from pathlib import Path
@@ -42,6 +42,7 @@ class Fake:
 
     prefix = "fake"
     children: Children | None = None
+    event_names: Collection[str] = ()
 
     def __init__(self, name: str, /, **types: str) -> None:
         self.name = name

@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pytest
 
@@ -18,6 +18,7 @@ class Tank:
     name, prefix = "tank", "t"
     children: Children | None = None
     metrics: Mapping[str, Metric] = {"level": Metric("number", "m"), "open": Metric("boolean")}
+    event_names: Collection[str] = ()
 
     def values(self, seed: int, devices: Int64s, ts: Int64s) -> dict[str, list[float | bool | str]]:
         del seed, ts
