@@ -64,8 +64,11 @@ class LedgerFile:
 
     @property
     def room(self) -> bool:
-        """Whether another batch may be recorded now; the rest is always taken, since each message had its batch."""
-        return self._taken - self._written < MAX_QUEUED
+        """Whether another batch may be recorded now; the rest is always taken, since each message had its batch.
+
+        Also once it cannot be written: whoever waits for room is to hear of that by `batch`.
+        """
+        return self._error is not None or self._taken - self._written < MAX_QUEUED
 
     @property
     def failure(self) -> str:

@@ -126,7 +126,10 @@ def test_a_ledger_has_one_writer(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_a_file_that_can_no_longer_be_written_stops_the_recording(tmp_path: Path) -> None:
+def test_a_file_that_can_no_longer_be_written_stops_the_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("simulators.truth.ledger.MAX_QUEUED", 1)
     ledger = open_ledger(tmp_path / "l")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "l").stat().st_size, limits[1]))
@@ -137,6 +140,7 @@ def test_a_file_that_can_no_longer_be_written_stops_the_recording(tmp_path: Path
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     ledger.acked([0], 1)
     assert "File too large" in ledger.failure
+    assert ledger.room
     with pytest.raises(LedgerError, match="File too large"):
         ledger.batch(batch(1, 1))
 
