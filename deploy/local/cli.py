@@ -82,7 +82,11 @@ def simulate(  # noqa: PLR0913 - one parameter an option
         Path | None, typer.Option(help="Folder for the report.", show_default="reports/NAME of a scenario")
     ] = None,
     ledger: Annotated[
-        Path | None, typer.Option(help="File that records what is sent.", show_default="beside the report")
+        Path | None,
+        typer.Option(
+            help="File that records what is sent, after what it holds.",
+            show_default="a new one beside the report, or data/fleet.ledger",
+        ),
     ] = None,
     seconds: Annotated[
         float | None, typer.Option(min=0, help="How long; a scenario is stretched or cut to that. 0: until Ctrl-C.")

@@ -37,6 +37,7 @@ from simulators.scenario.screen import Screen
 from simulators.scenario.spec import Scenario, Stack
 from simulators.scenario.stage import Addresses, Foreign, Stage, StageError
 from simulators.truth.keeping import LedgerError
+from simulators.truth.ledger import clear
 
 _now = time.time_ns  # noqa: TID251 - the composition root reads the clock
 _USER, _PASSWORD = "SIMULATORS_MQTT_USERNAME", "SIMULATORS_MQTT_PASSWORD"
@@ -99,7 +100,7 @@ async def _run(scenario: Scenario, folder: Path, options: Options, console: Cons
         if directory:
             page.claim(directory)  # before anything is sent: a run that nobody could read of would be in vain
         if options.ledger is None:
-            ledger.unlink(missing_ok=True)  # the one of the report before
+            clear(ledger)  # it is of the run before
     except OSError as error:
         raise StackError(f"--report: {error}") from None
     async with _stage(scenario, folder, options, screen, own=own) as stage:

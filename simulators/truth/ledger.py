@@ -144,14 +144,17 @@ def _write_all(file: FileIO, data: bytes) -> None:
         left = left[file.write(left) :]
 
 
+def clear(path: Path) -> None:
+    """Forget what the ledger at `path` holds, if there is one. Raises LedgerError while somebody writes it."""
+    if path.exists():
+        with _locked(path) as file:
+            file.truncate(0)
+
+
 def _opened(path: Path) -> FileIO:
     """Open a file to add to it, at the end of its last whole frame."""
-    file = FileIO(path, "ab")
+    file = _locked(path)
     try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise LedgerError(f"cannot use {path} as ledger: another process is writing it") from error
         if path.stat().st_size == 0:
             file.write(MAGIC)
         else:
@@ -162,4 +165,14 @@ def _opened(path: Path) -> FileIO:
     except BaseException:
         file.close()
         raise
+    return file
+
+
+def _locked(path: Path) -> FileIO:
+    file = FileIO(path, "ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise LedgerError(f"cannot use {path} as ledger: another process is writing it") from error
     return file

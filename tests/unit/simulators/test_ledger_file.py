@@ -20,7 +20,7 @@ from simulators.plan.batch import ARRIVAL, Batch, Block, Expect
 from simulators.truth.columns import pack_ints, pack_values, unpack_ints, unpack_values
 from simulators.truth.entries import Event, Member, PartNote, Run
 from simulators.truth.keeping import LedgerError
-from simulators.truth.ledger import LedgerFile
+from simulators.truth.ledger import LedgerFile, clear
 from simulators.truth.reading import Acked, Entered, Sent, read
 
 BEGAN = 1_767_225_600_000_000_000
@@ -124,6 +124,19 @@ def test_a_ledger_has_one_writer(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="another process"):
         open_ledger(tmp_path / "l")
     ledger.close()
+
+
+def test_a_ledger_is_cleared_unless_somebody_writes_it(tmp_path: Path) -> None:
+    clear(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    ledger = open_ledger(tmp_path / "l")
+    with pytest.raises(LedgerError, match="another process"):
+        clear(tmp_path / "l")
+    ledger.batch(batch(0, 3))
+    ledger.close()
+    clear(tmp_path / "l")
+    open_ledger(tmp_path / "l").close()
+    assert list(read(tmp_path / "l")) == [RUN]
 
 
 def test_a_file_that_can_no_longer_be_written_stops_the_recording(
