@@ -63,7 +63,7 @@ class Plan:
 
     def opening(self, devices: Sequence[Device], at: int, part: Part) -> Batch:
         """Make what `devices` of `part` say on a new connection at `at` (ns)."""
-        draft = Draft(list(devices), [-1] * len(devices), [at] * len(devices), [at] * len(devices), {}, [], [])
+        draft = _unscheduled(devices, at)
         columns = Columns(lambda: self._values(part, devices, np.full(len(devices), at, dtype=np.int64)))
         encoded = part.format.opening(Rows(draft.devices, draft.ts, columns, part.model.metrics))
         draft.columns = columns.made
@@ -71,8 +71,7 @@ class Plan:
 
     def closing(self, devices: Sequence[Device], at: int, part: Part) -> Batch:
         """Make what `devices` of `part` say before they leave at `at` (ns)."""
-        draft = Draft(list(devices), [-1] * len(devices), [at] * len(devices), [at] * len(devices), {}, [], [])
-        return self._finish(draft, part.format.closing(devices))
+        return self._finish(_unscheduled(devices, at), part.format.closing(devices))
 
     def _batch(self, part: Part, began: int, devices: list[Device], turns: list[int], due: Int64s) -> Batch:
         draft = self._draft(part, devices, turns, due)
@@ -116,8 +115,8 @@ class Plan:
         """Say which points the messages are to become. Readings that look alike share a block."""
         if not draft.columns or len(draft.void) == len(draft.devices):
             return []
-        times = self._times(draft)
-        named = self._stored[draft.devices[0].number].metrics  # those of a part are alike
+        stored = self._stored[draft.devices[0].number]  # but for their ids, those of a part are alike
+        times, named = _times(draft, stored.resolution), stored.metrics
         for row, metric in draft.bad:
             draft.columns[metric][row] = None
         whole = encoded.rows is None and encoded.metrics is None
@@ -146,14 +145,19 @@ class Plan:
                 blocks.append(Block(places, numbers, [times[rows[place]] for place in places], columns))
         return blocks
 
-    def _times(self, draft: Draft) -> list[int]:
-        """Say at which time each row is to be stored."""
-        found = []
-        for row, (device, ts) in enumerate(zip(draft.devices, draft.ts, strict=True)):
-            resolution = self._stored[device.number].resolution
-            late = ts is None or not resolution or row in draft.arrival
-            found.append(ARRIVAL if late or ts is None else ts - ts % resolution)
-        return found
+
+def _unscheduled(devices: Sequence[Device], at: int) -> Draft:
+    """Begin what devices say at `at` (ns) without its being a reading's turn."""
+    count = len(devices)
+    return Draft(list(devices), [-1] * count, [at] * count, [at] * count, {}, [], [])
+
+
+def _times(draft: Draft, resolution: int) -> list[int]:
+    """Say at which time each row is to be stored."""
+    return [
+        ARRIVAL if ts is None or not resolution or row in draft.arrival else ts - ts % resolution
+        for row, ts in enumerate(draft.ts)
+    ]
 
 
 def _rows(draft: Draft, part: Part) -> Rows:
