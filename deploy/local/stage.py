@@ -195,18 +195,23 @@ def _disk(directory: Path, size: int) -> Iterator[Path | None]:
 
 
 async def _keep_full(disk: Path) -> None:
-    """Take all the room that there is, again and again: what others give up is taken too."""
-    with (disk / _FILLER).open("ab", buffering=0) as file:
-        while True:
-            size = _CHUNK
-            while size:
-                try:
-                    file.write(bytes(size))
-                except OSError as error:
-                    if error.errno != errno.ENOSPC:
-                        raise
-                    size //= 2
-            await asyncio.sleep(_REFILL_S)
+    """Keep the disk full: what others give up is taken too."""
+    while True:
+        fill(disk / _FILLER)
+        await asyncio.sleep(_REFILL_S)
+
+
+def fill(path: Path) -> None:
+    """Take all the room that there is on the disk of `path`, by adding to that file."""
+    with path.open("ab", buffering=0) as file:
+        size = _CHUNK
+        while size:
+            try:
+                file.write(bytes(size))
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                size //= 2
 
 
 def _signal(pids: Mapping[str, int], action: Action) -> int:

@@ -1,7 +1,6 @@
 """Processor, a process of its own, with its SQLite file on a disk that is full."""
 
 import asyncio
-import errno
 import os
 import shutil
 import signal
@@ -17,6 +16,7 @@ import pytest
 
 from contracts.readings import READING_BATCH, Reading, ReadingBatch, Value
 from contracts.timeseries import MINUTE, Days
+from deploy.local.stage import fill
 from tests.conftest import TOKEN, Server, free_port, need
 from tests.integration.test_processor_stream import NOW, Pipeline
 from tests.stores.oracle import Name, differences, rollups_of
@@ -26,7 +26,6 @@ ROOT = Path(__file__).parents[2]
 DISK = "24m"
 STORE = "store.sqlite3"
 DEVICES = 40
-CHUNK = 64 * 1024
 SECOND = 1_000_000_000
 
 
@@ -71,15 +70,7 @@ class Plant:
 
     def fill(self) -> None:
         """Take all the room that there is on the disk."""
-        with (self._disk / "something else").open("ab", buffering=0) as file:
-            size = CHUNK
-            while size:
-                try:
-                    file.write(bytes(size))
-                except OSError as error:
-                    if error.errno != errno.ENOSPC:
-                        raise
-                    size //= 2
+        fill(self._disk / "something else")
 
     def free(self) -> None:
         (self._disk / "something else").unlink()
