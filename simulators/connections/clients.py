@@ -6,9 +6,10 @@ from random import Random
 from contracts.logs import Log
 from simulators.connections import native, paho
 from simulators.connections.outlet import Connect, Line
-from simulators.connections.parties import Broker, Login, Options
+from simulators.connections.parties import USUAL, Broker, Login, Options
 
-_USUAL = Options()
+CLIENTS = {"native": native.connecting, "paho": paho.connecting}
+"""What makes the connections of each."""
 
 
 def clients(
@@ -18,10 +19,10 @@ def clients(
     now: Callable[[], int],
     rng: Random,
     log: Log,
-    options: Options = _USUAL,
+    options: Options = USUAL,
 ) -> dict[str, Connect]:
     """Give what makes connections to `broker`, by each client; `login` is asked for each connection."""
     return {
-        name: client.connecting(broker, login=login, now=now, rng=rng, log=log, options=options)
-        for name, client in (("native", native), ("paho", paho))
+        name: connecting(broker, login=login, now=now, rng=rng, log=log, options=options)
+        for name, connecting in CLIENTS.items()
     }

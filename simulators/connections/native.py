@@ -9,7 +9,7 @@ from contracts.backoff import delays, end, set_within
 from contracts.logs import Log
 from simulators.connections import packets
 from simulators.connections.outlet import Connect, Line, Listener, Outgoing
-from simulators.connections.parties import Broker, Login, Options
+from simulators.connections.parties import USUAL, Broker, Login, Options
 from simulators.connections.wire import Wire
 from simulators.plan.batch import DUP
 
@@ -21,7 +21,6 @@ _CHUNK = 256
 
 _GOODBYE_S = 1.0
 _CAP_S = 2.0
-_USUAL = Options()
 
 Dial = Callable[[Wire], Awaitable[object]]
 """Gives a wire its connection. Raises OSError."""
@@ -44,7 +43,7 @@ def connecting(
     now: Callable[[], int],
     rng: Random,
     log: Log,
-    options: Options = _USUAL,
+    options: Options = USUAL,
 ) -> Connect:
     """Give what makes connections to `broker`; `login` is asked for each."""
     gate, dial = asyncio.Semaphore(options.at_once), tcp(broker)

@@ -22,12 +22,11 @@ from contracts.backoff import delays, set_within
 from contracts.logs import Log
 from simulators.connections.native import CONNECT_S
 from simulators.connections.outlet import Connect, Line, Listener, Outgoing
-from simulators.connections.parties import Broker, Login, Options
+from simulators.connections.parties import USUAL, Broker, Login, Options
 from simulators.plan.batch import RETAIN
 
 _TICK_S = 1.0
 _CAP_S = 2.0
-_USUAL = Options()
 
 
 def connecting(
@@ -37,7 +36,7 @@ def connecting(
     now: Callable[[], int],
     rng: Random,
     log: Log,
-    options: Options = _USUAL,
+    options: Options = USUAL,
 ) -> Connect:
     """Give what makes connections to `broker` by paho; `login` is asked for each."""
     gate = asyncio.Semaphore(options.at_once)

@@ -40,3 +40,6 @@ class Options:
         """Raise ValueError for a window that packet ids would not do for."""
         if not 1 <= self.window <= MOST_WINDOW:
             raise ValueError(f"a window of {self.window} messages, which is not 1 to {MOST_WINDOW}")
+
+
+USUAL = Options()

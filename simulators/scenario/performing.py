@@ -15,7 +15,7 @@ from contracts.logs import Log
 from simulators.connections.clients import clients
 from simulators.connections.limits import allow_connections
 from simulators.connections.outlet import Connect
-from simulators.connections.parties import Broker, Login, Options
+from simulators.connections.parties import USUAL, Broker, Login, Options
 from simulators.connections.provisioning import USER
 from simulators.metrics import Metrics
 from simulators.running.building import Blueprint
@@ -60,7 +60,7 @@ class Means:
     log: Log
     login: Login | None = None
     tls: ssl.SSLContext | None = None
-    window: int = Options().window
+    window: int = USUAL.window
 
 
 async def perform(scenario: Scenario, folder: Path, stage: Stage, means: Means) -> Outcome:

@@ -32,6 +32,7 @@ from simulators.connections import native
 from simulators.connections.outlet import Line, Outlet
 from simulators.connections.parties import Broker
 from simulators.plan.devices import Device
+from tests.bench.processor import cpu_s
 
 METRICS = 3
 DEVICES = 50
@@ -47,7 +48,7 @@ RULE: dict[str, Any] = {
 
 def cpu_seconds(pids: dict[str, int]) -> dict[str, float]:
     """User and system time of each process so far."""
-    return {name: sum(psutil.Process(pid).cpu_times()[:2]) for name, pid in pids.items()}
+    return {name: cpu_s(psutil.Process(pid)) for name, pid in pids.items()}
 
 
 def in_ms(seconds: float | None) -> float | None:

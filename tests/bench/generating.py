@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 
 from contracts import logs
-from simulators.connections import native, paho
+from simulators.connections.clients import CLIENTS
 from simulators.connections.limits import allow_connections
 from simulators.connections.parties import Broker, Options
 from simulators.formats import format_named
@@ -31,7 +31,6 @@ from simulators.truth.ledger import LedgerFile
 
 SEED, WARM_UP_S = 1, 3.0
 now = time.time_ns  # noqa: TID251 - as the composition root does
-CLIENTS = {"native": native.connecting, "paho": paho.connecting}
 
 
 def main() -> None:

@@ -7,11 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from contracts import logs
-from simulators.connections import native, paho
+from simulators.connections.clients import CLIENTS
 from simulators.connections.outlet import Connect, Line, Outlet
 from simulators.connections.parties import Broker, Login, Options
-
-KINDS: dict[str, Callable[..., Connect]] = {"native": native.connecting, "paho": paho.connecting}
 
 
 class Ear:
@@ -50,7 +48,7 @@ class Ear:
 def connecting(
     broker: Broker, kind: str = "native", login: Callable[[Line], Login | None] = lambda _: None, **options: int
 ) -> Connect:
-    return KINDS[kind](
+    return CLIENTS[kind](
         broker,
         login=login,
         now=time.time_ns,  # noqa: TID251 - as the composition root does

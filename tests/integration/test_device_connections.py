@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from simulators.connections.clients import CLIENTS
 from simulators.connections.limits import allow_connections
 from simulators.connections.outlet import Connect, Line, Listener, Outgoing, Outlet
 from simulators.connections.parties import Broker, Login
 from simulators.formats.wire import Will
 from simulators.plan.batch import RETAIN
 from tests.conftest import Server, mosquitto_broker, need
-from tests.integration.device_ear import KINDS, Ear, connecting
+from tests.integration.device_ear import Ear, connecting
 from tests.integration.registry_service import until
 
 
@@ -40,7 +41,7 @@ class Place:
         return outlet
 
 
-@pytest.fixture(params=list(KINDS))
+@pytest.fixture(params=list(CLIENTS))
 async def place(request: pytest.FixtureRequest, broker: Server) -> AsyncIterator[Place]:
     there = Broker("127.0.0.1", broker.port)
     place = Place(connecting(there, request.param, window=50, keepalive=2), connecting(there))
@@ -123,7 +124,7 @@ async def test_a_device_that_is_away_has_no_will_and_is_back(place: Place) -> No
     assert [payload for _, payload in [*watching.heard, *late.heard]] == [b"0", b"1", b"1"]
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("kind", list(CLIENTS))
 async def test_who_shows_a_wrong_password_is_refused_until_it_is_right(kind: str, tmp_path: Path) -> None:
     passwords = tmp_path / "passwords"
     make = [need("mosquitto_passwd", "mosquitto"), "-c", "-b", str(passwords), "pump", "a-right-one"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from simulators.connections.clients import CLIENTS
 from simulators.connections.credentials import CredentialsError, Registry
 from simulators.connections.outlet import Connect, Line, Outlet
 from simulators.connections.parties import Broker
@@ -16,7 +17,7 @@ from simulators.connections.provisioning import USER, provisioned
 from simulators.plan.devices import Device
 from tests.conftest import Server, mosquitto_broker
 from tests.integration.certificates import certify
-from tests.integration.device_ear import KINDS, Ear, connecting
+from tests.integration.device_ear import Ear, connecting
 from tests.integration.dynsec_broker import api, dynsec_broker
 from tests.integration.ingest_service import ingest
 from tests.integration.ingest_service import settings as ingest_settings
@@ -35,7 +36,7 @@ async def up(connect: Connect, ear: Ear, *lines: Line) -> AsyncIterator[list[Out
         await asyncio.gather(*(outlet.stop(1) for outlet in outlets))
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("kind", list(CLIENTS))
 async def test_the_registry_lets_in_devices_and_shared_connections_until_that_is_revoked(
     kind: str, stream: Server, tmp_path: Path
 ) -> None:
@@ -104,7 +105,7 @@ def secure(tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("kind", list(CLIENTS))
 async def test_messages_go_over_tls(kind: str, secure: Server, tmp_path: Path) -> None:
     ear, trusting = Ear(), ssl.create_default_context(cafile=tmp_path / "good.pem")
     connect = connecting(Broker("localhost", secure.port, trusting), kind, window=100)
